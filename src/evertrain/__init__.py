@@ -1,0 +1,1 @@
+"""evertrain: training that survives everything."""

@@ -1,0 +1,185 @@
+"""What a framework brings: how to store its leaves, restore its objects, its RNGs.
+
+A plugin is data: tuples of small objects that meet the protocols below. It is
+found through the entry-point group `evertrain.plugins`, whose names are
+top-level modules, and loaded only once that module is already imported, so a
+run without torch never pays for torch.
+
+Layer: checkpoint. Imports core only.
+"""
+
+import importlib.metadata
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from evertrain.core.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+GROUP: Final = "evertrain.plugins"
+
+# A tree is made of dicts, lists, tuples, sets, deques, scalars, strings, bytes,
+# arrays, dataclasses and what codecs add. It is checked when it is flattened.
+Tree = Any
+Meta = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawArray:
+    """An array as the disk sees it: bytes with a dtype that safetensors knows.
+
+    Attributes:
+        dtype: Name of safetensors: "F32", "BF16", "I64", "U8", "BOOL", ...
+        shape: Sizes of its dimensions; () is one number.
+        data: uint8, shape (bytes,), contiguous; may share memory with its owner.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: "np.ndarray[Any, np.dtype[np.uint8]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A leaf taken apart.
+
+    Attributes:
+        meta: JSON values: what is needed besides the children.
+        children: Smaller trees, by name; `RawArray` is welcome.
+    """
+
+    meta: Meta = field(default_factory=dict)
+    children: Mapping[str, Tree] = field(default_factory=dict)
+
+
+class Codec(Protocol):
+    """Takes one type of leaf apart and puts it together. Runs no code from a file."""
+
+    @property
+    def name(self) -> str:
+        """Name in the skeleton: "module.type", where `module` is the plugin's name."""
+
+    def accepts(self, value: object) -> bool:
+        """Say whether `value` is of the type."""
+
+    def encode(self, value: Any) -> Encoded:
+        """Take `value` apart. Must not change it, nor draw random numbers."""
+
+    def decode(self, meta: Meta, children: Mapping[str, Tree]) -> object:
+        """Put a value together, equal to the one that was taken apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One reason why stored state does not fit the program.
+
+    Attributes:
+        path: Leaf, as "name.inner.leaf".
+        problem: "missing in the checkpoint", "not in the program", "shape (3,) there, (4,) here".
+    """
+
+    path: str
+    problem: str
+
+
+class Adapter(Protocol):
+    """Captures one kind of mutable object and restores it in place."""
+
+    def accepts(self, thing: object) -> bool:
+        """Say whether this adapter knows `thing`."""
+
+    def capture(self, thing: Any) -> Tree:
+        """Return its whole state. May alias it. Must not change it, nor draw random numbers."""
+
+    def mismatches(self, thing: Any, tree: Tree) -> Sequence[Mismatch]:
+        """Return what in `tree` does not fit `thing`, with paths relative to it."""
+
+    def restore(self, thing: Any, tree: Tree) -> None:
+        """Put `tree` back into `thing`; the caller looked at `mismatches` first."""
+
+
+class RngSource(Protocol):
+    """One global random number generator, or a family of them."""
+
+    @property
+    def name(self) -> str:
+        """Name in the checkpoint: "python", "numpy", "torch"."""
+
+    def capture(self) -> Tree:
+        """Return its state."""
+
+    def restore(self, tree: Tree) -> None:
+        """Set its state."""
+
+    def seed(self, seed: int) -> None:
+        """Start it afresh from `seed` (0 to 2**32 - 1)."""
+
+
+class Describe(Protocol):
+    """Says in one line what an attached object is."""
+
+    def __call__(self, thing: object, /) -> str | None:
+        """Return e.g. "7,339,053 parameters on cuda:0", or None if it does not know `thing`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plugin:
+    """All that one framework brings.
+
+    Attributes:
+        codecs: For leaves of its types.
+        adapters: For attached objects of its types; the first that accepts wins.
+        rngs: Its global generators.
+        describe: For the start-up banner.
+    """
+
+    codecs: tuple[Codec, ...] = ()
+    adapters: tuple[Adapter, ...] = ()
+    rngs: tuple[RngSource, ...] = ()
+    describe: Describe | None = None
+
+
+def active() -> tuple[Plugin, ...]:
+    """Return the plugins whose framework this process has imported, in name order."""
+    ready = (name for name in sorted(_entry_points()) if name in sys.modules)
+    found = (_load(name) for name in ready)
+    return tuple(plugin for plugin in found if plugin is not None)
+
+
+def codec_named(name: str) -> Codec:
+    """Return the codec that wrote a leaf, importing its framework if need be.
+
+    Raises:
+        MissingExtraError: Its framework is not installed.
+    """
+    top = name.partition(".")[0]
+    plugin = _load(top) if top in _entry_points() else None
+    for codec in plugin.codecs if plugin else ():
+        if codec.name == name:
+            return codec
+    raise MissingExtraError(
+        f"the checkpoint holds a {name!r}, which nothing here can read.",
+        f"the plugin {top!r} that stores such values is not installed.",
+        f"pip install 'evertrain[{top}]'",
+    )
+
+
+@cache
+def _entry_points() -> dict[str, importlib.metadata.EntryPoint]:
+    return {each.name: each for each in importlib.metadata.entry_points(group=GROUP)}
+
+
+@cache
+def _load(name: str) -> Plugin | None:
+    """Load one plugin. One that fails is named and skipped: it must not end a training."""
+    try:
+        plugin = _entry_points()[name].load()
+    except Exception as error:  # noqa: BLE001  (foreign code, on the list of broad excepts)
+        warnings.warn(f"evertrain skips the plugin {name!r}: {error!r}", stacklevel=2)
+        return None
+    return plugin if isinstance(plugin, Plugin) else None

@@ -1,0 +1,193 @@
+"""The only module that changes files.
+
+Everything durable is built from the operations of `Fs`. One file writes, so
+there is one place to review and one seam where a test can pull the plug.
+
+Layer: core. Imports nothing from evertrain.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, Protocol
+
+Bytes = bytes | bytearray | memoryview
+
+# A file system that has no hard links says so with one of these: then copy.
+NO_LINK: Final = frozenset({errno.EPERM, errno.EMLINK, errno.EXDEV, errno.ENOTSUP, errno.ENOSYS})
+# Directories of some file systems cannot be synced; they say so with one of these.
+NO_DIR_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
+
+FILE_MODE: Final = 0o444
+DIR_MODE: Final = 0o755
+
+
+class Fs(Protocol):
+    """The disk operations evertrain needs, and no others.
+
+    Paths may be relative; every operation raises `OSError` as the system does.
+    """
+
+    def mkdir(self, path: Path) -> None:
+        """Create `path` and its parents; an existing directory is fine."""
+
+    def write(self, path: Path, chunks: Iterable[Bytes]) -> int:
+        """Create or truncate `path`, fill it, return its bytes. Not yet durable."""
+
+    def append(self, path: Path, data: bytes) -> None:
+        """Add `data` at the end of `path` in one write. Not yet durable."""
+
+    def sync_file(self, path: Path) -> None:
+        """Return once the bytes of `path` are on the medium."""
+
+    def sync_dir(self, path: Path) -> None:
+        """Return once the names inside `path` are on the medium."""
+
+    def replace(self, src: Path, dst: Path) -> None:
+        """Rename `src` to `dst`, over it if it is a file, in one step."""
+
+    def link(self, src: Path, dst: Path) -> None:
+        """Give the file `src` a second name `dst` (a copy where links are refused)."""
+
+    def symlink(self, target: str, path: Path) -> None:
+        """Make `path` a symbolic link that says `target`."""
+
+    def chmod(self, path: Path, mode: int) -> None:
+        """Set the permission bits of `path`."""
+
+    def unlink(self, path: Path) -> None:
+        """Remove the name `path`; a missing one is fine."""
+
+    def rmtree(self, path: Path) -> None:
+        """Remove the directory `path` and all below it; a missing one is fine."""
+
+
+class LocalFs:
+    """The machine's own disk (POSIX)."""
+
+    def mkdir(self, path: Path) -> None:
+        """See `Fs.mkdir`."""
+        path.mkdir(parents=True, exist_ok=True)
+
+    def write(self, path: Path, chunks: Iterable[Bytes]) -> int:
+        """See `Fs.write`."""
+        total_bytes = 0
+        with path.open("wb", buffering=0) as file:
+            for chunk in chunks:
+                total_bytes += _write_all(file.fileno(), chunk)
+        return total_bytes
+
+    def append(self, path: Path, data: bytes) -> None:
+        """See `Fs.append`."""
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            _write_all(handle, data)
+        finally:
+            os.close(handle)
+
+    def sync_file(self, path: Path) -> None:
+        """See `Fs.sync_file`."""
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def sync_dir(self, path: Path) -> None:
+        """See `Fs.sync_dir`."""
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        except OSError as error:
+            if error.errno not in NO_DIR_SYNC:
+                raise
+        finally:
+            os.close(handle)
+
+    def replace(self, src: Path, dst: Path) -> None:
+        """See `Fs.replace`."""
+        os.replace(src, dst)  # noqa: PTH105  (Path.replace returns a new Path, unused here)
+
+    def link(self, src: Path, dst: Path) -> None:
+        """See `Fs.link`."""
+        try:
+            os.link(src, dst)
+        except OSError as error:
+            if error.errno not in NO_LINK:
+                raise
+            shutil.copyfile(src, dst)
+
+    def symlink(self, target: str, path: Path) -> None:
+        """See `Fs.symlink`."""
+        path.symlink_to(target)
+
+    def chmod(self, path: Path, mode: int) -> None:
+        """See `Fs.chmod`."""
+        path.chmod(mode)
+
+    def unlink(self, path: Path) -> None:
+        """See `Fs.unlink`."""
+        path.unlink(missing_ok=True)
+
+    def rmtree(self, path: Path) -> None:
+        """See `Fs.rmtree`."""
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+
+
+def _write_all(handle: int, data: Bytes) -> int:
+    """Write every byte: one `write` may take less than it is given."""
+    view = memoryview(data).cast("B")
+    left = view
+    while left.nbytes:
+        left = left[os.write(handle, left) :]
+    return view.nbytes
+
+
+LOCAL_FS: Final = LocalFs()
+
+
+def write_atomic(path: Path, data: bytes, *, fs: Fs = LOCAL_FS) -> None:
+    """Replace the contents of `path` so that nobody ever sees half of it.
+
+    Args:
+        path: File to create or replace. Its directory must exist.
+        data: The complete new contents.
+        fs: Disk to write to. Tests pass one that loses power.
+
+    Raises:
+        OSError: The disk refused: full, read-only or gone.
+
+    Durability:
+        After return, `data` survives a power cut. At any moment before that,
+        `path` holds its old bytes or its new bytes, never a mix. A crash can
+        leave `.<name>.tmp-<pid>` behind; opening the run sweeps it.
+
+    Source:
+        POSIX rename(2) and fsync(2): file first, then the name, then the
+        directory that holds the name.
+    """
+    tmp = _tmp_beside(path)
+    fs.write(tmp, (data,))
+    fs.sync_file(tmp)
+    fs.replace(tmp, path)
+    fs.sync_dir(path.parent)
+
+
+def symlink_atomic(target: str, path: Path, *, fs: Fs = LOCAL_FS) -> None:
+    """Point the link `path` at `target` in one step; it is never missing.
+
+    Durability:
+        As `write_atomic`.
+    """
+    tmp = _tmp_beside(path)
+    fs.unlink(tmp)
+    fs.symlink(target, tmp)
+    fs.replace(tmp, path)
+    fs.sync_dir(path.parent)
+
+
+def _tmp_beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp-{os.getpid()}")

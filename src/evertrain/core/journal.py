@@ -1,0 +1,170 @@
+"""Append-only JSON lines: the run's memory of what happened.
+
+Each append, under a short file lock, first ends an unfinished line, so a torn
+tail costs one line and never the file. Readers skip and count what does not
+parse, wherever it stands.
+
+Layer: core. Imports core only.
+"""
+
+import fcntl
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evertrain.core.clock import SYSTEM_CLOCK, Clock, iso_utc
+from evertrain.core.fs import LOCAL_FS, Fs
+
+Row = dict[str, Any]
+
+NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What a file of JSON lines holds.
+
+    Attributes:
+        rows: The objects that parsed, oldest first.
+        bad_count: Lines that did not: torn, garbage, or not an object.
+    """
+
+    rows: tuple[Row, ...]
+    bad_count: int
+
+
+def append_lines(
+    path: Path, rows: Iterable[Mapping[str, Any]], *, sync: bool, fs: Fs = LOCAL_FS
+) -> None:
+    """Add one line for each of `rows` at the end of `path`.
+
+    Numbers that JSON cannot hold become the strings "NaN", "Infinity", "-Infinity".
+
+    Durability:
+        With `sync`, the lines survive a power cut once this returns. A crash
+        in the middle leaves at most one unfinished line.
+    """
+    data = b"".join(encode_line(row) for row in rows)
+    if not data:
+        return
+    is_new = not path.exists()
+    if is_new:
+        fs.append(path, b"")
+    with _locked(path):
+        if _has_torn_tail(path):
+            data = b"\n" + data
+        fs.append(path, data)
+        if sync:
+            fs.sync_file(path)
+    if sync and is_new:
+        fs.sync_dir(path.parent)
+
+
+def encode_line(row: Mapping[str, Any]) -> bytes:
+    """Return `row` as one line of strict JSON, newline included."""
+    return json.dumps(finite(row), allow_nan=False, separators=(",", ":")).encode() + b"\n"
+
+
+def read_lines(path: Path) -> Lines:
+    """Read what is there; a missing file is empty. Takes no lock."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return Lines((), 0)
+    return parse_lines(data)
+
+
+def parse_lines(data: bytes) -> Lines:
+    """Parse JSON lines, skipping and counting whatever is not an object."""
+    rows: list[Row] = []
+    bad_count = 0
+    for line in data.split(b"\n"):
+        if not line.strip():
+            continue
+        row = _parse(line)
+        if row is None:
+            bad_count += 1
+        else:
+            rows.append(row)
+    return Lines(tuple(rows), bad_count)
+
+
+def finite(value: Any) -> Any:
+    """Return `value` with every non-finite float as its name, ready for strict JSON."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, Mapping):
+        return {str(key): finite(each) for key, each in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        return [finite(each) for each in value]
+    return value
+
+
+class Journal:
+    """The events of one run, in order, as `journal.jsonl`.
+
+    Args:
+        path: The file. Its directory must exist when something is recorded.
+        fs: Disk to write to.
+        clock: Source of the events' times.
+    """
+
+    def __init__(self, path: Path, *, fs: Fs = LOCAL_FS, clock: Clock = SYSTEM_CLOCK) -> None:
+        """Open nothing yet: reading a journal must not create one."""
+        self.path = path
+        self._fs = fs
+        self._clock = clock
+
+    def record(self, event: str, /, *, sync: bool = True, **fields: Any) -> None:
+        """Add one event.
+
+        Args:
+            event: Its name, a past participle or noun of `docs/format.md`.
+            sync: Whether it must survive a power cut before this returns.
+            **fields: JSON values that describe it; None is left out.
+        """
+        row = {"time": iso_utc(self._clock.now_s()), "event": event}
+        row |= {key: value for key, value in fields.items() if value is not None}
+        append_lines(self.path, [row], sync=sync, fs=self._fs)
+
+    def events(self, *names: str) -> tuple[Row, ...]:
+        """Return the events called one of `names` (all without names), oldest first."""
+        rows = (row for row in read_lines(self.path).rows if isinstance(row.get("event"), str))
+        return tuple(row for row in rows if not names or row["event"] in names)
+
+    def last(self, *names: str) -> Row | None:
+        """Return the newest event called one of `names`, or None."""
+        found = self.events(*names)
+        return found[-1] if found else None
+
+
+def _parse(line: bytes) -> Row | None:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _has_torn_tail(path: Path) -> bool:
+    with path.open("rb") as file:
+        size_bytes = file.seek(0, os.SEEK_END)
+        if size_bytes == 0:
+            return False
+        file.seek(size_bytes - 1)
+        return file.read(1) != b"\n"

@@ -1,0 +1,272 @@
+"""Leases: who owns a run, decided by the kernel and readable by people.
+
+The flock decides who lives. The record inside the file (pid and start time,
+boot, host, attempt) tells people and later attempts who that is. The attempt
+is the fencing token: it only grows.
+
+Layer: core. Imports core only.
+"""
+
+import fcntl
+import json
+import os
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Final, Self
+
+from evertrain.core import proc
+from evertrain.core.clock import SYSTEM_CLOCK, Clock, iso_utc
+from evertrain.core.errors import FencedError, LockedError
+from evertrain.core.fs import LOCAL_FS, Fs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """The record inside a lease.
+
+    Attributes:
+        pid: Process that holds or held the lease.
+        start_time: Its start, in clock ticks since boot: pids are reused, pairs are not.
+        boot_id: Boot of the machine it ran on.
+        host: Name of that machine.
+        attempt: Fencing token.
+        since: RFC 3339 time at which it took the lease.
+    """
+
+    pid: int
+    start_time: int
+    boot_id: str
+    host: str
+    attempt: int
+    since: str
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it runs or ran on this boot of this machine."""
+        return self.boot_id == proc.boot_id() and self.host == proc.host()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether that very process still lives here (a zombie does not)."""
+        return self.is_here and proc.is_alive(self.pid, self.start_time)
+
+    def __str__(self) -> str:
+        """Return "pid 123 on host (attempt 2, since ...)"."""
+        return f"pid {self.pid} on {self.host} (attempt {self.attempt}, since {self.since})"
+
+
+class Lease:
+    """A lease held by this process until `release`, or until it dies.
+
+    Attributes:
+        owner: What this process wrote into it.
+        previous: What the file said before, or None.
+    """
+
+    def __init__(
+        self, path: Path, handle: int, owner: Owner, previous: Owner | None, fs: Fs
+    ) -> None:
+        """Do not call: `take` makes leases."""
+        self.path = path
+        self._fs = fs
+        self.owner = owner
+        self.previous = previous
+        self._handle = handle
+        _HELD.add(self)
+
+    def is_held(self) -> bool:
+        """Say whether this process still owns the run."""
+        try:
+            there = self.path.stat()
+            mine = os.fstat(self._handle)
+        except OSError:
+            return False
+        same_file = (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
+        return same_file and read_owner(self.path) == self.owner
+
+    def check(self) -> None:
+        """Return if the lease is still held.
+
+        Raises:
+            FencedError: A later attempt took the run, or the lock file is gone.
+        """
+        if self.is_held():
+            return
+        raise FencedError(
+            f"{self.path} is no longer held by pid {self.owner.pid}.",
+            f"it now says: {read_owner(self.path)}; whatever this process saves is void.",
+            "Let this process end; the newer one goes on.",
+        )
+
+    @property
+    def handle(self) -> int:
+        """The locked descriptor; a child that inherits it keeps the lease alive."""
+        return self._handle
+
+    def write(self, owner: Owner) -> None:
+        """Write the record into the file that this process has locked."""
+        self._fs.write(self.path, (_encode(owner),))
+        self._fs.sync_file(self.path)
+
+    def release(self) -> None:
+        """Give the lease back. The attempt stays on record, for the next one's number."""
+        if self._handle >= 0 and self.is_held():
+            self.write(replace(self.owner, pid=0, start_time=0))
+        self.forget()
+
+    def forget(self) -> None:
+        """Close the descriptor and leave the file alone, as a forked child must."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+        _HELD.discard(self)
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Release."""
+        self.release()
+
+
+_HELD: Final[weakref.WeakSet[Lease]] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    """Run in each forked child: a worker that outlives its trainer must hold nothing."""
+    for lease in list(_HELD):
+        lease.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)
+
+
+def take(
+    path: Path,
+    *,
+    attempt: int = 0,
+    take_over: bool = False,
+    fs: Fs = LOCAL_FS,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Lease:
+    """Take the lease at `path` for this process.
+
+    A dead owner's lease is taken over even while processes that it left
+    behind still hold its descriptor: the file is then replaced.
+
+    Args:
+        path: The lock file; created if missing.
+        attempt: Smallest attempt number wanted. The lease gets this or one more
+            than the last one, whichever is greater.
+        take_over: Kill a live owner on this machine and take its place; on
+            another machine, trust the caller that it is dead.
+        fs: Disk to write to.
+        clock: Source of the time in the record.
+
+    Raises:
+        LockedError: A live process owns it. The message names pid and host.
+    """
+    with _guarded(path):
+        handle = _open(path, fs)
+        if not _flock(handle):
+            os.close(handle)
+            _displace(path, take_over=take_over, fs=fs)
+            handle = _open(path, fs)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        previous = read_owner(path)
+        owner = _self(max(attempt, previous.attempt + 1 if previous else 1), clock)
+        lease = Lease(path, handle, owner, previous, fs)
+        lease.write(owner)
+        return lease
+
+
+def read_owner(path: Path) -> Owner | None:
+    """Return the record of the lease at `path`, or None if it holds none."""
+    try:
+        found = json.loads(path.read_bytes())
+        return Owner(**{each.name: found[each.name] for each in fields(Owner)})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def live_owner(path: Path) -> Owner | None:
+    """Return the live process that owns the lease, or None. Changes nothing."""
+    owner = read_owner(path)
+    return owner if owner is not None and owner.is_alive else None
+
+
+@contextmanager
+def _guarded(path: Path) -> Iterator[None]:
+    """Let one process at a time take the lease: judging a dead owner is not atomic."""
+    handle = os.open(path.with_name(f".{path.name}.guard"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _open(path: Path, fs: Fs) -> int:
+    if not path.exists():
+        fs.append(path, b"")
+    return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+
+
+def _flock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _displace(path: Path, *, take_over: bool, fs: Fs) -> None:
+    """Make room where the flock is taken, or refuse.
+
+    Raises:
+        LockedError: The owner lives, or nothing proves that it is dead.
+    """
+    owner = read_owner(path)
+    if owner is None:
+        raise LockedError(
+            f"{path} is locked by another process.",
+            "it has not said who it is yet; two trainers on one run would ruin it.",
+            "Wait a moment and try again, or find it with: fuser -v " + str(path),
+        )
+    if owner.is_alive or not owner.is_here:
+        if not take_over:
+            raise LockedError(
+                f"{path.parent} is in use by {owner}{_stopped_note(owner)}.",
+                "two trainers on one run would overwrite each other's checkpoints.",
+                f"Stop it first: evertrain stop {path.parent} (or kill {owner.pid})",
+            )
+        if owner.is_alive:
+            proc.kill_and_wait(owner.pid, owner.start_time)
+    # The flock is held by what a dead owner left behind: a new file, a new lock.
+    fresh = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    fs.write(fresh, (_encode(owner),))
+    fs.replace(fresh, path)
+
+
+def _encode(owner: Owner) -> bytes:
+    return (json.dumps(asdict(owner)) + "\n").encode()
+
+
+def _stopped_note(owner: Owner) -> str:
+    return ", which is stopped (SIGSTOP or Ctrl+Z)" if proc.is_stopped(owner.pid) else ""
+
+
+def _self(attempt: int, clock: Clock) -> Owner:
+    pid = os.getpid()
+    return Owner(
+        pid=pid,
+        start_time=proc.start_time(pid) or 0,
+        boot_id=proc.boot_id(),
+        host=proc.host(),
+        attempt=attempt,
+        since=iso_utc(clock.now_s()),
+    )

@@ -1,0 +1,274 @@
+"""The name of every file of a run directory, and the run's identity card.
+
+The run directory is the API: `docs/format.md` specifies each file named here.
+
+Layer: core. Imports core only.
+"""
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+from evertrain.core.clock import SYSTEM_CLOCK, Clock, iso_utc
+from evertrain.core.errors import ConfigError, CorruptError, FormatError, NotFoundError
+from evertrain.core.fs import LOCAL_FS, Fs, write_atomic
+
+FORMAT: Final = 1
+STEP_DIGITS: Final = 9
+
+_STEP_NAME: Final = re.compile(r"\d{9,}")
+
+
+def step_name(step: int) -> str:
+    """Return the directory name of the checkpoint of `step`: nine digits or more."""
+    return f"{step:0{STEP_DIGITS}d}"
+
+
+def parse_step(name: str) -> int | None:
+    """Return the step that a checkpoint's directory name says, or None."""
+    return int(name) if _STEP_NAME.fullmatch(name) and name == step_name(int(name)) else None
+
+
+@dataclass(frozen=True, slots=True)
+class RunDir:
+    """Where everything of the run at `path` lies. Touches nothing.
+
+    Attributes:
+        path: The run directory.
+    """
+
+    path: Path
+
+    @property
+    def identity(self) -> Path:
+        """`run.json`, which makes a directory a run."""
+        return self.path / "run.json"
+
+    @property
+    def lock(self) -> Path:
+        """The trainer's lease."""
+        return self.path / "lock"
+
+    @property
+    def supervisor_lock(self) -> Path:
+        """The supervisor's lease."""
+        return self.path / "supervisor.lock"
+
+    @property
+    def journal(self) -> Path:
+        """Events, append-only."""
+        return self.path / "journal.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        """One object per logged step, append-only."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Directory of the committed checkpoints; the store's root."""
+        return self.path / "checkpoints"
+
+    @property
+    def logs(self) -> Path:
+        """Directory of the attempts' output."""
+        return self.path / "logs"
+
+    @property
+    def crashes(self) -> Path:
+        """Directory of the attempts' post-mortems."""
+        return self.path / "crashes"
+
+    @property
+    def plots(self) -> Path:
+        """Directory of pictures."""
+        return self.path / "plots"
+
+    @property
+    def inbox(self) -> Path:
+        """Directory of requests to the owner: stop, save, pin."""
+        return self.path / "inbox"
+
+    @property
+    def heartbeat(self) -> Path:
+        """Small shared-memory file: the owner's step, phase and time."""
+        return self.path / "heartbeat"
+
+    def log(self, attempt: int) -> Path:
+        """Output of one attempt."""
+        return self.logs / f"attempt-{attempt:04d}.log"
+
+    def crash(self, attempt: int) -> Path:
+        """Post-mortem of one attempt."""
+        return self.crashes / f"attempt-{attempt:04d}.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What `run.json` says: who this run is, whatever happens to it.
+
+    Attributes:
+        id: Random name, never reused.
+        created_at: RFC 3339 time of the first start.
+        format: Version of the directory's format.
+        unit: What a step is called: "step", "episode", "iteration".
+        seed: Seed of the fresh start, or None.
+        command: The command line that started it; empty if unknown.
+        config: The configuration in force at the last start.
+        recipe: Name of the shipped recipe, or None.
+    """
+
+    id: str
+    created_at: str
+    format: int = FORMAT
+    unit: str = "step"
+    seed: int | None = None
+    command: list[str] = field(default_factory=list)
+    config: dict[str, Any] = field(default_factory=dict)
+    recipe: str | None = None
+
+
+def new_identity(*, clock: Clock = SYSTEM_CLOCK, **known: Any) -> Identity:
+    """Return the identity of a run that starts now."""
+    return Identity(id=secrets.token_hex(6), created_at=iso_utc(clock.now_s()), **known)
+
+
+def write_identity(run_dir: RunDir, identity: Identity, *, fs: Fs = LOCAL_FS) -> None:
+    """Write `run.json`, creating the run directory if needed.
+
+    Durability:
+        As `write_atomic`.
+    """
+    fs.mkdir(run_dir.path)
+    text = json.dumps(asdict(identity), indent=2, sort_keys=False, default=str) + "\n"
+    write_atomic(run_dir.identity, text.encode(), fs=fs)
+
+
+def read_identity(run_dir: RunDir) -> Identity | None:
+    """Return what `run.json` says, or None where there is no run yet.
+
+    Raises:
+        FormatError: The run was written by a newer version.
+        CorruptError: The file is not what evertrain writes.
+    """
+    try:
+        text = run_dir.identity.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        found = json.loads(text)
+        version = found["format"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise CorruptError(
+            f"{run_dir.identity} does not hold the identity of a run.",
+            f"reading it fails with {type(error).__name__}: {error}.",
+            "Restore it from a backup, or start another run in a new directory.",
+        ) from error
+    check_format(run_dir.identity, version)
+    known = {each.name for each in fields(Identity)}
+    try:
+        return Identity(**{key: value for key, value in found.items() if key in known})
+    except TypeError as error:
+        raise CorruptError(
+            f"{run_dir.identity} lacks a field: {error}.",
+            "without its identity a run cannot be told from another one.",
+            "Restore it from a backup, or start another run in a new directory.",
+        ) from error
+
+
+def check_format(path: Path, version: object, newest: int = FORMAT) -> None:
+    """Refuse a file of a version that this code does not read.
+
+    Raises:
+        FormatError: `version` is newer, or not a version at all.
+    """
+    if isinstance(version, int) and not isinstance(version, bool) and 1 <= version <= newest:
+        return
+    raise FormatError(
+        f"{path} has format {version!r}.",
+        f"this evertrain reads formats 1 to {newest}; guessing could damage the run.",
+        "Upgrade evertrain (pip install -U evertrain), or use the version that wrote it.",
+    )
+
+
+def open_run_dir(path: Path | str) -> RunDir:
+    """Return the directory of an existing run, named by path or by name under `runs/`.
+
+    Raises:
+        NotFoundError: There is no run.
+        FormatError: It was written by a newer version.
+        CorruptError: Its `run.json` is damaged.
+    """
+    for candidate in (Path(path), Path("runs") / path):
+        run_dir = RunDir(candidate)
+        if read_identity(run_dir) is not None:
+            return run_dir
+    raise NotFoundError(
+        f"there is no run at {str(path)!r}.",
+        f"neither {path}/run.json nor runs/{path}/run.json exists.",
+        "List the runs here with: evertrain ls",
+    )
+
+
+def claim_run_dir(path: Path) -> RunDir:
+    """Return `path` as a place where a run may live, new or old. Touches nothing.
+
+    Raises:
+        ConfigError: It is a file, a directory of something else, or not writable.
+        FormatError: It was written by a newer version.
+        CorruptError: Its `run.json` is damaged.
+    """
+    run_dir = RunDir(path)
+    if path.exists() and not path.is_dir():
+        raise ConfigError(
+            f"{path} is a file.",
+            "a run is a directory.",
+            "Give another path: --run runs/NAME",
+        )
+    if read_identity(run_dir) is None and path.is_dir() and _foreign_names(path):
+        names = ", ".join(sorted(_foreign_names(path))[:3])
+        raise ConfigError(
+            f"{path} holds other things ({names}) and no run.json.",
+            "a run would mix its files with theirs, and its retention would delete there.",
+            f"Give an empty or new directory: --run {path / 'run'}",
+        )
+    _check_writable(path)
+    return run_dir
+
+
+# What evertrain itself may put into a directory before `run.json` exists.
+_OURS: Final = frozenset({"lock", "supervisor.lock", "journal.jsonl", "logs", "crashes", "inbox"})
+
+
+def _foreign_names(path: Path) -> set[str]:
+    return {name for name in os.listdir(path) if name not in _OURS and not name.startswith(".")}  # noqa: PTH208
+
+
+def _check_writable(path: Path) -> None:
+    nearest = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
+        return
+    raise ConfigError(
+        f"{path} cannot be written: {nearest} is not a writable directory.",
+        "a run saves its checkpoints, journal and logs there.",
+        f"Choose another place (--run DIR), or: chmod u+w {nearest}",
+    )
+
+
+def diff_config(
+    old: Mapping[str, Any], new: Mapping[str, Any], at: str = ""
+) -> dict[str, list[Any]]:
+    """Return what changed, as `{"dotted.key": [old, new]}`; absent is None."""
+    changes: dict[str, list[Any]] = {}
+    for key in [*old, *(key for key in new if key not in old)]:
+        was, now = old.get(key), new.get(key)
+        if isinstance(was, Mapping) and isinstance(now, Mapping):
+            changes |= diff_config(was, now, f"{at}{key}.")
+        elif was != now:
+            changes[f"{at}{key}"] = [was, now]
+    return changes

@@ -1,0 +1,1 @@
+"""The supervise room."""
