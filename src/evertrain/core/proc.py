@@ -1,7 +1,8 @@
 """The only module that starts, signals and reaps processes.
 
 A process is named by its pid *and* its start time: pids are reused, pairs are
-not. Linux first (pidfd, subreaper); elsewhere psutil does what it can.
+not. Linux first (pidfd, subreaper, /proc); elsewhere psutil does what it can, and only there
+is it imported: the shim of a supervisor has to start fast.
 
 Layer: core. Imports core only.
 """
@@ -20,13 +21,23 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _PR_SET_PDEATHSIG: Final = 1
-_STAT_START_TIME: Final = 19  # field 22 of /proc/PID/stat, counted after the name
+_STAT_PARENT: Final = 1  # field 4 of /proc/PID/stat, counted after the name
+_STAT_START_TIME: Final = 19  # field 22
+_DEFAULT_SIGNALS: Final = (
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGPIPE,
+    signal.SIGXFSZ,
+    signal.SIGTSTP,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +64,8 @@ def boot_id() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
+        import psutil
+
         return f"boot-{psutil.boot_time():.0f}"
 
 
@@ -124,14 +137,108 @@ def spawn(
     )
 
 
-def descendants(pid: int) -> list[Proc]:
-    """Return every live process below `pid`, parents before children."""
+def launch(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    output: int | None = None,
+    terminal: str | None = None,
+) -> Proc:
+    """Start `command` as the leader of a new session that the caller has to reap.
+
+    Signals are back to their defaults, even those that the caller ignores: a program started
+    by `nohup` or in the background of a script could otherwise never be stopped gracefully.
+    Its input is empty.
+
+    Args:
+        command: Program (looked up in PATH) and arguments.
+        env: Its environment.
+        output: Descriptor for its stdout and stderr, if `terminal` is None.
+        terminal: Path of a terminal that becomes its stdout, stderr and controlling terminal.
+
+    Raises:
+        OSError: There is no such program, or it cannot be executed.
+    """
+    actions: list[tuple[int, ...] | tuple[int, int, str, int, int]]
+    actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
+    if terminal is not None:  # the first terminal that a session leader opens is its own
+        actions.append((os.POSIX_SPAWN_OPEN, 1, terminal, os.O_RDWR, 0))
+    elif output is not None:
+        actions.append((os.POSIX_SPAWN_DUP2, output, 1))
+    actions.append((os.POSIX_SPAWN_DUP2, 1, 2))
+    pid = os.posix_spawnp(
+        command[0],
+        list(command),
+        dict(env),
+        file_actions=actions,
+        setsid=True,
+        setsigmask=(),
+        setsigdef=_DEFAULT_SIGNALS,
+    )
+    return Proc(pid, start_time(pid) or 0)
+
+
+def exit_of(status: int) -> int:
+    """Return a wait status as an exit code; the negated number of a signal that killed it."""
+    return os.waitstatus_to_exitcode(status)
+
+
+def executable(pid: int) -> str:
+    """Return the file name of the program that `pid` runs, "" if it cannot be told."""
     try:
-        below = psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-    found = ((each.pid, start_time(each.pid)) for each in below)
-    return [Proc(each, started) for each, started in found if started is not None]
+        return Path(f"/proc/{pid}/exe").readlink().name.removesuffix(" (deleted)")
+    except OSError:
+        return "" if sys.platform == "linux" else _executable_from_psutil(pid)
+
+
+def descendants(pid: int) -> list[Proc]:
+    """Return every process below `pid`, zombies included, parents before children."""
+    below = _children_by_parent()
+    found: list[Proc] = []
+    level = [pid]
+    while level:
+        children = [each for parent in level for each in below.get(parent, ())]
+        found += children
+        level = [each.pid for each in children]
+    return found
+
+
+def children(pid: int) -> list[Proc]:
+    """Return the live children of `pid`, oldest first."""
+    found = [each for each in _children_by_parent().get(pid, ()) if each.is_alive]
+    return sorted(found, key=lambda each: each.start_time)
+
+
+def _children_by_parent() -> dict[int, list[Proc]]:
+    if sys.platform != "linux":
+        return _children_from_psutil()
+    found: dict[int, list[Proc]] = {}
+    for name in os.listdir("/proc"):  # noqa: PTH208  (names only, hundreds of them)
+        stat = _stat(int(name)) if name.isdigit() else []
+        if stat:
+            each = Proc(int(name), int(stat[_STAT_START_TIME]))
+            found.setdefault(int(stat[_STAT_PARENT]), []).append(each)
+    return found
+
+
+def _children_from_psutil() -> dict[int, list[Proc]]:
+    import psutil
+
+    found: dict[int, list[Proc]] = {}
+    for each in psutil.process_iter(["pid", "ppid"]):
+        started = start_time(each.pid)
+        if started is not None:
+            found.setdefault(each.info["ppid"], []).append(Proc(each.pid, started))
+    return found
+
+
+def _executable_from_psutil(pid: int) -> str:
+    import psutil
+
+    try:
+        return Path(psutil.Process(pid).exe()).name
+    except psutil.Error:
+        return ""
 
 
 def send(target: Proc, number: signal.Signals) -> bool:
@@ -141,7 +248,7 @@ def send(target: Proc, number: signal.Signals) -> bool:
         return False
     try:
         signal.pidfd_send_signal(handle, number)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):  # gone, or run by another user (sudo)
         return False
     finally:
         os.close(handle)
@@ -191,6 +298,46 @@ def kill_tree(root: Proc, *, grace_s: float = 0.0, clock: Clock = SYSTEM_CLOCK) 
     return killed
 
 
+def sweep(
+    spare: Sequence[Proc] = (), *, grace_s: float = 0.0, clock: Clock = SYSTEM_CLOCK
+) -> list[Proc]:
+    """End every process below this one: SIGTERM, `grace_s` seconds, then SIGCONT and SIGKILL.
+
+    For a subreaper (`become_subreaper`) that is everything it ever started, whatever session
+    it fled to. Ended children stay to be reaped.
+
+    Args:
+        spare: Processes to leave alone, with all below them.
+        grace_s: Seconds between SIGTERM and SIGKILL; 0 kills at once.
+        clock: Source of the time.
+
+    Returns:
+        The processes that had to be killed.
+    """
+    if grace_s > 0:
+        left = _below_me(spare)
+        for each in left:
+            send(each, signal.SIGTERM)
+            send(each, signal.SIGCONT)  # a stopped process cannot act on SIGTERM
+        wait_gone(left, grace_s, clock=clock)
+    killed: list[Proc] = []
+    for _ in range(20):  # a dying tree can still fork: look again until nothing is left
+        left = _below_me(spare)
+        if not left:
+            break
+        for each in left:
+            send(each, signal.SIGKILL)
+            send(each, signal.SIGCONT)
+        killed += [each for each in left if each not in killed]
+        wait_gone(left, 1.0, clock=clock)
+    return killed
+
+
+def _below_me(spare: Sequence[Proc]) -> list[Proc]:
+    spared = {each for top in spare for each in (top, *descendants(top.pid))}
+    return [each for each in descendants(os.getpid()) if each.is_alive and each not in spared]
+
+
 def kill_and_wait(pid: int, started: int, timeout_s: float = 10.0) -> bool:
     """Kill one process and wait until it is gone. Say whether it is."""
     target = Proc(pid, started)
@@ -233,6 +380,8 @@ def _stat(pid: int) -> list[str]:
 
 
 def _stat_from_psutil(pid: int) -> list[str]:
+    import psutil
+
     try:
         found = psutil.Process(pid)
         state = {psutil.STATUS_ZOMBIE: "Z", psutil.STATUS_STOPPED: "T"}.get(found.status(), "S")

@@ -60,6 +60,11 @@ class RunDir:
         return self.path / "supervisor.lock"
 
     @property
+    def shim_lock(self) -> Path:
+        """The lease of the process that holds the supervised command's tree and output."""
+        return self.path / "shim.lock"
+
+    @property
     def journal(self) -> Path:
         """Events, append-only."""
         return self.path / "journal.jsonl"
@@ -242,7 +247,18 @@ def claim_run_dir(path: Path) -> RunDir:
 
 
 # What evertrain itself may put into a directory before `run.json` exists.
-_OURS: Final = frozenset({"lock", "supervisor.lock", "journal.jsonl", "logs", "crashes", "inbox"})
+_OURS: Final = frozenset(
+    {
+        "lock",
+        "supervisor.lock",
+        "shim.lock",
+        "journal.jsonl",
+        "heartbeat",
+        "logs",
+        "crashes",
+        "inbox",
+    }
+)
 
 
 def _foreign_names(path: Path) -> set[str]:

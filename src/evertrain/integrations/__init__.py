@@ -1,1 +1,1 @@
-"""The integrations room."""
+"""The rooms where frameworks are imported: torch, Stable-Baselines3."""

@@ -1,1 +1,1 @@
-"""The run room."""
+"""The user's loop, continued exactly."""

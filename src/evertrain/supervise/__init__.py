@@ -1,1 +1,4 @@
-"""The supervise room."""
+"""Supervision: any command, restarted until it is done.
+
+Imports nothing here: the shim must start fast. Use `evertrain.supervise.loop.supervise`.
+"""

@@ -9,6 +9,7 @@ Layer: recipes. Imports `config` only.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from scipy.linalg import eigh
 
 from evertrain.recipes.structure.config import BuildingConfig, DamperConfig
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def assemble(building: BuildingConfig, damper: DamperConfig) -> Building:
 
     damper_kg = damper.mass_ratio * building.floor_mass_kg * floors
     modal_kg = modes[:, 0] @ floor_mass @ modes[:, 0]
-    frequency_ratio, damping_ratio = tune(damper_kg / modal_kg)
+    frequency_ratio, damping_ratio = tune(float(damper_kg / modal_kg))
     damper_rad_s = frequency_ratio * float(omega[0])
 
     actuator = np.zeros(floors + 1)

@@ -34,12 +34,12 @@ class BuildingConfig(Strict):
         damping_ratio: Fraction of critical damping of modes 1 and 2.
     """
 
-    storeys: int = Field(12, ge=2)
+    storeys: int = Field(default=12, ge=2)
     floor_mass_kg: PositiveFloat = 200e3
     storey_stiffness_n_m: PositiveFloat = 340e6
     soft_storey: PositiveInt = 8
-    soft_storey_ratio: float = Field(0.6, gt=0, le=1)
-    damping_ratio: float = Field(0.02, gt=0, lt=1)
+    soft_storey_ratio: float = Field(default=0.6, gt=0, le=1)
+    damping_ratio: float = Field(default=0.02, gt=0, lt=1)
 
     @check(mode="after")
     def _soft_storey_exists(self) -> Self:
@@ -61,7 +61,7 @@ class DamperConfig(Strict):
         buffer_damping_ns_m: Dashpot of each buffer, in N s/m.
     """
 
-    mass_ratio: float = Field(0.02, gt=0, lt=0.2)
+    mass_ratio: float = Field(default=0.02, gt=0, lt=0.2)
     travel_m: PositiveFloat = 1.5
     buffer_stiffness_n_m: PositiveFloat = 10e6
     buffer_damping_ns_m: NonNegativeFloat = 400e3
@@ -112,18 +112,8 @@ class ControlConfig(Strict):
     """
 
     samples_per_action: PositiveInt = 4
-    lqr_force_weight: PositiveFloat = 1e-9
-    lqr_stroke_weight: NonNegativeFloat = 0.0
-
-
-class RewardConfig(Strict):
-    """What the policy is paid for; see `env.StructureEnv`.
-
-    Attributes:
-        stop_penalty: Taken off each step that ends with the damper on a stop.
-    """
-
-    stop_penalty: NonNegativeFloat = 0.0
+    lqr_force_weight: PositiveFloat = 1e-6
+    lqr_stroke_weight: NonNegativeFloat = 0.2
 
 
 class PpoConfig(Strict):
@@ -148,10 +138,10 @@ class PpoConfig(Strict):
     learning_rate: PositiveFloat = 3e-4
     final_learning_rate: PositiveFloat = 1e-4
     n_steps: PositiveInt = 625
-    batch_size: int = Field(250, ge=2)
+    batch_size: int = Field(default=250, ge=2)
     n_epochs: PositiveInt = 10
-    gamma: float = Field(0.98, gt=0, le=1)
-    gae_lambda: float = Field(0.95, ge=0, le=1)
+    gamma: float = Field(default=0.98, gt=0, le=1)
+    gae_lambda: float = Field(default=0.95, ge=0, le=1)
     clip_range: PositiveFloat = 0.2
     ent_coef: NonNegativeFloat = 0.0
     vf_coef: NonNegativeFloat = 0.5
@@ -189,10 +179,10 @@ class PpoOverrides(Strict):
     learning_rate: PositiveFloat | None = None
     final_learning_rate: PositiveFloat | None = None
     n_steps: PositiveInt | None = None
-    batch_size: int | None = Field(None, ge=2)
+    batch_size: int | None = Field(default=None, ge=2)
     n_epochs: PositiveInt | None = None
-    gamma: float | None = Field(None, gt=0, le=1)
-    gae_lambda: float | None = Field(None, ge=0, le=1)
+    gamma: float | None = Field(default=None, gt=0, le=1)
+    gae_lambda: float | None = Field(default=None, ge=0, le=1)
     clip_range: PositiveFloat | None = None
     ent_coef: NonNegativeFloat | None = None
 
@@ -228,8 +218,8 @@ class EvaluationConfig(Strict):
         seed: Seed of those motions; another seed, another examination.
     """
 
-    motions: int = Field(40, ge=2)
-    seed: int = Field(0, ge=0)
+    motions: int = Field(default=40, ge=2)
+    seed: int = Field(default=0, ge=0)
 
 
 class StructureConfig(Strict):
@@ -240,7 +230,6 @@ class StructureConfig(Strict):
         damper: The damper on its roof.
         motion: The earthquakes.
         control: The actuator's clock and the reference controller.
-        reward: What the policy is paid for.
         ppo: Common PPO settings.
         stages: The curriculum, in order; at least one.
         evaluation: The examination.
@@ -253,7 +242,6 @@ class StructureConfig(Strict):
     damper: DamperConfig = DamperConfig()
     motion: MotionConfig = MotionConfig()
     control: ControlConfig = ControlConfig()
-    reward: RewardConfig = RewardConfig()
     ppo: PpoConfig = PpoConfig()
     stages: tuple[StageConfig, ...] = Field(min_length=1)
     evaluation: EvaluationConfig = EvaluationConfig()

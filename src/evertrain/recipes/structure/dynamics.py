@@ -64,19 +64,19 @@ class Dynamics:
         )
         return cls(free, free_input, stopped, stopped_input, damper.travel_m, stiffness, damping)
 
-    def step(self, state: Array, force_n: Array, ground_m_s2: Array) -> Array:
-        """Return the states one step later; the argument is not changed.
+    def step(self, state: Array, inputs: Array) -> Array:
+        """Return the states one step later; the arguments are not changed.
 
         Args:
             state: Shape (batch, 2 * dofs); metres and metres per second.
-            force_n: Actuator force on the roof, in N, shape (batch,).
-            ground_m_s2: Ground acceleration, in m/s2, shape (batch,).
+            inputs: Actuator force on the roof (N) and ground acceleration
+                (m/s2), shape (batch, 2).
         """
-        inputs = np.stack([force_n, ground_m_s2], axis=1)
         after: Array = state @ self.free + inputs @ self.free_input
-        side = self.pressed(state)
-        rows = np.flatnonzero(side)
-        if rows.size:
+        stroke = stroke_m(state)
+        if stroke.max() > self.travel_m or stroke.min() < -self.travel_m:
+            side = self.pressed(state)
+            rows = side != 0
             with_stop = np.column_stack([inputs[rows], side[rows]])
             after[rows] = state[rows] @ self.stopped + with_stop @ self.stopped_input
         return after

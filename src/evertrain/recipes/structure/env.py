@@ -19,9 +19,8 @@ from evertrain.recipes.structure.building import assemble
 from evertrain.recipes.structure.config import StructureConfig
 from evertrain.recipes.structure.control import energy
 from evertrain.recipes.structure.dynamics import Dynamics, roof_m
-from evertrain.recipes.structure.motion import GRAVITY_M_S2, ground_motion
+from evertrain.recipes.structure.motion import GRAVITY_M_S2, ground_motion, training_rng
 from evertrain.recipes.structure.sensors import OBSERVED, Sensors
-from evertrain.recipes.structure.streams import training_rng
 
 Observation = NDArray[np.float32]
 Action = NDArray[np.float32]
@@ -127,7 +126,7 @@ class StructureEnv(gymnasium.Env[Observation, Action]):
         """
         if self._step >= self.config.actions:
             raise ResetNeeded("The earthquake is over; call reset() for the next one.")
-        self._force_fraction = float(np.clip(action[0], -1.0, 1.0))
+        self._force_fraction = min(max(float(action[0]), -1.0), 1.0)
         self._shake()
         self._step += 1
         is_over = self._step == self.config.actions
@@ -179,31 +178,31 @@ class StructureEnv(gymnasium.Env[Observation, Action]):
     def _shake(self) -> None:
         """Advance building and twin by one action period."""
         limit_n = self.config.stages[self._stage].max_force_kn * 1e3
-        force_n = np.array([self._force_fraction * limit_n, 0.0])
+        inputs = np.array([[self._force_fraction * limit_n, 0.0], [0.0, 0.0]])
         count = self.config.control.samples_per_action
         first = self._step * count
         for ground in self._ground_m_s2[first : first + count]:
-            self._state = self._dynamics.step(self._state, force_n, np.full(2, ground))
+            inputs[:, 1] = ground
+            self._state = self._dynamics.step(self._state, inputs)
             self._peaks_m = np.maximum(self._peaks_m, np.abs(roof_m(self._state)))
 
     def _reward(self) -> float:
         """Return the increase of the saved energy over its scale; no unit."""
-        joules = np.einsum("bi,ij,bj->b", self._state, self._energy, self._state)
+        joules = (self._state @ self._energy * self._state).sum(axis=1)
         saved_j = float(joules[_PASSIVE] - joules[_ACTIVE])
         gain_j, self._saved_j = saved_j - self._saved_j, saved_j
         stage = self.config.stages[self._stage]
         typical_m = stage.pga_g * GRAVITY_M_S2 / self._first_rad_s**2
-        reward = gain_j / (stage.max_force_kn * 1e3 * typical_m)
-        on_stop = bool(self._dynamics.pressed(self._state)[_ACTIVE])
-        return reward - self.config.reward.stop_penalty * on_stop
+        return gain_j / (stage.max_force_kn * 1e3 * typical_m)
 
     def _observe(self) -> Observation:
         """Return what the sensors read now."""
         now = min(self._step * self.config.control.samples_per_action, len(self._ground_m_s2) - 1)
         readings = self._sensors.read(
-            self._state[:1], self._ground_m_s2[now : now + 1], np.array([self._force_fraction])
+            self._state[:1], self._ground_m_s2[now : now + 1], np.asarray(self._force_fraction)
         )
-        return readings[0].astype(np.float32)
+        observation: Observation = readings[0].astype(np.float32)
+        return observation
 
     def _peak_reduction_percent(self) -> float:
         return float(100.0 * (1.0 - self._peaks_m[_ACTIVE] / self._peaks_m[_PASSIVE]))

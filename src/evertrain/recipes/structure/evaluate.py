@@ -16,9 +16,8 @@ from evertrain.recipes.structure.building import Array, assemble
 from evertrain.recipes.structure.config import StructureConfig
 from evertrain.recipes.structure.control import passive, saturated_lqr
 from evertrain.recipes.structure.dynamics import Dynamics, drift_m, roof_m, stroke_m
-from evertrain.recipes.structure.motion import ground_motion
+from evertrain.recipes.structure.motion import evaluation_rng, ground_motion
 from evertrain.recipes.structure.sensors import Sensors
-from evertrain.recipes.structure.streams import evaluation_rng
 
 Policy = Callable[[Array], Array]
 Forces = Callable[[Array, Array, Array], Array]
@@ -171,7 +170,7 @@ def simulate(forces: Forces, config: StructureConfig, ground_m_s2: Array) -> Res
         now = ground_m_s2[:, sample]
         if sample % config.control.samples_per_action == 0:
             force_n = forces(state, now, force_n)
-        state = dynamics.step(state, force_n, now)
+        state = dynamics.step(state, np.column_stack([force_n, now]))
         roof = roof_m(state)
         seen = np.stack([drift_m(state), roof, force_n / 1e3, stroke_m(state)])
         peak = np.maximum(peak, np.abs(seen))

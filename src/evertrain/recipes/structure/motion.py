@@ -1,17 +1,22 @@
 """Earthquakes: filtered white noise under an envelope, scaled to a peak.
 
-Layer: recipes. Imports `config` only.
+Training and examination draw theirs from streams that cannot meet.
+
+Layer: recipes. Imports `building` and `config` only.
 """
 
+from typing import Final
+
 import numpy as np
-from numpy.typing import NDArray
 from scipy.signal import cont2discrete, lfilter
 
+from evertrain.recipes.structure.building import Array
 from evertrain.recipes.structure.config import MotionConfig
 
-Array = NDArray[np.float64]
+GRAVITY_M_S2: Final = 9.80665
 
-GRAVITY_M_S2 = 9.80665
+_TRAINING: Final = 0
+_EVALUATION: Final = 1
 
 
 def ground_motion(rng: np.random.Generator, config: MotionConfig, pga_g: float) -> Array:
@@ -61,4 +66,30 @@ def envelope(config: MotionConfig) -> Array:
     time_s = np.arange(config.samples) * config.sample_s
     rising = (time_s / config.rise_s) ** 2
     fading = np.exp(-config.decay_per_s * (time_s - config.rise_s - config.plateau_s))
-    return np.minimum(1.0, np.minimum(rising, fading))
+    strength: Array = np.minimum(1.0, np.minimum(rising, fading))
+    return strength
+
+
+def training_rng(seed: int, index: int) -> np.random.Generator:
+    """Return the generator of one training environment.
+
+    Args:
+        seed: Seed of the run.
+        index: Number of the environment, from 0.
+    """
+    return _stream(seed, _TRAINING, index)
+
+
+def evaluation_rng(seed: int, stage: int) -> np.random.Generator:
+    """Return the generator of a stage's examination, apart from all training.
+
+    Args:
+        seed: Seed of the examination; it may equal the run's.
+        stage: Index of the stage, from 0.
+    """
+    return _stream(seed, _EVALUATION, stage)
+
+
+def _stream(seed: int, purpose: int, number: int) -> np.random.Generator:
+    key = (purpose, number)
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))

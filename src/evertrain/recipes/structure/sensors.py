@@ -5,7 +5,7 @@ as a modal observer fed by a few floor sensors does; the actuator knows the
 damper's travel and its own force; an accelerometer stands at the base. The
 estimates are taken as exact.
 
-Layer: recipes. Imports `building` and `dynamics` only.
+Layer: recipes. Imports `building` only.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,6 @@ from typing import Final, Self
 import numpy as np
 
 from evertrain.recipes.structure.building import Array, Building
-from evertrain.recipes.structure.dynamics import stroke_m, stroke_m_s
 
 OBSERVED: Final = (
     "mode1_m",
@@ -34,25 +33,25 @@ class Sensors:
     """Linear map from states to observations.
 
     Attributes:
-        modal: Displacements to roof displacement of modes 1 and 2, shape
-            (floors, 2).
-        modes_rad_s: Circular frequencies of the two modes, in rad/s.
-        damper_rad_s: Circular frequency of the damper, in rad/s.
+        weights: States to the first six observations, shape (2 * dofs, 6).
+        first_rad_s: Circular frequency of mode 1, in rad/s.
     """
 
-    modal: Array
-    modes_rad_s: Array
-    damper_rad_s: float
+    weights: Array
+    first_rad_s: float
 
     @classmethod
     def of(cls, building: Building) -> Self:
         """Return the sensors of `building`."""
-        inverse = np.linalg.inv(building.modes).T
-        return cls(
-            modal=inverse[:, :_MODES],
-            modes_rad_s=building.frequencies_rad_s[:_MODES],
-            damper_rad_s=building.damper_frequency_rad_s,
-        )
+        floors, dofs = building.floors, building.floors + 1
+        modal = np.linalg.inv(building.modes)[:_MODES]
+        weights = np.zeros((2 * dofs, 2 * _MODES + 2))
+        for mode in range(_MODES):
+            weights[:floors, 2 * mode] = modal[mode]
+            weights[dofs:-1, 2 * mode + 1] = modal[mode] / building.frequencies_rad_s[mode]
+        weights[:dofs, -2] = -building.actuator
+        weights[dofs:, -1] = -building.actuator / building.damper_frequency_rad_s
+        return cls(weights, float(building.frequencies_rad_s[0]))
 
     def read(self, state: Array, ground_m_s2: Array, force_fraction: Array) -> Array:
         """Return observations, all in m but the last, shape (batch, 8).
@@ -66,18 +65,8 @@ class Sensors:
             ground_m_s2: Ground acceleration, in m/s2, shape (batch,).
             force_fraction: Last force over its limit, -1 to 1, shape (batch,).
         """
-        floors, dofs = len(self.modal), state.shape[1] // 2
-        place = state[:, :floors] @ self.modal
-        speed = state[:, dofs : dofs + floors] @ self.modal / self.modes_rad_s
-        return np.column_stack(
-            [
-                place[:, 0],
-                speed[:, 0],
-                place[:, 1],
-                speed[:, 1],
-                stroke_m(state),
-                stroke_m_s(state) / self.damper_rad_s,
-                ground_m_s2 / self.modes_rad_s[0] ** 2,
-                force_fraction,
-            ]
-        )
+        readings = np.empty((len(state), len(OBSERVED)))
+        readings[:, :-2] = state @ self.weights
+        readings[:, -2] = ground_m_s2 / self.first_rad_s**2
+        readings[:, -1] = force_fraction
+        return readings

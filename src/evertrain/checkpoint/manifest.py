@@ -1,0 +1,356 @@
+"""What a checkpoint says about itself: every array, every file, and its own digest.
+
+The manifest is written last and read first. Its last line is the BLAKE3
+digest of the whole file with the 64 digits of the digest itself written as
+zeros, so a single flipped bit anywhere in it shows.
+
+Layer: checkpoint. Imports core only.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from evertrain.checkpoint.info import CheckpointInfo, Kind
+from evertrain.checkpoint.parts import Placed, check_place
+from evertrain.checkpoint.strict import Fields, corrupt, dumps, float_to_json, loads
+from evertrain.core.errors import StateError
+from evertrain.core.rundir import check_format
+
+FORMAT: Final = 1
+MANIFEST: Final = "manifest.json"
+METADATA: Final = "metadata.json"
+SUFFIX: Final = ".safetensors"
+MAX_BYTES: Final = 1 << 29
+CLOCK: Final = "clock"  # an attached object of this name holds times, which never repeat
+
+_FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
+_MAX_NAME: Final = 200
+_HEX: Final = re.compile(r"[0-9a-f]{64}")
+_ZEROS: Final = b"0" * 64
+_TAIL: Final = b'"\n}\n'
+_LABEL: Final = b'\n"digest":"'
+
+Json = Any
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayEntry:
+    """One array.
+
+    Attributes:
+        file: Name of the file it lies in.
+        place: Where it lies, and what it is.
+        blake3: Digest of its bytes, hex.
+    """
+
+    file: str
+    place: Placed
+    blake3: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file.
+
+    Attributes:
+        bytes: Its size.
+        blake3: Its digest, hex.
+    """
+
+    bytes: int
+    blake3: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The contents of `manifest.json`; `docs/format.md` explains each field.
+
+    Attributes:
+        step: Step it was taken after.
+        kind: Why it was taken.
+        unit: What a step is called.
+        saved_at: RFC 3339 time of the save.
+        saved_at_s: The same in Unix seconds.
+        run_id: Run it belongs to; empty if unknown.
+        attempt: Attempt that wrote it.
+        stage: Name of its stage, or None.
+        stage_index: Number of its stage, or None.
+        metrics: The live metrics of its step.
+        metric_name: The metric that ranks it, or None.
+        metric_value: That metric's value, or None.
+        score: The same, made so that higher is better, or None.
+        is_best: Whether it was the best one when it was saved.
+        parent: Step of the checkpoint that the attempt resumed from, or None.
+        skeletons: The trees, by name of the attached object.
+        arrays: Their arrays, by name and key.
+        files: The files besides this one, by name.
+        versions: Versions of the software that wrote it.
+        git: Commit of the program, or None.
+        digest: BLAKE3 of the file, hex.
+        size_bytes: Bytes of all files, this one included; not in the file.
+    """
+
+    step: int
+    kind: Kind
+    unit: str
+    saved_at: str
+    saved_at_s: float
+    run_id: str
+    attempt: int
+    stage: str | None
+    stage_index: int | None
+    metrics: dict[str, float]
+    metric_name: str | None
+    metric_value: float | None
+    score: float | None
+    is_best: bool
+    parent: int | None
+    skeletons: dict[str, Json]
+    arrays: dict[str, dict[str, ArrayEntry]]
+    files: dict[str, FileEntry]
+    versions: dict[str, str]
+    git: dict[str, Json] | None
+    digest: str = ""
+    size_bytes: int = 0
+
+
+def encode(manifest: Manifest) -> bytes:
+    """Return the bytes of `manifest.json`: one member a line, the digest last.
+
+    Raises:
+        StateError: It is larger than a reader accepts.
+    """
+    members = {name: _to_json(manifest, name) for name in _MEMBERS}
+    lines = [f"{dumps(name)}:{dumps(value)}" for name, value in members.items()]
+    body = ("{\n" + ",\n".join(lines)).encode() + b"," + _LABEL
+    if len(body) + 64 + len(_TAIL) > MAX_BYTES:
+        raise StateError(
+            f"the structure of the state needs {len(body)} bytes of JSON.",
+            f"a manifest may have {MAX_BYTES}.",
+            "Turn long lists of numbers into numpy arrays.",
+        )
+    return body + _digest(body + _ZEROS + _TAIL).encode() + _TAIL
+
+
+def parse(data: bytes, path: Path) -> Manifest:
+    """Return what the bytes of a `manifest.json` say. Everything is checked, nothing run.
+
+    Raises:
+        FormatError: A newer version wrote it.
+        CorruptError: It is not what evertrain wrote.
+    """
+    top = Fields(loads(data, path), path)
+    check_format(path, top.take("format", int), FORMAT)
+    digest = _check_digest(data, path)
+    files = _files(top.inner("files"))
+    found = Manifest(
+        step=top.count("step"),
+        kind=_kind(top),
+        unit=top.take("unit", str),
+        saved_at=top.take("saved_at", str),
+        saved_at_s=top.number("saved_at_s"),
+        run_id=top.take("run_id", str),
+        attempt=top.count("attempt"),
+        stage=top.take_or_none("stage", str),
+        stage_index=top.count_or_none("stage_index"),
+        metrics=_numbers(top.inner("metrics")),
+        metric_name=top.take_or_none("metric_name", str),
+        metric_value=top.number_or_none("metric_value"),
+        score=top.number_or_none("score"),
+        is_best=top.take("is_best", bool),
+        parent=top.count_or_none("parent"),
+        skeletons=top.take("skeletons", dict),
+        arrays=_arrays(top.inner("arrays"), files),
+        files=files,
+        versions=_texts(top.inner("versions")),
+        git=top.take_or_none("git", dict),
+        digest=digest,
+        size_bytes=len(data) + sum(each.bytes for each in files.values()),
+    )
+    if not found.arrays.keys() <= found.skeletons.keys():
+        top.fail("'arrays' names an object that 'skeletons' does not")
+    return found
+
+
+def to_info(manifest: Manifest, path: Path) -> CheckpointInfo:
+    """Return what the rules and the listings need, for the checkpoint in the directory `path`."""
+    return CheckpointInfo(
+        step=manifest.step,
+        saved_at_s=manifest.saved_at_s,
+        kind=manifest.kind,
+        score=manifest.score,
+        attempt=manifest.attempt,
+        size_bytes=manifest.size_bytes,
+        metrics=manifest.metrics,
+        stage=manifest.stage,
+        stage_index=manifest.stage_index,
+        path=path,
+    )
+
+
+def state_digest(manifest: Manifest) -> str:
+    """Return a digest of the state alone: equal if and only if the state is, bit for bit.
+
+    Times, attempts, metrics, versions and file names do not count, nor does
+    the object called "clock".
+    """
+    state = [
+        [
+            name,
+            manifest.skeletons[name],
+            [
+                [key, each.place.dtype, list(each.place.shape), each.blake3]
+                for key, each in sorted(manifest.arrays.get(name, {}).items())
+            ],
+        ]
+        for name in sorted(manifest.skeletons)
+        if name != CLOCK
+    ]
+    return _digest(dumps(state).encode())
+
+
+def file_name(name: str, taken: Mapping[str, object]) -> str:
+    """Return the file for the arrays of the object `name`, unlike those `taken`.
+
+    Letter case does not tell files apart: it does not everywhere.
+    """
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:100].lstrip("-") or "_"
+    there = {each.casefold() for each in taken}
+    found, count = stem + SUFFIX, 1
+    while found.casefold() in there:
+        count += 1
+        found = f"{stem}-{count}{SUFFIX}"
+    return found
+
+
+_MEMBERS: Final = (
+    "format",
+    "step",
+    "kind",
+    "unit",
+    "saved_at",
+    "saved_at_s",
+    "run_id",
+    "attempt",
+    "stage",
+    "stage_index",
+    "metrics",
+    "metric_name",
+    "metric_value",
+    "score",
+    "is_best",
+    "parent",
+    "skeletons",
+    "arrays",
+    "files",
+    "versions",
+    "git",
+)
+
+
+def _to_json(manifest: Manifest, name: str) -> Json:
+    if name == "format":
+        return FORMAT
+    value = getattr(manifest, name)
+    if name == "metrics":
+        return {key: float_to_json(each) for key, each in value.items()}
+    if name == "arrays":
+        return {key: _arrays_to_json(each) for key, each in value.items()}
+    if name == "files":
+        return {key: {"bytes": each.bytes, "blake3": each.blake3} for key, each in value.items()}
+    return float_to_json(value) if isinstance(value, float) else value
+
+
+def _arrays_to_json(entries: Mapping[str, ArrayEntry]) -> Json:
+    return {
+        key: {
+            "file": each.file,
+            "dtype": each.place.dtype,
+            "shape": list(each.place.shape),
+            "offset": each.place.offset,
+            "bytes": each.place.bytes,
+            "blake3": each.blake3,
+        }
+        for key, each in entries.items()
+    }
+
+
+def _digest(data: bytes) -> str:
+    from blake3 import blake3
+
+    return blake3(data).hexdigest()
+
+
+def _check_digest(data: bytes, path: Path) -> str:
+    start = len(data) - len(_TAIL) - 64
+    said = data[start : start + 64]
+    if start < len(_LABEL) or not data.endswith(_TAIL) or data[:start][-len(_LABEL) :] != _LABEL:
+        raise corrupt(path, "it does not end with its digest")
+    found = _digest(data[:start] + _ZEROS + _TAIL)
+    if found.encode() != said:
+        raise corrupt(path, f"its digest is {found[:12]}, it says {said[:12]!r}")
+    return found
+
+
+def _kind(top: Fields) -> Kind:
+    found = top.take("kind", str)
+    for kind in get_args(Kind):
+        if found == kind:
+            known: Kind = kind
+            return known
+    top.fail(f"'kind' is {found!r:.40}")
+
+
+def _files(fields: Fields) -> dict[str, FileEntry]:
+    files = {}
+    for name in fields.names():
+        if not _FILE_NAME.fullmatch(name) or len(name) > _MAX_NAME or name == MANIFEST:
+            fields.fail(f"{name!r:.60} is no name of a file of a checkpoint")
+        each = fields.inner(name)
+        files[name] = FileEntry(each.count("bytes"), _hex(each))
+    return files
+
+
+def _arrays(fields: Fields, files: Mapping[str, FileEntry]) -> dict[str, dict[str, ArrayEntry]]:
+    found = {}
+    for name in fields.names():
+        inner = fields.inner(name)
+        found[name] = {key: _array(inner.inner(key), files) for key in inner.names()}
+    _check_apart(fields, [each for entries in found.values() for each in entries.values()])
+    return found
+
+
+def _array(fields: Fields, files: Mapping[str, FileEntry]) -> ArrayEntry:
+    file, place = fields.take("file", str), check_place(fields)
+    if file not in files or file == METADATA:
+        fields.fail(f"its file {file!r:.60} is not listed")
+    if place.offset + place.bytes > files[file].bytes:
+        fields.fail(f"it ends at byte {place.offset + place.bytes} of {files[file].bytes}")
+    return ArrayEntry(file, place, _hex(fields))
+
+
+def _check_apart(fields: Fields, entries: list[ArrayEntry]) -> None:
+    """Refuse arrays that overlap: reading them could need more memory than the files have."""
+    ends: dict[str, int] = {}
+    for each in sorted(entries, key=lambda each: (each.place.offset, each.place.bytes)):
+        if each.place.offset < ends.get(each.file, 0):
+            fields.fail(f"two arrays overlap in {each.file}")
+        ends[each.file] = each.place.offset + each.place.bytes
+
+
+def _hex(fields: Fields) -> str:
+    found = fields.take("blake3", str)
+    if not _HEX.fullmatch(found):
+        fields.fail(f"'blake3' is {found!r:.80}")
+    return found
+
+
+def _numbers(fields: Fields) -> dict[str, float]:
+    return {name: fields.number(name) for name in fields.names()}
+
+
+def _texts(fields: Fields) -> dict[str, str]:
+    return {name: fields.take(name, str) for name in fields.names()}

@@ -1,0 +1,144 @@
+"""JSON as the store writes it: exact, bounded, and believed only after a look.
+
+Layer: checkpoint. Imports core only.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import Any, Final, NoReturn, TypeVar
+
+from evertrain.core.errors import CorruptError
+
+T = TypeVar("T")
+Json = Any
+
+_INT_LIMIT: Final = 2**62
+_NON_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def corrupt(path: Path, problem: str) -> CorruptError:
+    """Return the error for a file that is not what evertrain wrote."""
+    return CorruptError(
+        f"{path} is damaged: {problem}.",
+        "these are not the bytes that were saved; training on from them could go silently wrong.",
+        "Use another checkpoint; list the damaged ones with: evertrain verify RUN",
+    )
+
+
+def loads(data: bytes, path: Path) -> Json:
+    """Parse strict JSON: UTF-8, no NaN, no key twice, no depth that breaks the parser.
+
+    Raises:
+        CorruptError: It is anything else.
+    """
+    try:
+        return json.loads(
+            data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
+        )
+    except (ValueError, RecursionError) as error:
+        raise corrupt(path, f"it is not strict JSON ({type(error).__name__}: {error})") from error
+
+
+def dumps(value: Json) -> str:
+    """Return `value` as strict JSON: ASCII, no spaces, members in their order.
+
+    Raises:
+        ValueError: It holds NaN or an infinity.
+    """
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+
+def float_to_json(value: float) -> Json:
+    """Return a float as JSON; what JSON cannot hold becomes "NaN", "Infinity", "-Infinity"."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+class Fields:
+    """A JSON object of a file whose members are checked as they are taken.
+
+    Args:
+        node: What should be the object.
+        path: The file, for messages.
+        at: Where the object stands in the file, for messages.
+
+    Raises:
+        CorruptError: A member is missing or has the wrong type.
+    """
+
+    def __init__(self, node: Json, path: Path, at: str = "") -> None:
+        """Check that it is an object."""
+        self._path = path
+        self._at = at
+        if type(node) is not dict:
+            self.fail("it is no object")
+        self._node: dict[str, Json] = node
+
+    def fail(self, problem: str) -> NoReturn:
+        """Refuse the file.
+
+        Raises:
+            CorruptError: Always.
+        """
+        raise corrupt(self._path, f"{self._at or 'the document'}: {problem}")
+
+    def take(self, name: str, kind: type[T]) -> T:
+        """Return the member `name`, which is exactly a `kind`."""
+        found = self._node.get(name, _MISSING)
+        if type(found) is not kind:
+            self.fail(f"{name!r} is {'missing' if found is _MISSING else f'{found!r:.40}'}")
+        return found
+
+    def take_or_none(self, name: str, kind: type[T]) -> T | None:
+        """Return the member `name`, which may be null."""
+        return None if self._node.get(name, _MISSING) is None else self.take(name, kind)
+
+    def count(self, name: str) -> int:
+        """Return a whole number, 0 or more, that fits any file system."""
+        found = self.take(name, int)
+        if not 0 <= found < _INT_LIMIT:
+            self.fail(f"{name!r} is {found!r:.40}")
+        return found
+
+    def count_or_none(self, name: str) -> int | None:
+        """Return a whole number, 0 or more, or null."""
+        return None if self._node.get(name, _MISSING) is None else self.count(name)
+
+    def number(self, name: str) -> float:
+        """Return a number, or what its name says: "NaN", "Infinity", "-Infinity"."""
+        found = self._node.get(name, _MISSING)
+        if type(found) is str and found in _NON_FINITE:
+            return _NON_FINITE[found]
+        if (type(found) is int and abs(found) < _INT_LIMIT) or (
+            type(found) is float and math.isfinite(found)
+        ):
+            return float(found)
+        self.fail(f"{name!r} is no number: {found!r:.40}")
+
+    def number_or_none(self, name: str) -> float | None:
+        """Return a number or null."""
+        return None if self._node.get(name, _MISSING) is None else self.number(name)
+
+    def inner(self, name: str) -> "Fields":
+        """Return the object `name`."""
+        return Fields(self.take(name, dict), self._path, f"{self._at}.{name}".lstrip("."))
+
+    def names(self) -> list[str]:
+        """Return the names of the members, in the file's order."""
+        return list(self._node)
+
+
+_MISSING: Final = object()
+
+
+def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")

@@ -1,0 +1,126 @@
+"""`evertrain stop|save|pin|unpin`: ask a run's owner, or act where it has none.
+
+Layer: cli.
+"""
+
+import signal
+import threading
+
+import click
+
+from evertrain.checkpoint.store import Store
+from evertrain.core import lock, proc
+from evertrain.core.clock import SYSTEM_CLOCK, Clock
+from evertrain.core.errors import EvertrainError, NotFoundError
+from evertrain.core.journal import Journal
+from evertrain.core.rundir import RunDir, open_run_dir
+from evertrain.run import inbox
+
+_POLL_S = 0.1
+
+
+@click.command(epilog="Example: evertrain stop runs/structure")
+@click.argument("run")
+@click.option("--now", is_flag=True, help="Do not wait for the end of the step.")
+@click.option("--timeout", "timeout_s", default=120.0, show_default=True, help="Seconds to wait.")
+def stop(run: str, *, now: bool, timeout_s: float) -> None:
+    """Stop RUN at its next safe point, saved and ready to resume."""
+    run_dir = open_run_dir(run)
+    trainer, supervisor = lock.live_owner(run_dir.lock), lock.live_owner(run_dir.supervisor_lock)
+    if trainer is None and supervisor is None:
+        click.echo(f"{run_dir.path} is not running: nothing to stop")
+        return
+    if now and trainer is not None:
+        for _ in range(2):  # the second signal forces
+            proc.send(proc.Proc(trainer.pid, trainer.start_time), signal.SIGINT)
+    elif trainer is not None:
+        inbox.post(run_dir, "stop")
+        click.echo("stop requested; the step is finished and saved first")
+    elif supervisor is not None:
+        proc.send(proc.Proc(supervisor.pid, supervisor.start_time), signal.SIGTERM)
+    owners = [each for each in (trainer, supervisor) if each is not None]
+    _wait_until_gone(owners, timeout_s)
+    click.echo(f"{run_dir.path} is stopped")
+
+
+@click.command(epilog="Example: evertrain save runs/structure")
+@click.argument("run")
+@click.option("--timeout", "timeout_s", default=120.0, show_default=True, help="Seconds to wait.")
+def save(run: str, timeout_s: float) -> None:
+    """Have RUN save a checkpoint at its next safe point."""
+    run_dir = open_run_dir(run)
+    if lock.live_owner(run_dir.lock) is None:
+        raise NotFoundError(
+            f"{run_dir.path} is not running.",
+            "only a living training has a state that is not saved yet.",
+            f"Go on with it: evertrain resume {run}",
+        )
+    request = inbox.post(run_dir, "save")
+    saved = _wait_for_save(run_dir, request, timeout_s)
+    click.echo(f"saved step {saved['step']}: {run_dir.checkpoints / str(saved['path'])}")
+
+
+@click.command(epilog="Example: evertrain pin runs/structure 250")
+@click.argument("run")
+@click.argument("step", type=click.IntRange(min=0))
+def pin(run: str, step: int) -> None:
+    """Keep the checkpoint STEP of RUN whatever retention says."""
+    _pin(run, step, is_pinned=True)
+
+
+@click.command(epilog="Example: evertrain unpin runs/structure 250")
+@click.argument("run")
+@click.argument("step", type=click.IntRange(min=0))
+def unpin(run: str, step: int) -> None:
+    """Give the checkpoint STEP of RUN back to retention."""
+    _pin(run, step, is_pinned=False)
+
+
+def _pin(run: str, step: int, *, is_pinned: bool) -> None:
+    """Mark the checkpoint: a marker file is one atomic change, whoever owns the run."""
+    run_dir = open_run_dir(run)
+    store = Store(run_dir.checkpoints)
+    store.get(step)
+    (store.pin if is_pinned else store.unpin)(step)
+    event = "pinned" if is_pinned else "unpinned"
+    Journal(run_dir.journal).record(event, step=step)
+    click.echo(f"{run_dir.path}@{step} is {event}")
+
+
+def _wait_until_gone(
+    owners: list[lock.Owner], timeout_s: float, *, clock: Clock = SYSTEM_CLOCK
+) -> None:
+    targets = [proc.Proc(each.pid, each.start_time) for each in owners]
+    if proc.wait_gone(targets, timeout_s, clock=clock):
+        return
+    raise EvertrainError(
+        f"pid {', '.join(str(each.pid) for each in owners)} has not stopped in {timeout_s:g} s.",
+        "its step is longer than that, or it hangs.",
+        "Wait longer (--timeout 3600), or force it: evertrain stop RUN --now",
+    )
+
+
+def _wait_for_save(
+    run_dir: RunDir, request: inbox.Request, timeout_s: float, *, clock: Clock = SYSTEM_CLOCK
+) -> dict[str, object]:
+    """Return the first `saved` event after the request was acknowledged."""
+    journal, never = Journal(run_dir.journal), threading.Event()
+    deadline_s = clock.monotonic_s() + timeout_s
+    while clock.monotonic_s() < deadline_s:
+        events = journal.events("save_requested", "saved", "save_failed")
+        taken = [i for i, row in enumerate(events) if row.get("request") == request.id]
+        for row in events[taken[0] + 1 :] if taken else ():
+            if row["event"] == "save_failed":
+                raise EvertrainError(
+                    f"the save after step {row.get('step')} failed: {row.get('error')}",
+                    "older checkpoints are whole.",
+                    f"Look at: evertrain log {run_dir.path}",
+                )
+            if row["event"] == "saved":
+                return row
+        clock.wait(never, _POLL_S)
+    raise EvertrainError(
+        f"no save in {timeout_s:g} s.",
+        "the running step has not ended; the request stays in the inbox.",
+        "Wait longer: --timeout 3600",
+    )

@@ -1,0 +1,134 @@
+"""The lives of a run, told from its journal. Pure.
+
+Layer: monitor. Imports core only.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from evertrain.core.journal import Row
+from evertrain.monitor.metrics import int_of, number_of
+
+End = Literal["running", "stopped", "finished", "crashed"]
+
+SILENT: Final = "ended without a word: killed, out of memory, or the machine went down"
+_ENDS: Final[dict[str, End]] = {"stopped": "stopped", "finished": "finished", "failed": "crashed"}
+# The supervisor writes this one after the trainer's own last word, if there was any.
+_CRASHED: Final = "crashed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One process lifetime of a run.
+
+    Attributes:
+        number: From 1; also the fencing token.
+        pid: Its process, or None where the journal does not say.
+        host: Machine it ran on, or None.
+        started_at_s: Unix time of its start, or None.
+        ended_at_s: Unix time of its end; None while it runs, or if it left no word.
+        first_step: Step it resumed at; 0 is a fresh start, None is not known.
+        last_step: Newest step that the journal knows of, or None.
+        end: How it ended, or "running".
+        why: Reason of the end, for people; empty while it runs.
+        total: Steps that it wanted, or None.
+    """
+
+    number: int
+    pid: int | None = None
+    host: str | None = None
+    started_at_s: float | None = None
+    ended_at_s: float | None = None
+    first_step: int | None = None
+    last_step: int | None = None
+    end: End = "running"
+    why: str = ""
+    total: int | None = None
+
+
+def attempts_of(journal_rows: Iterable[Row]) -> list[Attempt]:
+    """Return the attempts of a journal, oldest first.
+
+    One that ended without a word counts as crashed as soon as a later one
+    began; the newest stays "running" until somebody looks whether it lives.
+    """
+    found: dict[int, Attempt] = {}
+    for row in journal_rows:
+        number = int_of(row, "attempt")
+        if number is None or number < 1:
+            continue
+        found[number] = _told(found.get(number, Attempt(number=number)), row)
+    ordered = [found[number] for number in sorted(found)]
+    return [_silent(each) if each.end == "running" else each for each in ordered[:-1]] + ordered[
+        -1:
+    ]
+
+
+def closed(attempt: Attempt, why: str = SILENT) -> Attempt:
+    """Return `attempt` as one that died without a word."""
+    return replace(attempt, end="crashed", why=why)
+
+
+def unix_s(text: object) -> float | None:
+    """Return an RFC 3339 time as Unix seconds, or None if it is none."""
+    if not isinstance(text, str):
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def _silent(attempt: Attempt) -> Attempt:
+    return closed(attempt)
+
+
+def _told(attempt: Attempt, row: Mapping[str, Any]) -> Attempt:
+    """Return what is known of `attempt` after one more event."""
+    event, at_s, step = row.get("event"), unix_s(row.get("time")), int_of(row, "step")
+    if event == "attempt_started":
+        return replace(
+            attempt,
+            pid=int_of(row, "pid"),
+            host=_text(row, "host") or None,
+            started_at_s=at_s,
+            total=int_of(row, "total"),
+        )
+    if event == "resumed":
+        return replace(attempt, first_step=step, last_step=step)
+    if event == _CRASHED:
+        return _crashed(attempt, row, at_s)
+    if event == "saved" or event in _ENDS:
+        attempt = replace(attempt, last_step=step if step is not None else attempt.last_step)
+    if event in _ENDS:
+        why = _text(row, "why") or _text(row, "error")
+        return replace(attempt, end=_ENDS[str(event)], why=why, ended_at_s=at_s)
+    return attempt
+
+
+def _crashed(attempt: Attempt, row: Mapping[str, Any], at_s: float | None) -> Attempt:
+    """Add the supervisor's verdict; the exception that the trainer named stays the reason."""
+    lasted_s = number_of(row, "seconds")
+    started_at_s = attempt.started_at_s
+    if started_at_s is None and at_s is not None and lasted_s is not None:
+        started_at_s = at_s - lasted_s
+    cause, message = _text(row, "cause"), _text(row, "message")
+    said = attempt.why if attempt.end == "crashed" else ""
+    parts = [cause, said or message]
+    return replace(
+        attempt,
+        end="crashed",
+        why=": ".join(part for part in parts if part) or "crashed",
+        started_at_s=started_at_s,
+        ended_at_s=attempt.ended_at_s or at_s,
+    )
+
+
+def _text(row: Mapping[str, Any], key: str) -> str:
+    """Return the first line under `key`; files may hold anything."""
+    value = row.get(key)
+    lines = value.strip().splitlines() if isinstance(value, str) else []
+    return lines[0] if lines else ""

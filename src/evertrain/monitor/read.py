@@ -1,0 +1,208 @@
+"""What is known about a run, read from its files alone. Takes no lock, writes nothing.
+
+Whatever a crash left behind (torn lines, missing files, a checkpoint that
+vanishes while being looked at) makes the answer poorer, never an error.
+
+Layer: monitor. Imports checkpoint and core.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evertrain.checkpoint.info import CheckpointInfo
+from evertrain.core.clock import SYSTEM_CLOCK, Clock
+from evertrain.core.errors import NotFoundError
+from evertrain.core.journal import Row, read_lines
+from evertrain.core.rundir import Identity, RunDir, read_identity
+from evertrain.monitor.attempt import Attempt, attempts_of
+from evertrain.monitor.disk import disk_bytes, tail_rows
+from evertrain.monitor.life import Life, State, decide, look, settled
+from evertrain.monitor.metrics import int_of, number_of
+
+
+@dataclass(frozen=True, slots=True)
+class LastCheckpoint:
+    """The newest checkpoint, and what a crash now would cost.
+
+    Attributes:
+        step: Its step.
+        saved_at_s: Unix time of its save.
+        age_s: Seconds since then.
+        at_risk_steps: Steps done since; 0 or more.
+        at_risk_s: Seconds of work since, or None while nothing runs.
+    """
+
+    step: int
+    saved_at_s: float
+    age_s: float
+    at_risk_steps: int
+    at_risk_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best checkpoint.
+
+    Attributes:
+        step: Its step.
+        metric: Name of the metric that decides, or None if it is not known.
+        value: That metric's value, or its score.
+    """
+
+    step: int
+    metric: str | None
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStatus:
+    """One run at one moment.
+
+    Attributes:
+        path: The run directory.
+        identity: What `run.json` says.
+        state: One word. "unknown": its owner is on another machine.
+        reason: The rest of the sentence, for people.
+        step: Newest step known, saved or not.
+        total: Steps wanted, or None.
+        stage: Name of the stage it is in, or None.
+        attempts: Oldest first.
+        crash_count: Attempts that crashed.
+        checkpoints: Committed ones, ascending by step.
+        checkpoint: The newest one, or None.
+        best: The best one, or None.
+        size_bytes: Bytes on disk, hard-linked files once.
+        bad_line_count: Journal lines that did not parse.
+    """
+
+    path: Path
+    identity: Identity
+    state: State
+    reason: str
+    step: int
+    total: int | None
+    stage: str | None
+    attempts: tuple[Attempt, ...]
+    crash_count: int
+    checkpoints: tuple[CheckpointInfo, ...]
+    checkpoint: LastCheckpoint | None
+    best: Best | None
+    size_bytes: int
+    bad_line_count: int
+
+
+def status(run_dir: RunDir | Path, *, clock: Clock = SYSTEM_CLOCK) -> RunStatus:
+    """Return what is known about a run.
+
+    Raises:
+        NotFoundError: There is no run.
+        FormatError: It was written by a newer version.
+        CorruptError: Its `run.json` is damaged.
+    """
+    where = run_dir if isinstance(run_dir, RunDir) else RunDir(run_dir)
+    identity = read_identity(where)
+    if identity is None:
+        raise NotFoundError(
+            f"there is no run at {str(where.path)!r}.",
+            f"{where.identity} does not exist.",
+            "List the runs here with: evertrain ls",
+        )
+    journal = read_lines(where.journal)
+    life, now_s = look(where, clock), clock.now_s()
+    attempts = settled(attempts_of(journal.rows), life)
+    state, reason = decide(journal.rows, attempts, life, now_s)
+    found = checkpoints_of(where)
+    step = _step(where, attempts, found, life)
+    return RunStatus(
+        path=where.path,
+        identity=identity,
+        state=state,
+        reason=reason,
+        step=step,
+        total=attempts[-1].total if attempts else None,
+        stage=_stage(journal.rows),
+        attempts=tuple(attempts),
+        crash_count=sum(each.end == "crashed" for each in attempts),
+        checkpoints=tuple(found),
+        checkpoint=_last(found, attempts, step, now_s, is_running=state == "running"),
+        best=_best(found),
+        size_bytes=disk_bytes(where.path),
+        bad_line_count=journal.bad_count,
+    )
+
+
+def checkpoints_of(run_dir: RunDir) -> list[CheckpointInfo]:
+    """Return the committed checkpoints of a run, ascending by step."""
+    from evertrain.checkpoint.store import Store  # loaded only where checkpoints are read
+
+    return Store(run_dir.checkpoints).list() if run_dir.checkpoints.is_dir() else []
+
+
+def metadata_of(info: CheckpointInfo) -> dict[str, Any]:
+    """Return the `metadata.json` of a checkpoint; empty if it cannot be read."""
+    try:
+        found = json.loads((info.path / "metadata.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _step(
+    run_dir: RunDir, attempts: Sequence[Attempt], found: Sequence[CheckpointInfo], life: Life
+) -> int:
+    """Return the newest step of the newest attempt, whoever knows it."""
+    if not attempts:
+        return found[-1].step if found else 0
+    last = attempts[-1]
+    logged = [
+        int(number_of(row, "step") or 0)
+        for row in tail_rows(run_dir.metrics)
+        if int_of(row, "attempt") == last.number
+    ]
+    saved = [each.step for each in found if each.attempt == last.number]
+    known = [last.first_step, last.last_step, life.beat_step, *logged, *saved]
+    return max((each for each in known if each is not None), default=0)
+
+
+def _stage(journal_rows: Sequence[Row]) -> str | None:
+    for row in reversed(journal_rows):
+        if row.get("event") == "stage_started":
+            name = row.get("stage")
+            return name if isinstance(name, str) else None
+    return None
+
+
+def _last(
+    found: Sequence[CheckpointInfo],
+    attempts: Sequence[Attempt],
+    step: int,
+    now_s: float,
+    *,
+    is_running: bool,
+) -> LastCheckpoint | None:
+    if not found:
+        return None
+    newest = found[-1]
+    age_s = max(0.0, now_s - newest.saved_at_s)
+    since_s = max(newest.saved_at_s, (attempts[-1].started_at_s if attempts else None) or 0.0)
+    at_risk_s = max(0.0, now_s - since_s) if is_running else None
+    return LastCheckpoint(
+        newest.step, newest.saved_at_s, age_s, max(0, step - newest.step), at_risk_s
+    )
+
+
+def _best(found: Sequence[CheckpointInfo]) -> Best | None:
+    scored = [each for each in found if each.score is not None and not math.isnan(each.score)]
+    if not scored:
+        return None
+    top = max(scored, key=lambda each: (each.score or 0.0, each.step))
+    about = metadata_of(top)
+    name, value = about.get("metric_name"), about.get("metric_value")
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return Best(
+        top.step, name if isinstance(name, str) else None, value if is_number else top.score
+    )

@@ -1,0 +1,1 @@
+"""Structure: a damper learns to hold a tower through four earthquakes (PPO)."""

@@ -1,0 +1,129 @@
+"""Which checkpoint a run goes on from, and why, in one line.
+
+Layer: run. Imports checkpoint and core.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from evertrain.checkpoint.info import CheckpointInfo
+from evertrain.checkpoint.store import Loaded, Store, load_directory
+from evertrain.core.errors import CorruptError, NotFoundError, UsageError
+
+KEYWORDS: Final = ("auto", "never", "must", "latest", "best", "last-stage")
+Resume = str | int | Path
+OnCorrupt = Callable[[CheckpointInfo, CorruptError], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What to resume from.
+
+    Attributes:
+        loaded: The checkpoint, verified and in memory; None is a fresh start.
+        why: The reason, for people and the journal.
+        is_rewind: Whether later checkpoints must be set aside.
+    """
+
+    loaded: Loaded | None
+    why: str
+    is_rewind: bool = False
+
+    @property
+    def step(self) -> int:
+        """Step to go on from; 0 is a fresh start."""
+        return self.loaded.info.step if self.loaded else 0
+
+
+def choose(store: Store, resume: Resume, on_corrupt: OnCorrupt) -> Choice:
+    """Choose the checkpoint that `resume` asks for.
+
+    Args:
+        store: The run's checkpoints.
+        resume: A keyword, a step, "stage:N", or the path of a checkpoint.
+        on_corrupt: Called for each damaged checkpoint on the way; it sets it aside.
+
+    Raises:
+        NotFoundError: What was asked for is not there.
+        CorruptError: It is damaged, and it was asked for by name.
+        UsageError: `resume` means nothing.
+    """
+    found = store.list()
+    newest = found[-1].step if found else 0
+    if resume == "never":
+        return Choice(None, "a fresh start was asked for", is_rewind=bool(found))
+    if resume in {"auto", "must", "latest"}:
+        return _newest_whole(store, found, must=resume != "auto", on_corrupt=on_corrupt)
+    if isinstance(resume, Path) or (isinstance(resume, str) and _is_path(resume)):
+        loaded, why = load_directory(Path(resume)), f"{resume} was asked for"
+        return Choice(loaded, why, is_rewind=bool(found))
+    info = _named(store, found, resume)
+    loaded = store.load(info.step)
+    return Choice(loaded, f"{resume!r} was asked for", is_rewind=info.step < newest)
+
+
+def _newest_whole(
+    store: Store, found: list[CheckpointInfo], *, must: bool, on_corrupt: OnCorrupt
+) -> Choice:
+    skipped = 0
+    for info in reversed(found):
+        try:
+            loaded = store.load(info.step)
+        except CorruptError as error:
+            on_corrupt(info, error)
+            skipped += 1
+            continue
+        note = f"the newest whole one; {skipped} damaged set aside" if skipped else "the newest"
+        return Choice(loaded, note)
+    if must:
+        raise NotFoundError(
+            f"{store.path} holds no checkpoint to resume from.",
+            "resuming was demanded, and starting anew would throw the past away unseen.",
+            "Check the path; to start anew use --resume auto or never.",
+        )
+    note = f"all {skipped} checkpoints are damaged" if skipped else "no checkpoints found"
+    return Choice(None, note)
+
+
+def _named(store: Store, found: list[CheckpointInfo], resume: Resume) -> CheckpointInfo:
+    text = str(resume)
+    if text.isdigit():
+        return store.get(int(text))
+    if text == "best":
+        best = store.best()
+        if best is not None:
+            return best
+        raise _missing(store, text, "no checkpoint has a score; name one with best='max:METRIC'")
+    if text == "last-stage" or text.startswith("stage:"):
+        return _stage(store, found, text)
+    raise UsageError(
+        f"resume={text!r} means nothing.",
+        f"it is one of {', '.join(KEYWORDS)}, a step, stage:N, or the path of a checkpoint.",
+        "List what is there with: evertrain ls " + str(store.path.parent),
+    )
+
+
+def _stage(store: Store, found: list[CheckpointInfo], text: str) -> CheckpointInfo:
+    wanted = text.partition(":")[2]
+    ended = [each for each in found if each.kind in {"stage", "final"} and each.stage_index]
+    fitting = [
+        each for each in ended if not wanted or wanted in {str(each.stage_index), each.stage}
+    ]
+    if fitting:
+        return fitting[-1]
+    have = ", ".join(f"stage:{each.stage_index}" for each in ended) or "none"
+    raise _missing(store, text, f"finished stages with a checkpoint: {have}")
+
+
+def _missing(store: Store, text: str, why: str) -> NotFoundError:
+    return NotFoundError(
+        f"{store.path} has no checkpoint {text!r}.",
+        why + ".",
+        "List what is there with: evertrain ls " + str(store.path.parent),
+    )
+
+
+def _is_path(text: str) -> bool:
+    return "/" in text or Path(text).is_dir()

@@ -1,0 +1,211 @@
+"""The first minute of an attempt: directory, lease, identity, journal.
+
+Layer: run. Imports core only.
+"""
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from evertrain.core import lock
+from evertrain.core.clock import Clock
+from evertrain.core.errors import UsageError
+from evertrain.core.fs import Fs
+from evertrain.core.journal import Journal
+from evertrain.core.rundir import (
+    Identity,
+    RunDir,
+    claim_run_dir,
+    diff_config,
+    new_identity,
+    read_identity,
+    write_identity,
+)
+
+# Set by the supervisor for its child.
+ENV_RUN: Final = "EVERTRAIN_RUN"
+ENV_ATTEMPT: Final = "EVERTRAIN_ATTEMPT"
+ENV_RESUME: Final = "EVERTRAIN_RESUME"
+ENV_COMMAND: Final = "EVERTRAIN_COMMAND"
+ENV_HEARTBEAT: Final = "EVERTRAIN_HEARTBEAT"
+ENV_SUPERVISED: Final = "EVERTRAIN_SUPERVISED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plea:
+    """What the program asks for.
+
+    Attributes:
+        path: Run directory that it names.
+        unit: What a step is called.
+        seed: Seed of a fresh start.
+        total: Steps wanted.
+        config: Its configuration, JSON values.
+        recipe: Name of the recipe, or None.
+    """
+
+    path: Path
+    unit: str
+    seed: int | None
+    total: int | None
+    config: Mapping[str, Any]
+    recipe: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An attempt that has begun.
+
+    Attributes:
+        run_dir: Where.
+        lease: Proof of ownership.
+        journal: Memory of the run.
+        identity: Who the run is.
+        notes: Lines for the console.
+    """
+
+    run_dir: RunDir
+    lease: lock.Lease
+    journal: Journal
+    identity: Identity
+    notes: tuple[str, ...]
+
+
+_REDIRECTED: dict[str, str] = {}
+
+
+def directory_for(path: Path, environ: Mapping[str, str]) -> tuple[Path, tuple[str, ...]]:
+    """Return where the run really lives: the supervisor's choice comes first.
+
+    Raises:
+        UsageError: A second, different run would be sent to the same place.
+    """
+    given = environ.get(ENV_RUN)
+    if not given:
+        return path, ()
+    asked = _REDIRECTED.setdefault(given, str(path))
+    if asked != str(path):
+        raise UsageError(
+            f"this process opens a second run, {str(path)!r}, beside {asked!r}.",
+            f"{ENV_RUN}={given} holds one run, and both would write there.",
+            "Train one run per process, or start the program without the supervisor.",
+        )
+    if Path(given).absolute() == path.absolute():
+        return Path(given), ()
+    return Path(given), (f"run directory: {given} (set by {ENV_RUN} instead of {path})",)
+
+
+def begin(plea: Plea, environ: Mapping[str, str], *, fs: Fs, clock: Clock) -> Opened:
+    """Take the run directory and write down that an attempt begins.
+
+    Raises:
+        ConfigError: The directory cannot hold a run. Nothing was touched.
+        FormatError: It was written by a newer version. Nothing was touched.
+        LockedError: Another live process owns it. Nothing was touched.
+    """
+    path, notes = directory_for(plea.path, environ)
+    run_dir = claim_run_dir(path)
+    fs.mkdir(run_dir.path)
+    wanted = int(environ.get(ENV_ATTEMPT) or 0)
+    journal = Journal(run_dir.journal, fs=fs, clock=clock)
+    last = journal.last("attempt_started")
+    after = int(last["attempt"]) + 1 if last and isinstance(last.get("attempt"), int) else 1
+    lease = lock.take(run_dir.lock, attempt=max(wanted, after), fs=fs, clock=clock)
+    try:
+        identity, more = _identify(run_dir, plea, environ, journal, lease, fs=fs, clock=clock)
+    except BaseException:
+        lease.release()
+        raise
+    return Opened(run_dir, lease, journal, identity, notes + more)
+
+
+def _identify(  # noqa: PLR0913
+    run_dir: RunDir,
+    plea: Plea,
+    environ: Mapping[str, str],
+    journal: Journal,
+    lease: lock.Lease,
+    *,
+    fs: Fs,
+    clock: Clock,
+) -> tuple[Identity, tuple[str, ...]]:
+    known = read_identity(run_dir)
+    command = _command(environ)
+    config = _jsonable(plea.config)
+    if known is None:
+        identity = new_identity(
+            clock=clock,
+            unit=plea.unit,
+            seed=plea.seed,
+            command=command,
+            config=config,
+            recipe=plea.recipe,
+        )
+    else:
+        identity = replace(known, config=config, unit=plea.unit, recipe=plea.recipe or known.recipe)
+        if ENV_COMMAND in environ:
+            identity = replace(identity, command=command)
+    changes = _changes(known, identity, plea, journal)
+    if identity != known:
+        write_identity(run_dir, identity, fs=fs)
+    attempt = lease.owner.attempt
+    journal.record(
+        "attempt_started",
+        attempt=attempt,
+        pid=os.getpid(),
+        host=lease.owner.host,
+        command=command,
+        total=plea.total,
+        supervised=ENV_SUPERVISED in environ,
+        versions=versions(),
+    )
+    if changes:
+        journal.record("config_changed", attempt=attempt, changes=changes)
+    notes = [f"config changed: {key}: {old} -> {new}" for key, (old, new) in changes.items()]
+    return identity, tuple(notes)
+
+
+def _changes(
+    known: Identity | None, identity: Identity, plea: Plea, journal: Journal
+) -> dict[str, list[Any]]:
+    if known is None:
+        return {}
+    changes = diff_config(known.config, identity.config)
+    before = journal.last("attempt_started")
+    if before is not None and before.get("total") != plea.total:
+        changes["total"] = [before.get("total"), plea.total]
+    if known.seed != plea.seed:
+        changes["seed"] = [known.seed, plea.seed]
+    return changes
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what is loaded: Python and the frameworks."""
+    found = {"python": platform.python_version()}
+    for name in ("evertrain", "numpy", "torch", "stable_baselines3", "gymnasium", "jax"):
+        version = getattr(sys.modules.get(name), "__version__", None)
+        if isinstance(version, str):
+            found[name] = version
+    return found
+
+
+def _command(environ: Mapping[str, str]) -> list[str]:
+    """Return the command that starts this training again."""
+    try:
+        given = json.loads(environ.get(ENV_COMMAND, ""))
+    except ValueError:
+        given = None
+    if isinstance(given, list) and all(isinstance(each, str) for each in given):
+        return given
+    return list(sys.orig_argv)
+
+
+def _jsonable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `config` as JSON will have it, so that comparing with the file is fair."""
+    found: dict[str, Any] = json.loads(json.dumps(dict(config), default=str))
+    return found

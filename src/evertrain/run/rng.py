@@ -1,0 +1,112 @@
+"""The global random number generators: seeded together, saved together, restored last.
+
+Layer: run. Imports checkpoint and core.
+"""
+
+import random
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+from evertrain.checkpoint.plugin import RngSource, Tree, active
+
+MAX_SEED: Final = 2**32 - 1
+
+
+class PythonRng:
+    """The generator behind the functions of `random`."""
+
+    name = "python"
+
+    def capture(self) -> Tree:
+        """See `RngSource.capture`."""
+        return random.getstate()
+
+    def restore(self, tree: Tree) -> None:
+        """See `RngSource.restore`."""
+        version, words, gauss = tree
+        random.setstate((version, tuple(words), gauss))
+
+    def seed(self, seed: int) -> None:
+        """See `RngSource.seed`."""
+        random.seed(seed)
+
+
+class NumpyRng:
+    """The legacy generator behind the functions of `numpy.random`."""
+
+    name = "numpy"
+
+    def capture(self) -> Tree:
+        """See `RngSource.capture`."""
+        return _numpy_random().get_state(legacy=False)
+
+    def restore(self, tree: Tree) -> None:
+        """See `RngSource.restore`."""
+        _numpy_random().set_state(tree)
+
+    def seed(self, seed: int) -> None:
+        """See `RngSource.seed`."""
+        _numpy_random().seed(seed)
+
+
+def _numpy_random() -> Any:
+    import numpy as np
+
+    return np.random
+
+
+def sources() -> list[RngSource]:
+    """Return every global generator of this process, in a fixed order.
+
+    numpy counts once it is imported; torch and others come from plugins.
+    """
+    found: list[RngSource] = [PythonRng()]
+    if "numpy" in sys.modules:
+        found.append(NumpyRng())
+    return found + [each for plugin in active() for each in plugin.rngs]
+
+
+def capture() -> dict[str, Tree]:
+    """Return the state of every global generator, by name."""
+    return {each.name: each.capture() for each in sources()}
+
+
+def restore(trees: Mapping[str, Tree]) -> None:
+    """Set every global generator that `trees` names; the others stay as they are."""
+    for each in sources():
+        if each.name in trees:
+            each.restore(trees[each.name])
+
+
+class Seeder:
+    """Seeds each generator once, also those that appear later.
+
+    Args:
+        seed: 0 to 2**32 - 1; None leaves the generators as the program set them.
+    """
+
+    def __init__(self, seed: int | None) -> None:
+        """Seed nothing yet."""
+        self._seed = seed
+        self._done: set[str] = set()
+
+    def seed_new(self) -> None:
+        """Seed the generators that have appeared since the last call."""
+        if self._seed is None:
+            return
+        for each in sources():
+            if each.name not in self._done:
+                each.seed(self._seed)
+                self._done.add(each.name)
+
+
+@contextmanager
+def isolated() -> Iterator[None]:
+    """Shield the generators: whatever the block draws, they are as before after it."""
+    before = capture()
+    try:
+        yield
+    finally:
+        restore(before)

@@ -1,0 +1,571 @@
+"""`Run`: the user's loop, continued exactly.
+
+A thin face: it counts steps and keeps the order of things at a step's boundary.
+What to capture, when to save, what to choose and how to stop live next door.
+
+Layer: run. Imports monitor, checkpoint and core.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from evertrain.checkpoint.info import CheckpointInfo, Kind
+from evertrain.checkpoint.keep import Keep, keep_any, keep_best, keep_last, keep_stages
+from evertrain.checkpoint.rank import parse_best
+from evertrain.checkpoint.shelf import quarantine, supersede
+from evertrain.checkpoint.store import Store
+from evertrain.checkpoint.when import When, auto
+from evertrain.core.clock import SYSTEM_CLOCK, Clock
+from evertrain.core.errors import CorruptError, UsageError
+from evertrain.core.fs import LOCAL_FS
+from evertrain.core.heartbeat import Heart
+from evertrain.core.journal import Row
+from evertrain.monitor.metrics import read_metrics
+from evertrain.run import opening
+from evertrain.run.boundary import Boundary, Record
+from evertrain.run.capture import RUN, Capture
+from evertrain.run.choose import Choice, Resume, choose
+from evertrain.run.console import Console
+from evertrain.run.emergency import Emergency
+from evertrain.run.inbox import Inbox
+from evertrain.run.initial import load_initial
+from evertrain.run.rng import Seeder, isolated
+from evertrain.run.rows import Rows
+from evertrain.run.saver import Save, Saver
+from evertrain.run.stage import Apply, Curriculum, Position, Stage, StageLoop, make_plan
+from evertrain.run.stop import Stopped, StopSignals
+
+
+class Run:
+    """A training that saves itself and goes on where it was.
+
+    Iterate over it for your steps, or call `tick` from a loop of your own. See
+    `docs/api.md` for the arguments in full.
+
+    Attributes:
+        path: The run directory.
+        state: Namespace for values that the loop rebinds.
+        store: The checkpoints.
+        step: The last step that ended; 0 before the first.
+        total: Steps wanted, or None for an endless run.
+        iteration: How often a step has ended, over all attempts.
+        attempt: Number of this process's attempt, from 1.
+        resumed_from: The checkpoint it goes on from, or None on a fresh start.
+        is_stopped: Whether a stop request was honored (`on_stop="return"`).
+    """
+
+    def __init__(  # noqa: PLR0913  (the one constructor users type; names are fixed in docs/api.md)
+        self,
+        path: str | Path,
+        *,
+        total: int | None = None,
+        unit: str = "step",
+        seed: int | None = None,
+        best: str | None = None,
+        save: When | None = None,
+        keep: Keep | None = None,
+        resume: Resume = "auto",
+        config: Mapping[str, Any] | None = None,
+        stride: int = 1,
+        on_stop: Literal["exit", "return"] = "exit",
+        init_from: str | Path | None = None,
+        partial: Sequence[str] = (),
+        recipe: str | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        """Take the run directory and choose where to go on from.
+
+        Args:
+            path: Run directory. `EVERTRAIN_RUN` overrides it, and says so.
+            total: Steps wanted over all attempts; None never ends by itself.
+            unit: What a step is called, singular: "episode", "iteration".
+            seed: Seeds every global generator, 0 to 2**32 - 1; None leaves them alone.
+            best: What is better, "max:METRIC" or "min:METRIC".
+            save: When to save; None saves as often as costs at most 1 % of the time.
+            keep: What to keep; None keeps the last 5, the best one and all stages.
+            resume: "auto", "never", "must", "latest", "best", "last-stage",
+                "stage:N", a step, or the path of a checkpoint.
+            config: The program's configuration; changes are written to the journal.
+            stride: Steps by which one iteration advances.
+            on_stop: What a stop request does: end the process (75), or end the loop.
+            init_from: Weights for a fresh start: RUN, RUN@best, RUN@STEP or a checkpoint's path.
+            partial: Patterns of leaves that may differ from the checkpoint's, "head.*".
+            recipe: Name of the shipped recipe that runs.
+            clock: Source of times.
+
+        Raises:
+            ConfigError: The directory cannot hold this run. Nothing was touched.
+            LockedError: Another live process trains there.
+            NotFoundError: `resume` asks for what is not there.
+        """
+        _check(total=total, stride=stride)
+        record = Record(parse_best(best) if best else None)
+        plea = opening.Plea(
+            path=Path(path),
+            unit=unit,
+            seed=seed,
+            total=total,
+            config=_as_mapping(config),
+            recipe=recipe,
+        )
+        opened = opening.begin(plea, os.environ, fs=LOCAL_FS, clock=clock)
+        self.stride, self.total = stride, total
+        self._dir, self._lease, self._journal = opened.run_dir, opened.lease, opened.journal
+        self._unit, self._record, self._on_stop = unit, record, on_stop
+        self._partial, self._init_from = tuple(partial), init_from
+        self._console = Console(clock=clock)
+        self._capture = Capture()
+        self._seeder = Seeder(seed)
+        self._seeder.seed_new()
+        self._rows = Rows(self._dir.metrics, self.attempt, clock=clock)
+        self._heart = _start_heart(self._dir.heartbeat, os.environ)
+        self.store = Store(self._dir.checkpoints, best=best, clock=clock)
+        try:
+            self.store.recover()
+            self._choice = self._choose(os.environ.get(opening.ENV_RESUME) or resume)
+        except BaseException:
+            self._lease.release()
+            raise
+        self._inbox = Inbox(self._dir, self.store, self._journal, clock)
+        self._saver = Saver(
+            store=self.store,
+            journal=self._journal,
+            rows=self._rows,
+            lease=self._lease,
+            when=save or auto(),
+            keep=keep or keep_any(keep_last(5), keep_best(1), keep_stages()),
+            identity={
+                "unit": unit,
+                "run_id": opened.identity.id,
+                "metric_name": record.ranking.metric if record.ranking else None,
+            },
+            clock=clock,
+            say=self.say,
+        )
+        self._emergency = Emergency(self.attempt, self._journal, self._save_wreck, self.say)
+        self._signals = StopSignals(lambda: self._emergency.after_force(self.step))
+        self._set_position()
+        for note in opened.notes:
+            self.say(f"evertrain: {note}")
+
+    # ---- what a run knows -------------------------------------------------------------
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return self._dir.path
+
+    @property
+    def state(self) -> Any:
+        """Namespace of the values that the loop rebinds."""
+        return self._capture.state
+
+    @property
+    def attempt(self) -> int:
+        """Number of this process's attempt, from 1."""
+        return self._lease.owner.attempt
+
+    @property
+    def resumed_from(self) -> CheckpointInfo | None:
+        """The checkpoint that this attempt goes on from, or None on a fresh start."""
+        return self._choice.loaded.info if self._choice.loaded else None
+
+    @property
+    def progress(self) -> float | None:
+        """How much is done, 0.0 to 1.0; None without a total."""
+        return min(1.0, self.step / self.total) if self.total else None
+
+    @property
+    def stage(self) -> StageLoop | None:
+        """The stage that runs, or None."""
+        return self._curriculum.running(self)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no step is left: complete, finished early, or stopped."""
+        return self._is_complete() or self._finished is not None or self.is_stopped
+
+    @property
+    def metrics(self) -> list[Row]:
+        """The live rows of all attempts, one per step, oldest first."""
+        self._rows.flush(sync=False)
+        return read_metrics(self._dir)
+
+    # ---- what the program gives -------------------------------------------------------
+
+    def attach(self, **things: Any) -> None:
+        """Add mutable things to every checkpoint; they are restored in place.
+
+        Args:
+            **things: Modules, optimizers, arrays, generators, dicts, lists,
+                dataclasses, whatever has `state_dict` and `load_state_dict`.
+
+        Raises:
+            StateError: One of them cannot be stored; the message has its path.
+        """
+        self._seeder.seed_new()
+        self._capture.attach(things)
+
+    def restore(self) -> None:
+        """Put everything back now; the first step does it otherwise.
+
+        Raises:
+            StateError: The checkpoint does not fit the program. Nothing was changed.
+        """
+        if self._is_restored:
+            return
+        self._seeder.seed_new()
+        self._capture.check_state()
+        loaded = self._choice.loaded
+        if loaded is not None:
+            self._capture.restore(loaded.state, self._partial, str(loaded.info.path))
+        elif self._init_from is not None:
+            trees, where = load_initial(self._init_from)
+            self._capture.restore_weights(trees, self._partial, where)
+        self._is_restored = True
+        self._rewind()
+        self._announce()
+        self._reapply()
+        self._signals.install()
+        self._saver.start(self.step)
+        self._console.start(self.step)
+        self._beat("step")
+
+    def log(
+        self, mapping: Mapping[str, Any] | None = None, /, *, at: float | None = None, **more: Any
+    ) -> None:
+        """Record metrics of the running step; calls in one step merge into one row.
+
+        Args:
+            mapping: Numbers, strings or bools, by name.
+            at: Place of a row of its own inside the step, in steps, e.g. 10.5.
+            **more: As `mapping`.
+
+        Durability:
+            Committed with the step, and durable no later than the next checkpoint.
+        """
+        self._rows.add({**(mapping or {}), **more}, at)
+
+    def advance(self, count: int) -> None:
+        """Say how many steps the running iteration really counts, instead of `stride`."""
+        if count < 0:
+            raise UsageError(
+                f"advance({count}) goes back.",
+                "a step number only grows; resuming depends on it.",
+                "Give 0 or more, or rewind with --resume STEP.",
+            )
+        self._advanced = (self._advanced or 0) + count
+
+    def due(self, rule: When) -> bool:
+        """Say whether `rule` fires at the step about to end, e.g. `every(steps=1000)`."""
+        ahead = self.step + (self.stride if self._advanced is None else self._advanced)
+        return rule(self._saver.moment(ahead, self.step)) is not None
+
+    def finish(self, why: str = "finished early") -> None:
+        """End the run here, completely: the loop stops and nothing will be resumed."""
+        self._finished = why
+
+    def say(self, text: str) -> None:
+        """Print one line, clear of the progress line."""
+        self._console.say(text)
+
+    @contextmanager
+    def phase(self, name: str, *, isolate_rng: bool = False) -> Iterator[None]:
+        """Tell the watchdog what the loop is doing, and shield the generators if asked."""
+        self._beat(name)
+        try:
+            with isolated() if isolate_rng else nullcontext():
+                yield
+        finally:
+            self._beat("step")
+
+    def stages(self, stages: Sequence[Stage], apply: Apply | None = None) -> Iterator[StageLoop]:
+        """Yield the stages that are left; each is iterated over for its steps.
+
+        Args:
+            stages: The curriculum, the same in every attempt.
+            apply: Makes a stage's overrides real. Called when a stage starts,
+                and after a resume, before the state comes back.
+        """
+        self._curriculum.plan, self._curriculum.apply = make_plan(stages), apply
+        self.total = self._curriculum.total
+        while (stage := self.stage) is not None and not self.is_over:
+            self._begin_stage(stage)
+            yield stage
+            self.end_step(ends_stage=True)
+            if self.stage is not None and self.stage.index == stage.index and not self.is_over:
+                self._curriculum.move_on(self, ends_stage=True)
+        self._complete()
+
+    # ---- the loop ---------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[int]:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> int:
+        """End the running step and return the number of the next one."""
+        self.restore()
+        self.end_step()
+        if self.is_over:
+            self._complete()
+            raise StopIteration
+        self._is_in_step = True
+        return self.step + self.stride
+
+    def end_step(self, *, ends_stage: bool = False) -> bool:
+        """End the step that iteration began, if one is running. Say whether one was."""
+        if not self._is_in_step:
+            return False
+        self.tick(ends_stage=ends_stage)
+        return True
+
+    def tick(self, count: int | None = None, *, ends_stage: bool = False) -> bool:
+        """End a step: the safe point. For while-loops and callbacks.
+
+        Args:
+            count: Steps that it counts; None is `advance`'s number, else `stride`.
+            ends_stage: Whether the running stage ends with it, complete or not.
+
+        Returns:
+            Whether there is more to do.
+
+        Raises:
+            Stopped: A stop was requested; the state is saved.
+            SaveError: A save that must not be missed failed.
+            UsageError: `restore` was not called before the first step.
+        """
+        self._require_restored()
+        before = self.step
+        counted = count if count is not None else self._advanced
+        self.step += self.stride if counted is None else counted
+        self.iteration += 1
+        self._is_in_step, self._advanced = False, None
+        self._save_if_due(before, ended=self._curriculum.move_on(self, ends_stage=ends_stage))
+        self.total = self._curriculum.total or self.total
+        self._console.progress(self.step, self.total, self._unit)
+        if self._signals.requested_by and not self._is_complete():
+            self._stop()
+        return not self.is_over
+
+    # ---- beginning and end ------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Complete the run after `break`, keep an emergency checkpoint after an exception."""
+        del kind, trace
+        if error is None and self._is_in_step:  # the loop was left by break or return
+            self._finished = self._finished or "the loop was left early"
+            self.end_step()
+            self._complete()
+        elif error is None and self._finished is not None:
+            self._complete()
+        elif error is not None and not isinstance(error, Stopped):
+            self._emergency.after_error(error, self.step, has_state=self._is_restored)
+        self.close()
+
+    def close(self) -> None:
+        """Flush, give the signals and the run directory back. Safe to call twice."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._signals.uninstall()
+        self._console.finish()
+        self._rows.drop_open()
+        try:
+            self._rows.flush(sync=True)
+        finally:
+            if self._heart is not None:
+                self._heart.close()
+            self._lease.release()
+
+    # ---- inside -----------------------------------------------------------------------
+
+    def _choose(self, resume: Resume) -> Choice:
+        def set_aside(info: CheckpointInfo, error: CorruptError) -> None:
+            path = quarantine(self.store.path, info.step, error.what)
+            self.store.refresh()
+            self._journal.record("quarantined", step=info.step, reason=error.what, path=str(path))
+            self.say(f"evertrain: checkpoint {info.step} is damaged and set aside: {error.what}")
+
+        return choose(self.store, resume, set_aside)
+
+    def _set_position(self) -> None:
+        loaded = self._choice.loaded
+        meta = loaded.state[RUN] if loaded else {}
+        self.step: int = self._choice.step
+        self.iteration: int = meta.get("iteration", 0)
+        self._record.best_score = meta.get("best_score")
+        self._curriculum = Curriculum(Position(*meta.get("stage", (0, 0))))
+        self._finished: str | None = None
+        self._advanced: int | None = None
+        self.is_stopped = False
+        self._is_restored = self._is_in_step = self._is_closed = self._is_recorded = False
+
+    def _meta(self) -> dict[str, Any]:
+        """Return the run's own part of a checkpoint."""
+        at = self._curriculum.at
+        score = self._record.best_score
+        return {"iteration": self.iteration, "best_score": score, "stage": [at.index, at.start]}
+
+    def _rewind(self) -> None:
+        """Set the abandoned branch aside, then write down where this attempt starts."""
+        if self._choice.is_rewind:
+            moved = supersede(self.store.path, self.step)
+            self.store.refresh()
+            if moved:
+                self._journal.record("superseded", after=self.step, steps=moved)
+        info = self.resumed_from
+        self._journal.record(
+            "resumed",
+            attempt=self.attempt,
+            step=self.step,
+            kind=info.kind if info else None,
+            why=self._choice.why,
+            **{"from": info.path.name if info else None},
+        )
+
+    def _announce(self) -> None:
+        info = self.resumed_from
+        if info is None:
+            self.say(f"Starting fresh training ({self._choice.why})")
+        else:
+            self.say(f"Resuming from {self._unit} {info.step}: {info.path} ({self._choice.why})")
+            if self.total is not None and self.step < self.total:
+                self.say(f"Resuming training from {self._unit} {self.step + 1}/{self.total}")
+        for line in self._capture.descriptions():
+            self.say(line)
+
+    def _require_restored(self) -> None:
+        if self._is_restored:
+            return
+        raise UsageError(
+            "tick() was called before the state was restored.",
+            "a resumed run would overwrite its checkpoint's state with fresh values.",
+            "Call run.restore() after your set-up code and before the first step.",
+        )
+
+    def _save_if_due(self, before: int, *, ended: StageLoop | None) -> None:
+        """Commit the step's metrics; save if anything asks for it."""
+        score, is_best = self._record.judge(self._rows.commit(self.step))
+        requests = self._inbox.take()
+        if any(each.verb == "stop" for each in requests):
+            self._signals.ask("evertrain stop")
+        boundary = Boundary(
+            is_last=self.is_over,
+            ended_stage=ended.index if ended else None,
+            is_stopping=self._signals.requested_by is not None,
+            is_first=self._choice.loaded is None and self._saver.pace.cost_s is None,
+            is_best=is_best,
+            is_asked_for=any(each.verb == "save" for each in requests),
+            rule=self._saver.reason(self.step, before),
+        )
+        if boundary.reasons:
+            save = self._what(boundary.kind, boundary.reasons, ended or self.stage)
+            self._beat("save")
+            self._saver.save(replace(save, score=score, is_best=is_best), must=boundary.must_save)
+        self._beat("step")
+        if ended is not None:
+            self._end_stage(ended)
+
+    def _what(self, kind: Kind, reasons: tuple[str, ...], stage: StageLoop | None) -> Save:
+        return Save(
+            step=self.step,
+            kind=kind,
+            reasons=reasons,
+            trees=self._capture.trees(self._meta()),
+            stage=(stage.name, stage.index) if stage else None,
+        )
+
+    def _save_wreck(self, kind: Kind, why: str) -> CheckpointInfo:
+        return self._saver.save_emergency(self._what(kind, (why[:200],), self.stage))
+
+    def _begin_stage(self, stage: StageLoop) -> None:
+        self._console.banner(f"STAGE {stage.index}/{stage.count}: {stage.name}")
+        if self.step == stage.start:
+            self._record_stage("stage_started", stage)
+        if self._curriculum.apply is not None:
+            self._curriculum.apply(stage.overrides)
+
+    def _end_stage(self, stage: StageLoop) -> None:
+        self._record_stage("stage_finished", stage)
+        self.say(f"Stage {stage.index} complete!")
+
+    def _record_stage(self, event: str, stage: StageLoop) -> None:
+        about = {"stage": stage.name, "index": stage.index, "step": self.step}
+        self._journal.record(event, attempt=self.attempt, **about)
+
+    def _reapply(self) -> None:
+        """Make a starting stage's overrides real again: the restored state is the last stage's."""
+        stage, apply = self.stage, self._curriculum.apply
+        if stage is not None and apply is not None and self.step == stage.start:
+            apply(stage.overrides)
+
+    def _is_complete(self) -> bool:
+        if self._curriculum.plan is not None:
+            return self._curriculum.is_over
+        return self.total is not None and self.step >= self.total
+
+    def _complete(self) -> None:
+        """Write down that the training is complete, once."""
+        if self._is_recorded or self.is_stopped:
+            return
+        self.restore()
+        self._is_recorded = True
+        if self.resumed_from is not None and self.resumed_from.step == self.step:
+            self.say(f"Training already complete ({self._unit} {self.step})")
+        self._rows.flush(sync=True)
+        about = {"step": self.step, "total": self.total, "why": self._finished or "complete"}
+        self._journal.record("finished", attempt=self.attempt, **about)
+
+    def _stop(self) -> None:
+        by = self._signals.requested_by or "request"
+        self._journal.record("stopped", attempt=self.attempt, step=self.step, why=by)
+        self.is_stopped = True
+        self._console.finish()
+        self.say(f"Stopped after {self._unit} {self.step} ({by}); saved, and ready to resume")
+        if self._on_stop == "exit":
+            raise Stopped(self.step, by)
+
+    def _beat(self, phase: str) -> None:
+        if self._heart is not None:
+            self._heart.beat(self.step, phase)
+
+
+def _start_heart(path: Path, environ: Mapping[str, str]) -> Heart | None:
+    """Begin to beat where the supervisor listens. A full disk must not keep a run from starting."""
+    try:
+        return Heart(Path(environ.get(opening.ENV_HEARTBEAT) or path), os.getpid())
+    except OSError:
+        return None
+
+
+def _check(*, total: int | None, stride: int) -> None:
+    if (total is None or total >= 1) and stride >= 1:
+        return
+    raise UsageError(
+        f"Run(total={total}, stride={stride}) cannot run.",
+        "both count steps, 1 or more; total=None never ends by itself.",
+        "Correct the call.",
+    )
+
+
+def _as_mapping(config: Any) -> Mapping[str, Any]:
+    """Return a configuration as a mapping; pydantic models dump themselves."""
+    if config is None:
+        return {}
+    dump = getattr(config, "model_dump", None)
+    return dump(mode="json") if callable(dump) else dict(config)

@@ -1,0 +1,252 @@
+"""Checkpoints of programs that never heard of evertrain: the newest one that is whole.
+
+They are looked at, never loaded: a pickle is walked opcode by opcode and nothing in it runs.
+
+Layer: supervise. Imports core only.
+"""
+
+import glob
+import json
+import pickletools
+import re
+import shlex
+import struct
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from evertrain.core.errors import ConfigError, NotFoundError
+
+_WORD: Final = r"(?:time|train)?steps?|iter(?:ation)?s?|updates?|episodes?|epochs?|ep|ckpt|checkpoint"
+_NUMBER: Final = r"(?<![\d.])\d+(?!\.?\d)"
+_NAMED: Final = re.compile(rf"({_WORD})[-_= ]?({_NUMBER})|({_NUMBER})[-_ ]?({_WORD})", re.I)
+_SUFFIX: Final = re.compile(r"\.[A-Za-z]\w*$")
+_MAX_HEADER_BYTES: Final = 100 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One checkpoint on disk.
+
+    Attributes:
+        path: As the glob gave it.
+        step: Number in its name, or None.
+        changed_at_s: Unix time of its last change, seconds.
+    """
+
+    path: Path
+    step: int | None
+    changed_at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What to resume from.
+
+    Attributes:
+        found: The newest whole checkpoint, or None.
+        skipped: Newer ones that are not whole, newest first, each with what is wrong.
+    """
+
+    found: Found | None
+    skipped: tuple[tuple[Path, str], ...] = ()
+
+
+def step_in(name: str) -> int | None:
+    """Return the step that a file name says: after "step", "ep" and the like, or the last number."""
+    stem = _SUFFIX.sub("", name)
+    named = [(word or late, int(a or b)) for word, a, b, late in _NAMED.findall(stem)]
+    by_step = [number for word, number in named if "step" in word.lower()]
+    numbers = by_step or [number for _, number in named] or _numbers(stem)
+    return numbers[-1] if numbers else None
+
+
+def list_found(pattern: str, *, not_before_s: float = 0.0) -> list[Found]:
+    """Return what matches `pattern`, oldest first.
+
+    By the step in the name if every name has one, else by time of change.
+
+    Args:
+        pattern: Glob, relative to the working directory; `**` matches directories.
+        not_before_s: Leave out what was last changed before this Unix time, seconds.
+    """
+    found: list[Found] = []
+    for name in glob.glob(pattern, recursive=True):  # noqa: PTH207  (absolute patterns too)
+        path = Path(name)
+        try:
+            changed_at_s = path.stat().st_mtime
+        except OSError:  # removed meanwhile, or a dangling link
+            continue
+        if changed_at_s >= not_before_s:
+            found.append(Found(path, step_in(path.name), changed_at_s))
+    if all(each.step is not None for each in found):
+        return sorted(found, key=lambda each: (each.step, each.changed_at_s))
+    return sorted(found, key=lambda each: each.changed_at_s)
+
+
+def choose(pattern: str, resume: str = "auto", *, not_before_s: float = 0.0) -> Choice:
+    """Return the checkpoint that `resume` means among what matches `pattern`.
+
+    Args:
+        pattern: Glob, see `list_found`.
+        resume: "auto" or "latest" for the newest whole one, "must" to insist on one,
+            "never" for none, a step, or a path.
+        not_before_s: See `list_found`.
+
+    Raises:
+        NotFoundError: There is none, and `resume` insists.
+        ConfigError: `resume` names a damaged one, or means nothing here.
+    """
+    if resume == "never":
+        return Choice(None)
+    if resume in {"auto", "latest", "must"}:
+        choice = _newest(list_found(pattern, not_before_s=not_before_s))
+        if choice.found is None and resume == "must":
+            raise _not_found(pattern, "no whole checkpoint", choice)
+        return choice
+    if resume.isdigit():
+        found = [each for each in list_found(pattern) if each.step == int(resume)]
+    else:
+        found = _at_path(Path(resume))
+    if not found:
+        raise _not_found(pattern, f"no checkpoint {resume!r}", Choice(None))
+    problem = problem_of(found[-1].path)
+    if problem is not None:
+        raise ConfigError(
+            f"{found[-1].path} is not whole: {problem}.",
+            "resuming from it would crash, or train on garbage.",
+            "Take the newest whole one: --resume auto",
+        )
+    return Choice(found[-1])
+
+
+def resume_arguments(template: str, found: Found) -> list[str]:
+    """Return the arguments that `template` means for `found`; spaces in a path are kept.
+
+    Raises:
+        ConfigError: It wants `{step}`, and the name of `found` has no number.
+    """
+    if "{step}" in template and found.step is None:
+        raise ConfigError(
+            f"--resume-arg wants {{step}}, but there is no number in {found.path.name!r}.",
+            "the step is read from the file's name.",
+            "Use {path} instead, or save files with the step in their names.",
+        )
+    return [
+        each.replace("{path}", str(found.path)).replace("{step}", str(found.step))
+        for each in shlex.split(template)
+    ]
+
+
+def problem_of(path: Path) -> str | None:
+    """Return what is wrong with the checkpoint at `path`, or None if it looks whole.
+
+    Zip archives (torch, numpy, SB3): the directory and the checksum of every member.
+    safetensors: the header, and the length that it promises. Pickles: every opcode up to
+    the end. Directories: every file. Of anything else only that it is not empty.
+    """
+    try:
+        if path.is_dir():
+            return _problem_of_dir(path)
+        with path.open("rb") as file:
+            return _problem_of_file(path, file)
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+
+
+def _numbers(stem: str) -> list[int]:
+    return [int(number) for number in re.findall(_NUMBER, stem)]
+
+
+def _newest(found: list[Found]) -> Choice:
+    skipped: list[tuple[Path, str]] = []
+    for each in reversed(found):
+        problem = problem_of(each.path)
+        if problem is None:
+            return Choice(each, tuple(skipped))
+        skipped.append((each.path, problem))
+    return Choice(None, tuple(skipped))
+
+
+def _at_path(path: Path) -> list[Found]:
+    try:
+        return [Found(path, step_in(path.name), path.stat().st_mtime)]
+    except OSError:
+        return []
+
+
+def _not_found(pattern: str, what: str, choice: Choice) -> NotFoundError:
+    damaged = "".join(f" {path} is not whole: {problem}." for path, problem in choice.skipped)
+    return NotFoundError(
+        f"there is {what} among {pattern!r}.{damaged}",
+        "--resume insists on it.",
+        "Use --resume auto to start fresh where there is none, or correct --checkpoints.",
+    )
+
+
+def _problem_of_dir(path: Path) -> str | None:
+    files = sorted(each for each in path.rglob("*") if each.is_file())
+    if not files:
+        return "empty directory"
+    # Empty files are normal inside (markers, __init__.py); an empty directory is not.
+    problems = ((each, problem_of(each)) for each in files if each.stat().st_size)
+    return next((f"{each.name}: {problem}" for each, problem in problems if problem), None)
+
+
+def _problem_of_file(path: Path, file: BinaryIO) -> str | None:
+    head = file.read(4)
+    file.seek(0)
+    if not head:
+        return "empty file"
+    if head == b"PK\x03\x04" or path.suffix in {".zip", ".npz"}:
+        return _problem_of_zip(file)
+    if path.suffix == ".safetensors":
+        return _problem_of_safetensors(file)
+    if (head[0] == 0x80 and head[1:2] and head[1] <= 5) or path.suffix in {".pkl", ".pickle"}:  # noqa: PLR2004
+        return _problem_of_pickle(file)
+    return None
+
+
+def _problem_of_zip(file: BinaryIO) -> str | None:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            bad = archive.testzip()
+    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError):
+        return "truncated zip"
+    except RuntimeError:  # encrypted: its own program has to judge
+        return None
+    except Exception as error:  # noqa: BLE001  (zlib, lzma and bz2 each have their own)
+        return f"damaged zip ({error})"
+    return None if bad is None else f"damaged zip (checksum of {bad})"
+
+
+def _problem_of_safetensors(file: BinaryIO) -> str | None:
+    size_bytes = file.seek(0, 2)
+    file.seek(0)
+    head = file.read(8)
+    if len(head) < 8:  # noqa: PLR2004
+        return "truncated safetensors"
+    (header_bytes,) = struct.unpack("<Q", head)
+    if header_bytes > min(_MAX_HEADER_BYTES, size_bytes - 8):
+        return "truncated safetensors"
+    try:
+        header = json.loads(file.read(header_bytes))
+        ends = [row["data_offsets"][1] for key, row in header.items() if key != "__metadata__"]
+        wanted_bytes = 8 + header_bytes + max(ends, default=0)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+        return "damaged safetensors header"
+    return None if size_bytes == wanted_bytes else "truncated safetensors"
+
+
+def _problem_of_pickle(file: BinaryIO) -> str | None:
+    if b"joblib.numpy_pickle" in file.read(65536):  # raw arrays between its opcodes
+        file.seek(-1, 2)
+        return None if file.read(1) == b"." else "truncated pickle"
+    file.seek(0)
+    try:
+        for _ in pickletools.genops(file):
+            pass
+    except Exception:  # noqa: BLE001  (opcodes of a damaged file raise nearly anything)
+        return "truncated pickle"
+    return None

@@ -1,0 +1,324 @@
+"""The small process between supervisor and training: it outlives the one and buries the other.
+
+It leads a session of its own, adopts every orphan below it, holds the terminal and the log
+of the training and one end of a wire to the supervisor. When that wire breaks, the
+supervisor is dead: the shim then stops the training gracefully and leaves nothing behind.
+It holds `shim.lock` as long as anything of its tree may live.
+
+Layer: supervise. Imports core only.
+"""
+
+import errno
+import fcntl
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import termios
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from evertrain.core import lock, proc
+from evertrain.core.clock import SYSTEM_CLOCK, Clock
+from evertrain.core.errors import EXIT_FAILED, EXIT_LOCKED, EXIT_OK, LockedError
+from evertrain.core.fs import LOCAL_FS, Fs
+from evertrain.core.journal import Journal
+from evertrain.core.proc import Proc
+from evertrain.core.rundir import RunDir
+from evertrain.supervise.cause import signal_name
+from evertrain.supervise.screen import Screen
+from evertrain.supervise.trainer import find_trainer
+from evertrain.supervise.wire import Order, Row, Wire, decode_order, first_row
+
+FORCE_S: Final = 12.0  # a Run's last save may take 10
+TERMINATE_S: Final = 5.0
+SWEEP_S: Final = 2.0
+_TICK_S: Final = 0.25
+_IGNORED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGTTOU)
+
+
+class Output:
+    """Where the training writes: to a terminal of its own, or to a pipe.
+
+    Everything goes to the log first, and then to the screen as far as that keeps up.
+
+    Args:
+        size: Rows and columns of the terminal, or None for a pipe.
+        log: File that gets every byte.
+        screen: Where people look.
+        fs: Disk of the log.
+    """
+
+    def __init__(
+        self, size: tuple[int, int] | None, log: Path, screen: Screen, *, fs: Fs = LOCAL_FS
+    ) -> None:
+        """Open the terminal or the pipe."""
+        self.lost_bytes = 0
+        self._log = log
+        self._screen = screen
+        self._fs = fs
+        self.is_terminal = size is not None
+        if size is None:
+            self.handle, self.theirs = os.pipe()
+        else:
+            self.handle, self.theirs = os.openpty()
+            _pass_bytes_through(self.theirs)
+            self.resize(*size)
+        os.set_blocking(self.handle, False)
+
+    @property
+    def terminal(self) -> str | None:
+        """Path of the terminal, or None for a pipe."""
+        return os.ttyname(self.theirs) if self.is_terminal else None
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Give the terminal a new size; the training hears of it by SIGWINCH."""
+        if self.is_terminal:
+            fcntl.ioctl(self.handle, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def pump(self) -> bool:
+        """Pass on what is there, without waiting. Say whether more may come."""
+        try:
+            data = os.read(self.handle, 65536)
+        except BlockingIOError:
+            return True
+        except OSError as error:
+            if error.errno != errno.EIO:  # EIO: nobody has the terminal open any more
+                raise
+            return False
+        try:
+            self._fs.append(self._log, data)
+        except OSError:  # a full disk must not stop the training
+            self.lost_bytes += len(data)
+        self._screen.write(data)
+        return bool(data)
+
+    def drain(self, limit_s: float = 2.0, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        """Pass on what is left once the training is gone, and close."""
+        os.close(self.theirs)
+        deadline_s = clock.monotonic_s() + limit_s
+        while clock.monotonic_s() < deadline_s:
+            select.select([self.handle], [], [], 0.1)
+            if not self.pump():
+                break
+        os.close(self.handle)
+        self._screen.flush()
+
+
+class Shim:
+    """One attempt, from its start until nothing of it is left.
+
+    The phase only moves forward: running, stopping (the trainer was asked), forcing (it was
+    asked again), terminating (SIGTERM to all), killing.
+
+    Args:
+        order: What to start.
+        wire: The supervisor.
+        output: The training's terminal or pipe.
+        clock: Source of the time.
+    """
+
+    def __init__(
+        self, order: Order, wire: Wire, output: Output, *, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        """Start nothing yet."""
+        self._order = order
+        self._wire = wire
+        self._output = output
+        self._clock = clock
+        self._run_dir = RunDir(Path(order.run))
+        self._journal = Journal(self._run_dir.journal, clock=clock)
+        self._phase = "running"
+        self._deadline_s = float("inf")
+        self._asked: list[Proc] = []
+        self._killed: list[str] = []
+        self._supervisor_pid = os.getppid()
+        self._is_alone = False
+
+    def run(self) -> int:
+        """Start, watch, sweep, report. Return this process's exit code."""
+        order, output = self._order, self._output
+        try:
+            leader = proc.launch(
+                order.command, env=os.environ, output=output.theirs, terminal=output.terminal
+            )
+        except OSError as error:
+            self._wire.tell({"event": "failed", "errno": error.errno, "error": error.strerror})
+            return EXIT_FAILED
+        began_s = self._clock.monotonic_s()
+        self._wire.tell({"event": "started", "pid": leader.pid})
+        self._note_launch(leader)
+        code = self._watch(leader)
+        seconds = self._clock.monotonic_s() - began_s
+        self._sweep(SWEEP_S)
+        output.drain(clock=self._clock)
+        self._report(code, seconds)
+        return EXIT_OK
+
+    def _note_launch(self, leader: Proc) -> None:
+        """Record who was started, for a successor that finds neither supervisor nor shim."""
+        order = self._order
+        with suppress(OSError):
+            self._journal.record(
+                "launched",
+                attempt=order.attempt,
+                pid=leader.pid,
+                start_time=leader.start_time,
+                boot_id=proc.boot_id(),
+                command=order.command,
+                resumed_from=order.resumed_from,
+            )
+
+    def _watch(self, leader: Proc) -> int | None:
+        """Return the leader's exit status, once it and whatever still saves have ended."""
+        poll = select.poll()
+        poll.register(self._output.handle, select.POLLIN)
+        poll.register(self._wire.fileno(), select.POLLIN)
+        leader_handle = os.pidfd_open(leader.pid)
+        poll.register(leader_handle, select.POLLIN)
+        does: dict[int, Callable[[], bool]] = {
+            self._output.handle: self._output.pump,
+            self._wire.fileno(): self._obey,
+        }
+        code: int | None = None
+        while code is None or self._is_saving():
+            for handle, _ in poll.poll(self._timeout_ms(is_ended=code is not None)):
+                if handle == leader_handle or not does[handle]():
+                    poll.unregister(handle)
+            ended = proc.reap()
+            if leader.pid in ended:
+                code = proc.exit_of(ended[leader.pid])
+            self._tick(leader)
+        os.close(leader_handle)
+        return code
+
+    def _timeout_ms(self, *, is_ended: bool) -> float | None:
+        if self._phase == "running" and not is_ended:
+            return None
+        return 1000 * _TICK_S
+
+    def _is_saving(self) -> bool:
+        """Say whether one that was asked to stop survives its leader: it may be saving."""
+        if self._phase not in {"stopping", "forcing"}:
+            return False
+        return any(each.is_alive for each in self._asked)
+
+    def _obey(self) -> bool:
+        """Do what the supervisor says. Return False once it is gone."""
+        rows = self._wire.hear()
+        if rows is None:
+            self._go_on_alone()
+            return False
+        for row in rows:
+            self._do(row)
+        return True
+
+    def _do(self, row: Row) -> None:
+        match row.get("do"):
+            case "resize":
+                self._output.resize(int(row["rows"]), int(row["columns"]))
+            case "stop" if self._phase == "running":
+                self._enter("stopping", self._order.grace_s)
+            case "force" if self._phase in {"running", "stopping"}:
+                self._asked.clear()
+                self._enter("forcing", FORCE_S)
+            case "kill":
+                self._enter("killing", 0.0)
+            case _:
+                pass
+
+    def _enter(self, phase: str, limit_s: float) -> None:
+        self._phase = phase
+        self._deadline_s = self._clock.monotonic_s() + limit_s
+
+    def _go_on_alone(self) -> None:
+        """The supervisor died: end the training as it would have, and leave nothing."""
+        self._is_alone = True
+        with suppress(OSError):
+            self._journal.record(
+                "supervisor_lost", attempt=self._order.attempt, pid=self._supervisor_pid
+            )
+        if self._phase == "running":
+            self._enter("stopping", self._order.grace_s)
+
+    def _tick(self, leader: Proc) -> None:
+        """Ask who is to be asked; when the time is up, stop asking."""
+        if self._clock.monotonic_s() >= self._deadline_s:
+            if self._phase in {"stopping", "forcing"}:
+                self._enter("terminating", TERMINATE_S)
+                for each in proc.descendants(os.getpid()):
+                    proc.send(each, signal.SIGTERM)
+                    proc.send(each, signal.SIGCONT)
+            else:
+                self._sweep(0.0)
+                self._deadline_s = self._clock.monotonic_s() + 1.0
+        elif self._phase in {"stopping", "forcing"} and not self._is_saving():
+            self._ask(leader)
+
+    def _ask(self, leader: Proc) -> None:
+        """Send SIGINT to the trainer, once; again to what a script runs after it."""
+        trainer = find_trainer(leader, self._run_dir)
+        if trainer in self._asked or not trainer.is_alive:
+            return
+        name = proc.executable(trainer.pid)
+        if proc.send(trainer, signal.SIGINT):
+            proc.send(trainer, signal.SIGCONT)
+            self._asked.append(trainer)
+            self._wire.tell({"event": "signalled", "pid": trainer.pid, "name": name})
+
+    def _sweep(self, grace_s: float) -> None:
+        names = {each.pid: proc.executable(each.pid) for each in proc.descendants(os.getpid())}
+        killed = proc.sweep(grace_s=grace_s, clock=self._clock)
+        self._killed += [f"{names.get(each.pid, '')} (pid {each.pid})" for each in killed]
+
+    def _report(self, code: int | None, seconds: float) -> None:
+        proc.reap()
+        ended = {
+            "attempt": self._order.attempt,
+            "code": code,
+            "signal": signal_name(code),
+            "seconds": round(seconds, 3),
+            "phase": self._phase,
+            "killed": self._killed,
+            "lost_log_bytes": self._output.lost_bytes,
+        }
+        if not self._wire.tell({"event": "ended", **ended}) or self._is_alone:
+            with suppress(OSError):
+                self._journal.record("ended", by="shim", **ended)
+
+
+def _pass_bytes_through(terminal: int) -> None:
+    """Let the log hold what the training wrote: the person's terminal adds carriage returns."""
+    settings = termios.tcgetattr(terminal)
+    settings[1] &= ~termios.OPOST
+    settings[3] &= ~(termios.ECHO | termios.ICANON | termios.ISIG)
+    termios.tcsetattr(terminal, termios.TCSANOW, settings)
+
+
+def main() -> int:
+    """Run the shim whose wire is the descriptor that the first argument names."""
+    wire = Wire(socket.socket(fileno=int(sys.argv[1])))
+    row = first_row(wire)
+    if row is None:
+        return EXIT_FAILED
+    for number in _IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    proc.become_subreaper()
+    order = decode_order(row)
+    run_dir = RunDir(Path(order.run))
+    try:
+        lease = lock.take(run_dir.shim_lock, attempt=order.attempt)
+    except LockedError as error:
+        wire.tell({"event": "failed", "locked": list(error.args)})
+        return EXIT_LOCKED
+    with lease:
+        output = Output(order.size, run_dir.log(order.attempt), Screen())
+        return Shim(order, wire, output).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""The journal survives torn lines, garbage and several writers."""
+
+import json
+import math
+import multiprocessing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evertrain.core.journal import Journal, append_lines, encode_line, parse_lines, read_lines
+
+
+def test_events_come_back_in_order(tmp_path: Path) -> None:
+    """What was recorded is read, oldest first, without the fields that were None."""
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.record("saved", step=10, reason=None)
+    journal.record("stopped", step=11)
+
+    assert [row["event"] for row in journal.events()] == ["saved", "stopped"]
+    assert journal.events("stopped")[0]["step"] == 11
+    assert "reason" not in journal.events("saved")[0]
+
+
+def test_reading_creates_nothing(tmp_path: Path) -> None:
+    """Looking at a run that has no journal leaves no journal behind."""
+    assert Journal(tmp_path / "journal.jsonl").last("saved") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("torn", [b'{"event": "sav', b"\x00\xff garbage", b"[1, 2]", b"17"])
+def test_a_torn_tail_costs_one_line(tmp_path: Path, torn: bytes) -> None:
+    """An append after a crash mid-line loses neither what was before nor what comes."""
+    path = tmp_path / "journal.jsonl"
+    append_lines(path, [{"n": 1}], sync=False)
+    with path.open("ab") as file:
+        file.write(torn)
+
+    append_lines(path, [{"n": 2}], sync=True)
+
+    lines = read_lines(path)
+    assert [row["n"] for row in lines.rows] == [1, 2]
+    assert lines.bad_count == 1
+
+
+def test_non_finite_numbers_stay_valid_json(tmp_path: Path) -> None:
+    """NaN and infinities are written by name, so that any JSON reader can go on."""
+    line = encode_line({"loss": math.nan, "more": [math.inf, {"x": -math.inf}]})
+
+    assert json.loads(line) == {"loss": "NaN", "more": ["Infinity", {"x": "-Infinity"}]}
+
+
+@given(st.binary())
+def test_no_bytes_can_break_the_reader(data: bytes) -> None:
+    """Whatever lies in the file, reading gives objects and a count."""
+    lines = parse_lines(data)
+
+    assert all(isinstance(row, dict) for row in lines.rows)
+    assert lines.bad_count >= 0
+
+
+def test_deep_nesting_is_one_bad_line() -> None:
+    """A line that would exhaust the parser's stack is skipped like any other garbage."""
+    lines = parse_lines(b"[" * 200_000 + b'\n{"n": 1}\n')
+
+    assert lines.bad_count == 1
+    assert lines.rows == ({"n": 1},)
+
+
+def _write_many(path: Path, name: int) -> None:
+    for count in range(200):
+        append_lines(path, [{"name": name, "count": count}], sync=False)
+
+
+@pytest.mark.slow
+def test_writers_in_several_processes_never_mix_lines(tmp_path: Path) -> None:
+    """Supervisor, trainer and command line write one journal; each line stays whole."""
+    path = tmp_path / "journal.jsonl"
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=_write_many, args=(path, name)) for name in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+
+    lines = read_lines(path)
+    assert lines.bad_count == 0
+    for name in range(3):
+        assert [row["count"] for row in lines.rows if row["name"] == name] == list(range(200))

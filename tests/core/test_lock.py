@@ -1,0 +1,176 @@
+"""Leases: one live owner, and a dead one never stands in the way."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from evertrain.core import lock, proc
+from evertrain.core.errors import FencedError, LockedError
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from evertrain.core import lock
+lease = lock.take(Path(sys.argv[1]))
+print(lease.owner.attempt, flush=True)
+{then}
+time.sleep(600)
+"""
+
+Holder = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def hold(tmp_path: Path) -> Iterator[Holder]:
+    """Start processes that hold the lease; kill them afterwards."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(then: str = "") -> "subprocess.Popen[str]":
+        script = HOLD.format(then=then)
+        command = [sys.executable, "-c", script, str(tmp_path / "lock")]
+        holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        started.append(holder)
+        assert holder.stdout is not None
+        assert holder.stdout.readline().strip()
+        return holder
+
+    yield start
+    for holder in started:
+        holder.kill()
+        holder.communicate()
+
+
+def test_attempts_only_grow(tmp_path: Path) -> None:
+    """Each lease gets a higher number, at least the one asked for."""
+    numbers = []
+    for wanted in (0, 0, 7, 3):
+        with lock.take(tmp_path / "lock", attempt=wanted) as lease:
+            numbers.append(lease.owner.attempt)
+
+    assert numbers == [1, 2, 7, 8]
+
+
+def test_a_released_lease_has_no_owner(tmp_path: Path) -> None:
+    """A process that lives on after its run does not look like the run's owner."""
+    with lock.take(tmp_path / "lock") as lease:
+        assert lock.live_owner(tmp_path / "lock") == lease.owner
+
+    assert lock.live_owner(tmp_path / "lock") is None
+
+
+def test_a_lease_that_was_taken_away_is_fenced(tmp_path: Path) -> None:
+    """A process whose lock file was replaced knows that it owns nothing."""
+    with lock.take(tmp_path / "lock") as lease:
+        lease.check()
+        (tmp_path / "lock").unlink()
+
+        with pytest.raises(FencedError):
+            lease.check()
+
+
+@pytest.mark.slow
+def test_a_second_trainer_is_refused_by_name(tmp_path: Path, hold: Holder) -> None:
+    """The refusal names pid and host of the owner, and has exit code 11."""
+    holder = hold()
+
+    with pytest.raises(LockedError, match=f"pid {holder.pid} on {proc.host()}") as caught:
+        lock.take(tmp_path / "lock")
+
+    assert caught.value.exit_code == 11
+
+
+@pytest.mark.slow
+def test_a_killed_owner_is_succeeded(tmp_path: Path, hold: Holder) -> None:
+    """SIGKILL frees the lease at once, and the next attempt has the next number."""
+    holder = hold()
+    holder.kill()
+    holder.wait()
+
+    with lock.take(tmp_path / "lock") as lease:
+        assert lease.owner.attempt == 2
+        assert lease.previous is not None
+        assert lease.previous.pid == holder.pid
+
+
+@pytest.mark.slow
+def test_forked_workers_of_a_dead_owner_do_not_hold_it(tmp_path: Path, hold: Holder) -> None:
+    """A worker that outlives its trainer keeps no descriptor of the lease."""
+    worker = "import os\npid = os.fork()\nif pid: print(pid, flush=True)"
+    holder = hold(worker)
+    assert holder.stdout is not None
+    pid = int(holder.stdout.readline())
+    try:
+        holder.kill()
+        holder.wait()
+        assert proc.start_time(pid) is not None
+
+        with lock.take(tmp_path / "lock") as lease:
+            assert lease.owner.attempt == 2
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_a_leaked_descriptor_of_a_dead_owner_does_not_hold_it(
+    tmp_path: Path, hold: Holder
+) -> None:
+    """Even where a stranger still holds the flock, a dead owner is succeeded."""
+    leak = (
+        "import os, subprocess, sys\n"
+        "os.set_inheritable(lease.handle, True)\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'],"
+        " pass_fds=[lease.handle])\n"
+        "print(child.pid, flush=True)"
+    )
+    holder = hold(leak)
+    assert holder.stdout is not None
+    pid = int(holder.stdout.readline())
+    try:
+        holder.kill()
+        holder.wait()
+
+        with lock.take(tmp_path / "lock") as lease:
+            assert lease.owner.attempt == 2
+            lease.check()
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_a_stopped_owner_is_named_and_can_be_replaced(tmp_path: Path, hold: Holder) -> None:
+    """A frozen owner still owns the run; taking over kills it first."""
+    holder = hold()
+    os.kill(holder.pid, signal.SIGSTOP)
+    while not proc.is_stopped(holder.pid):
+        time.sleep(0.001)
+
+    with pytest.raises(LockedError, match="is stopped"):
+        lock.take(tmp_path / "lock")
+    with lock.take(tmp_path / "lock", take_over=True) as lease:
+        assert lease.owner.attempt == 2
+
+    assert holder.wait(10) == -signal.SIGKILL
+
+
+def test_an_owner_on_another_machine_is_not_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the flock is held and the owner is elsewhere, only the user can know."""
+    with lock.take(tmp_path / "lock"), monkeypatch.context() as patch:
+        patch.setattr(proc, "host", lambda: "elsewhere")
+        with pytest.raises(LockedError, match="in use by"):
+            lock.take(tmp_path / "lock")
+
+
+def test_an_unreadable_record_is_no_owner(tmp_path: Path) -> None:
+    """Garbage in the lock file is overwritten by the next owner."""
+    (tmp_path / "lock").write_bytes(b"\xff{")
+
+    with lock.take(tmp_path / "lock") as lease:
+        assert lease.owner.attempt == 1
