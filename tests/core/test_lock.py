@@ -117,9 +117,7 @@ def test_forked_workers_of_a_dead_owner_do_not_hold_it(tmp_path: Path, hold: Hol
 
 
 @pytest.mark.slow
-def test_a_leaked_descriptor_of_a_dead_owner_does_not_hold_it(
-    tmp_path: Path, hold: Holder
-) -> None:
+def test_a_leaked_descriptor_of_a_dead_owner_does_not_hold_it(tmp_path: Path, hold: Holder) -> None:
     """Even where a stranger still holds the flock, a dead owner is succeeded."""
     leak = (
         "import os, subprocess, sys\n"

@@ -65,7 +65,9 @@ def test_no_such_process() -> None:
 @pytest.mark.slow
 def test_spawn_gives_a_session_of_its_own() -> None:
     """The terminal's Ctrl+C reaches the starter only."""
-    child = proc.spawn([sys.executable, "-c", "import os; print(os.getsid(0))"], stdio=(None, PIPE, None))
+    child = proc.spawn(
+        [sys.executable, "-c", "import os; print(os.getsid(0))"], stdio=(None, PIPE, None)
+    )
     out, _ = child.communicate()
 
     assert int(out) == child.pid != os.getsid(0)

@@ -297,11 +297,10 @@ def _check_digest(data: bytes, path: Path) -> str:
 
 def _kind(top: Fields) -> Kind:
     found = top.take("kind", str)
-    for kind in get_args(Kind):
-        if found == kind:
-            known: Kind = kind
-            return known
-    top.fail(f"'kind' is {found!r:.40}")
+    kinds: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
+    if found not in kinds:
+        top.fail(f"'kind' is {found!r:.40}")
+    return kinds[found]
 
 
 def _files(fields: Fields) -> dict[str, FileEntry]:

@@ -112,7 +112,7 @@ def plan(arrays: Mapping[str, RawArray]) -> Layout:
 
 def pieces(data: "npt.NDArray[np.uint8]") -> Iterator[memoryview]:
     """Yield the bytes of an array without copying them, a mebibyte at a time."""
-    view = memoryview(data)
+    view = data.data
     for start in range(0, len(view), CHUNK_BYTES):
         yield view[start : start + CHUNK_BYTES]
 

@@ -8,7 +8,6 @@ run without torch never pays for torch.
 Layer: checkpoint. Imports core only.
 """
 
-import importlib.metadata
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from evertrain.core.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     import numpy as np
 
 GROUP: Final = "evertrain.plugins"
@@ -170,8 +171,10 @@ def codec_named(name: str) -> Codec:
 
 
 @cache
-def _entry_points() -> dict[str, importlib.metadata.EntryPoint]:
-    return {each.name: each for each in importlib.metadata.entry_points(group=GROUP)}
+def _entry_points() -> "dict[str, EntryPoint]":
+    from importlib.metadata import entry_points  # slow to import, and listings never need it
+
+    return {each.name: each for each in entry_points(group=GROUP)}
 
 
 @cache

@@ -5,7 +5,6 @@ Cheap by design: only what is imported already, only files, no process.
 Layer: checkpoint. Imports core only.
 """
 
-import importlib.metadata
 import platform
 import re
 import sys
@@ -52,9 +51,11 @@ def git_commit(start: Path) -> dict[str, str | None] | None:
 
 @cache
 def _own_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # slow to import
+
     try:
-        return importlib.metadata.version("evertrain")
-    except importlib.metadata.PackageNotFoundError:
+        return version("evertrain")
+    except PackageNotFoundError:
         return "unknown"
 
 

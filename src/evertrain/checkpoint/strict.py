@@ -111,11 +111,10 @@ class Fields:
         found = self._node.get(name, _MISSING)
         if type(found) is str and found in _NON_FINITE:
             return _NON_FINITE[found]
-        if (type(found) is int and abs(found) < _INT_LIMIT) or (
-            type(found) is float and math.isfinite(found)
-        ):
-            return float(found)
-        self.fail(f"{name!r} is no number: {found!r:.40}")
+        is_whole = type(found) is int and abs(found) < _INT_LIMIT
+        if not is_whole and not (type(found) is float and math.isfinite(found)):
+            self.fail(f"{name!r} is no number: {found!r:.40}")
+        return float(found)
 
     def number_or_none(self, name: str) -> float | None:
         """Return a number or null."""

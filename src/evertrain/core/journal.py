@@ -120,16 +120,26 @@ class Journal:
         self._fs = fs
         self._clock = clock
 
-    def record(self, event: str, /, *, sync: bool = True, **fields: Any) -> None:
+    def record(
+        self,
+        event: str,
+        fields: Mapping[str, Any] | None = None,
+        /,
+        *,
+        sync: bool = True,
+        **more: Any,
+    ) -> None:
         """Add one event.
 
         Args:
-            event: Its name, a past participle or noun of `docs/format.md`.
+            event: Its name, one of those in `docs/format.md`.
+            fields: JSON values that describe it; None is left out.
             sync: Whether it must survive a power cut before this returns.
-            **fields: JSON values that describe it; None is left out.
+            **more: As `fields`.
         """
         row = {"time": iso_utc(self._clock.now_s()), "event": event}
-        row |= {key: value for key, value in fields.items() if value is not None}
+        every = {**more, **(fields or {})}
+        row |= {key: value for key, value in every.items() if value is not None}
         append_lines(self.path, [row], sync=sync, fs=self._fs)
 
     def events(self, *names: str) -> tuple[Row, ...]:

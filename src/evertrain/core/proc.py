@@ -23,6 +23,9 @@ from typing import Final
 
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 
+# A started process, as `spawn` returns it.
+Child = subprocess.Popen[bytes]
+
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _PR_SET_PDEATHSIG: Final = 1
 _STAT_PARENT: Final = 1  # field 4 of /proc/PID/stat, counted after the name
@@ -109,7 +112,7 @@ def spawn(
     cwd: Path | None = None,
     stdio: tuple[int | None, int | None, int | None] = (None, None, None),
     pass_fds: Sequence[int] = (),
-) -> subprocess.Popen[bytes]:
+) -> Child:
     """Start `command` in a session of its own.
 
     Its own session means that the terminal's Ctrl+C reaches only the starter.

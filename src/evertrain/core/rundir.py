@@ -8,7 +8,6 @@ Layer: core. Imports core only.
 import json
 import os
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -140,6 +139,8 @@ class Identity:
 
 def new_identity(*, clock: Clock = SYSTEM_CLOCK, **known: Any) -> Identity:
     """Return the identity of a run that starts now."""
+    import secrets  # slow to import, and readers never need it
+
     return Identity(id=secrets.token_hex(6), created_at=iso_utc(clock.now_s()), **known)
 
 

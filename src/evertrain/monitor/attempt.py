@@ -89,6 +89,8 @@ def _silent(attempt: Attempt) -> Attempt:
 def _told(attempt: Attempt, row: Mapping[str, Any]) -> Attempt:
     """Return what is known of `attempt` after one more event."""
     event, at_s, step = row.get("event"), unix_s(row.get("time")), int_of(row, "step")
+    if event == "launched":  # by the supervisor, of any command
+        return replace(attempt, pid=int_of(row, "pid"), started_at_s=at_s)
     if event == "attempt_started":
         return replace(
             attempt,
@@ -101,6 +103,8 @@ def _told(attempt: Attempt, row: Mapping[str, Any]) -> Attempt:
         return replace(attempt, first_step=step, last_step=step)
     if event == _CRASHED:
         return _crashed(attempt, row, at_s)
+    if event == "ended" and attempt.end == "running":
+        return _ended_alone(attempt, row, at_s)
     if event == "saved" or event in _ENDS:
         attempt = replace(attempt, last_step=step if step is not None else attempt.last_step)
     if event in _ENDS:
@@ -124,6 +128,18 @@ def _crashed(attempt: Attempt, row: Mapping[str, Any], at_s: float | None) -> At
         why=": ".join(part for part in parts if part) or "crashed",
         started_at_s=started_at_s,
         ended_at_s=attempt.ended_at_s or at_s,
+    )
+
+
+def _ended_alone(attempt: Attempt, row: Mapping[str, Any], at_s: float | None) -> Attempt:
+    """Add the end that nobody but the shim saw: its supervisor had died."""
+    was_asked = row.get("phase") != "running"
+    how = _text(row, "signal") or f"exit code {row.get('code')}"
+    return replace(
+        attempt,
+        end="stopped" if was_asked else "crashed",
+        why=f"the supervisor died; then {how}",
+        ended_at_s=at_s,
     )
 
 

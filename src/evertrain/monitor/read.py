@@ -7,13 +7,14 @@ Layer: monitor. Imports checkpoint and core.
 """
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evertrain.checkpoint.catalog import Catalog
 from evertrain.checkpoint.info import CheckpointInfo
+from evertrain.checkpoint.rank import ranked
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import NotFoundError
 from evertrain.core.journal import Row, read_lines
@@ -137,9 +138,7 @@ def status(run_dir: RunDir | Path, *, clock: Clock = SYSTEM_CLOCK) -> RunStatus:
 
 def checkpoints_of(run_dir: RunDir) -> list[CheckpointInfo]:
     """Return the committed checkpoints of a run, ascending by step."""
-    from evertrain.checkpoint.store import Store  # loaded only where checkpoints are read
-
-    return Store(run_dir.checkpoints).list() if run_dir.checkpoints.is_dir() else []
+    return Catalog(run_dir.checkpoints).infos()
 
 
 def metadata_of(info: CheckpointInfo) -> dict[str, Any]:
@@ -196,10 +195,10 @@ def _last(
 
 
 def _best(found: Sequence[CheckpointInfo]) -> Best | None:
-    scored = [each for each in found if each.score is not None and not math.isnan(each.score)]
-    if not scored:
+    best_first = ranked(found)
+    if not best_first:
         return None
-    top = max(scored, key=lambda each: (each.score or 0.0, each.step))
+    top = best_first[0]
     about = metadata_of(top)
     name, value = about.get("metric_name"), about.get("metric_value")
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -153,7 +153,7 @@ class DataclassAdapter:
 class SequenceAdapter:
     """Lists, deques, sets and bytearrays, refilled in place."""
 
-    _fill: Final[dict[type, Callable[[Any, Any], None]]] = {
+    _fill: Final[dict[type, Callable[[Any, Any], object]]] = {
         list: lambda thing, tree: thing.__setitem__(slice(None), tree),
         bytearray: lambda thing, tree: thing.__setitem__(slice(None), tree),
         deque: lambda thing, tree: (thing.clear(), thing.extend(tree)),
@@ -209,9 +209,9 @@ def adapter_for(name: str, thing: object) -> Adapter:
     """
     if isinstance(thing, _IMMUTABLE):
         raise StateError(
-            f"attach({name}={_short(thing)}): a {type(thing).__name__} cannot be restored in place.",
+            f"attach({name}={_short(thing)}): {type(thing).__name__} cannot be restored in place.",
             "your variable would keep its fresh value after a resume.",
-            f"Keep it in the run's state and read it from there: run.state.{name} = {_short(thing)}",
+            f"Keep it in the run's state, and read it there: run.state.{name} = {_short(thing)}",
         )
     adapter = find_adapter(thing)
     if adapter is None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from evertrain.checkpoint.info import CheckpointInfo
-from evertrain.checkpoint.store import Loaded, Store, load_directory
+from evertrain.checkpoint.read import Loaded, read_checkpoint
+from evertrain.checkpoint.store import Store
 from evertrain.core.errors import CorruptError, NotFoundError, UsageError
 
 KEYWORDS: Final = ("auto", "never", "must", "latest", "best", "last-stage")
@@ -57,11 +58,27 @@ def choose(store: Store, resume: Resume, on_corrupt: OnCorrupt) -> Choice:
     if resume in {"auto", "must", "latest"}:
         return _newest_whole(store, found, must=resume != "auto", on_corrupt=on_corrupt)
     if isinstance(resume, Path) or (isinstance(resume, str) and _is_path(resume)):
-        loaded, why = load_directory(Path(resume)), f"{resume} was asked for"
-        return Choice(loaded, why, is_rewind=bool(found))
+        return Choice(read_path(Path(resume)), f"{resume} was asked for", is_rewind=bool(found))
     info = _named(store, found, resume)
     loaded = store.load(info.step)
     return Choice(loaded, f"{resume!r} was asked for", is_rewind=info.step < newest)
+
+
+def read_path(path: Path) -> Loaded:
+    """Return the checkpoint in the directory `path`, be it of this run, aside, or of another.
+
+    Raises:
+        NotFoundError: There is none.
+        CorruptError: It is damaged.
+    """
+    try:
+        return read_checkpoint(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFoundError(
+            f"there is no checkpoint at {path}.",
+            "a checkpoint is a directory with a manifest.json.",
+            "List a run's checkpoints with: evertrain ls RUN",
+        ) from error
 
 
 def _newest_whole(

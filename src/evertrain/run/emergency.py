@@ -62,6 +62,6 @@ class Emergency:
 
     def _record(self, event: str, **fields: object) -> None:
         try:
-            self.journal.record(event, attempt=self.attempt, **fields)
+            self.journal.record(event, fields, attempt=self.attempt)
         except OSError as broken:
             self.say(f"evertrain: the journal cannot be written: {broken}")

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from evertrain.checkpoint.plugin import Tree
-from evertrain.checkpoint.store import Store, load_directory
+from evertrain.checkpoint.store import Store
 from evertrain.core.errors import NotFoundError
 from evertrain.core.rundir import open_run_dir
+from evertrain.run.choose import read_path
 
 
 def load_initial(source: str | Path) -> tuple[Mapping[str, Tree], str]:
@@ -24,7 +25,7 @@ def load_initial(source: str | Path) -> tuple[Mapping[str, Tree], str]:
     """
     path = Path(source)
     if (path / "manifest.json").is_file():
-        return load_directory(path).state, str(path)
+        return read_path(path).state, str(path)
     name, _, which = str(source).partition("@")
     store = Store(open_run_dir(name).checkpoints)
     found = store.load(int(which) if which.isdigit() else which or "latest")

@@ -42,7 +42,7 @@ class Rows:
         self._attempt = attempt
         self._fs = fs
         self._clock = clock
-        self._open: dict[int | float | None, dict[str, Any]] = {}
+        self._open: dict[float | None, dict[str, Any]] = {}
         self._done: list[dict[str, Any]] = []
         self._flushed_at_s = clock.monotonic_s()
 

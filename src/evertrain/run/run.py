@@ -114,7 +114,10 @@ class Run:
             recipe=recipe,
         )
         opened = opening.begin(plea, os.environ, fs=LOCAL_FS, clock=clock)
-        self.stride, self.total = stride, total
+        self.stride, self.total, self.is_stopped = stride, total, False
+        self._finished: str | None = None
+        self._advanced: int | None = None
+        self._is_restored = self._is_in_step = self._is_closed = self._is_recorded = False
         self._dir, self._lease, self._journal = opened.run_dir, opened.lease, opened.journal
         self._unit, self._record, self._on_stop = unit, record, on_stop
         self._partial, self._init_from = tuple(partial), init_from
@@ -397,7 +400,6 @@ class Run:
     def _choose(self, resume: Resume) -> Choice:
         def set_aside(info: CheckpointInfo, error: CorruptError) -> None:
             path = quarantine(self.store.path, info.step, error.what)
-            self.store.refresh()
             self._journal.record("quarantined", step=info.step, reason=error.what, path=str(path))
             self.say(f"evertrain: checkpoint {info.step} is damaged and set aside: {error.what}")
 
@@ -410,10 +412,6 @@ class Run:
         self.iteration: int = meta.get("iteration", 0)
         self._record.best_score = meta.get("best_score")
         self._curriculum = Curriculum(Position(*meta.get("stage", (0, 0))))
-        self._finished: str | None = None
-        self._advanced: int | None = None
-        self.is_stopped = False
-        self._is_restored = self._is_in_step = self._is_closed = self._is_recorded = False
 
     def _meta(self) -> dict[str, Any]:
         """Return the run's own part of a checkpoint."""
@@ -424,18 +422,17 @@ class Run:
     def _rewind(self) -> None:
         """Set the abandoned branch aside, then write down where this attempt starts."""
         if self._choice.is_rewind:
-            moved = supersede(self.store.path, self.step)
-            self.store.refresh()
+            moved = supersede(self.store.path, self.step if self.resumed_from else -1)
             if moved:
                 self._journal.record("superseded", after=self.step, steps=moved)
         info = self.resumed_from
         self._journal.record(
             "resumed",
+            {"from": info.path.name if info else None},
             attempt=self.attempt,
             step=self.step,
             kind=info.kind if info else None,
             why=self._choice.why,
-            **{"from": info.path.name if info else None},
         )
 
     def _announce(self) -> None:
@@ -506,7 +503,7 @@ class Run:
 
     def _record_stage(self, event: str, stage: StageLoop) -> None:
         about = {"stage": stage.name, "index": stage.index, "step": self.step}
-        self._journal.record(event, attempt=self.attempt, **about)
+        self._journal.record(event, about, attempt=self.attempt)
 
     def _reapply(self) -> None:
         """Make a starting stage's overrides real again: the restored state is the last stage's."""
@@ -529,7 +526,7 @@ class Run:
             self.say(f"Training already complete ({self._unit} {self.step})")
         self._rows.flush(sync=True)
         about = {"step": self.step, "total": self.total, "why": self._finished or "complete"}
-        self._journal.record("finished", attempt=self.attempt, **about)
+        self._journal.record("finished", about, attempt=self.attempt)
 
     def _stop(self) -> None:
         by = self._signals.requested_by or "request"

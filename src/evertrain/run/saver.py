@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from evertrain.checkpoint.about import About
 from evertrain.checkpoint.info import CheckpointInfo, Kind
 from evertrain.checkpoint.keep import Keep
 from evertrain.checkpoint.plugin import Tree
-from evertrain.checkpoint.store import About, Store
+from evertrain.checkpoint.shelf import save_emergency
+from evertrain.checkpoint.store import Store
 from evertrain.checkpoint.when import Moment, When
 from evertrain.core.clock import Clock
 from evertrain.core.errors import SaveError
@@ -153,7 +155,7 @@ class Saver:
             SaveError: The disk refused.
         """
         self.rows.flush(sync=True)
-        info = self.store.save_emergency(save.step, save.trees, about=self._about(save))
+        info = save_emergency(self.store.path, save.step, save.trees, self._about(save))
         self._record(save, info, None)
         return info
 

@@ -55,7 +55,7 @@ class StopSignals:
         self.requested_by: str | None = None
         self._on_force = on_force
         self._force_limit_s = force_limit_s
-        self._forces: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._forces: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._previous: dict[signal.Signals, Any] = {}
         self._pid = os.getpid()
 
@@ -82,7 +82,7 @@ class StopSignals:
             for number, previous in self._previous.items():
                 signal.signal(number, previous)
         self._previous.clear()
-        self._forces.put(False)
+        self._forces.put("")
 
     def ask(self, by: str) -> None:
         """Request a stop without a signal."""
@@ -91,13 +91,17 @@ class StopSignals:
     def _note(self, number: int, frame: FrameType | None) -> None:
         """Set flags and return: the handler may run between any two bytecodes."""
         del frame
+        if os.getpid() != self._pid:  # a child, signalled before the fork was quite done
+            signal.signal(number, self._previous.get(signal.Signals(number), signal.SIG_DFL))
+            signal.raise_signal(number)
+            return
         if self.requested_by is None:
             self.requested_by = signal.Signals(number).name
         else:
-            self._forces.put(True)
+            self._forces.put(signal.Signals(number).name)
 
     def _wait_for_force(self) -> None:
-        if not self._forces.get():
+        if not self._forces.get():  # uninstalled
             return
         saver = threading.Thread(target=self._on_force, name="evertrain-last-save", daemon=True)
         saver.start()

@@ -52,7 +52,7 @@ def read_tail(path: Path, *, limit_bytes: int = TAIL_BYTES) -> Tail:
         with path.open("rb") as file:
             size_bytes = file.seek(0, os.SEEK_END)
             file.seek(max(0, size_bytes - limit_bytes))
-            return parse_tail(file.read())
+            return parse_tail(file.read(limit_bytes))
     except OSError:
         return Tail()
 

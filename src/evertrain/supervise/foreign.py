@@ -18,9 +18,11 @@ from typing import BinaryIO, Final
 
 from evertrain.core.errors import ConfigError, NotFoundError
 
-_WORD: Final = r"(?:time|train)?steps?|iter(?:ation)?s?|updates?|episodes?|epochs?|ep|ckpt|checkpoint"
-_NUMBER: Final = r"(?<![\d.])\d+(?!\.?\d)"
-_NAMED: Final = re.compile(rf"({_WORD})[-_= ]?({_NUMBER})|({_NUMBER})[-_ ]?({_WORD})", re.I)
+_WORD: Final = (
+    r"((?:time|train)?steps?|iter(?:ation)?s?|updates?|episodes?|epochs?|ep|ckpt|checkpoint)"
+)
+_NUMBER: Final = r"((?<![\d.])\d+(?!\.?\d))"  # no part of 0.25
+_NAMED: Final = re.compile(rf"{_WORD}[-_= ]?{_NUMBER}|{_NUMBER}[-_ ]?{_WORD}", re.IGNORECASE)
 _SUFFIX: Final = re.compile(r"\.[A-Za-z]\w*$")
 _MAX_HEADER_BYTES: Final = 100 << 20
 
@@ -54,7 +56,7 @@ class Choice:
 
 
 def step_in(name: str) -> int | None:
-    """Return the step that a file name says: after "step", "ep" and the like, or the last number."""
+    """Return the step in a file name: after "step", "ep" and the like, or the last number."""
     stem = _SUFFIX.sub("", name)
     named = [(word or late, int(a or b)) for word, a, b, late in _NAMED.findall(stem)]
     by_step = [number for word, number in named if "step" in word.lower()]

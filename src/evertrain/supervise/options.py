@@ -38,13 +38,13 @@ class SuperviseOptions:
     def __post_init__(self) -> None:
         """Reject values that cannot work."""
         rules = {
-            f"--max-crashes is {self.max_crashes}; it must be 0 (unlimited) or more": (
+            f"--max-crashes is {self.max_crashes}, but must be 0 (unlimited) or more": (
                 self.max_crashes >= 0
             ),
-            f"--delay is {self.delay_s:g}; it must be 0 seconds or more": (
+            f"--delay is {self.delay_s:g}, but must be 0 seconds or more": (
                 math.isfinite(self.delay_s) and self.delay_s >= 0
             ),
-            f"--grace is {self.grace_s:g}; it must be above 0 seconds": (
+            f"--grace is {self.grace_s:g}, but must be above 0 seconds": (
                 math.isfinite(self.grace_s) and self.grace_s > 0
             ),
             "--checkpoints is empty": self.checkpoints != "",
@@ -52,10 +52,12 @@ class SuperviseOptions:
             "--resume-arg needs --checkpoints, which says where to look": (
                 self.resume_arg is None or self.checkpoints is not None
             ),
-            f"--resume-arg is {self.resume_arg!r}; it must contain {{path}} or {{step}}": (
-                self.resume_arg is None or "{path}" in self.resume_arg or "{step}" in self.resume_arg
+            f"--resume-arg is {self.resume_arg!r}, but must contain {{path}} or {{step}}": (
+                self.resume_arg is None
+                or "{path}" in self.resume_arg
+                or "{step}" in self.resume_arg
             ),
-            f"--resume-arg is {self.resume_arg!r}; its quotes do not match": _is_shell(
+            f"--resume-arg is {self.resume_arg!r} with unmatched quotes": _is_shell(
                 self.resume_arg
             ),
         }

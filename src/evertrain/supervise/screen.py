@@ -106,7 +106,8 @@ class Screen:
         with self._changed:
             while self._queued_bytes and self._clock.monotonic_s() < deadline_s:
                 before = self._queued_bytes
-                if not self._changed.wait_for(lambda: self._queued_bytes < before, patience_s):
+                self._changed.wait(patience_s)
+                if self._queued_bytes >= before:
                     return False
             return not self._queued_bytes
 

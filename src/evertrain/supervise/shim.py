@@ -38,6 +38,8 @@ FORCE_S: Final = 12.0  # a Run's last save may take 10
 TERMINATE_S: Final = 5.0
 SWEEP_S: Final = 2.0
 _TICK_S: Final = 0.25
+# After the trainer ended, its launcher gets this long to end by itself, seconds.
+_LAUNCHER_S: Final = 1.0
 _IGNORED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGTTOU)
 
 
@@ -135,6 +137,7 @@ class Shim:
         self._phase = "running"
         self._deadline_s = float("inf")
         self._asked: list[Proc] = []
+        self._ask_at_s = 0.0
         self._killed: list[str] = []
         self._supervisor_pid = os.getppid()
         self._is_alone = False
@@ -225,6 +228,7 @@ class Shim:
                 self._enter("stopping", self._order.grace_s)
             case "force" if self._phase in {"running", "stopping"}:
                 self._asked.clear()
+                self._ask_at_s = 0.0
                 self._enter("forcing", FORCE_S)
             case "kill":
                 self._enter("killing", 0.0)
@@ -256,8 +260,11 @@ class Shim:
             else:
                 self._sweep(0.0)
                 self._deadline_s = self._clock.monotonic_s() + 1.0
-        elif self._phase in {"stopping", "forcing"} and not self._is_saving():
-            self._ask(leader)
+        elif self._phase in {"stopping", "forcing"}:
+            if self._is_saving():
+                self._ask_at_s = self._clock.monotonic_s() + _LAUNCHER_S
+            elif self._clock.monotonic_s() >= self._ask_at_s:
+                self._ask(leader)
 
     def _ask(self, leader: Proc) -> None:
         """Send SIGINT to the trainer, once; again to what a script runs after it."""
@@ -277,7 +284,7 @@ class Shim:
 
     def _report(self, code: int | None, seconds: float) -> None:
         proc.reap()
-        ended = {
+        ended: Row = {
             "attempt": self._order.attempt,
             "code": code,
             "signal": signal_name(code),

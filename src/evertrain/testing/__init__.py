@@ -1,1 +1,7 @@
-"""The testing room."""
+"""Fault injectors and contract suites, for us and for plugin authors."""
+
+from evertrain.testing.clock import FakeClock
+from evertrain.testing.contracts import KeepContract, WhenContract
+from evertrain.testing.power import CutFs, PowerCut, PowerDisk, World
+
+__all__ = ["CutFs", "FakeClock", "KeepContract", "PowerCut", "PowerDisk", "WhenContract", "World"]

@@ -9,7 +9,7 @@ Layer: checkpoint. Imports core only.
 """
 
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from evertrain.checkpoint.plugin import RawArray
 from evertrain.checkpoint.tree.kinds import Json, Unstorable
@@ -127,8 +127,7 @@ def scalar_from_json(node: dict[str, Json]) -> "np.generic[Any]":
         return np.bytes_(data)
     dtype = _dtype(node["descr"])
     array = _build((), dtype, np.frombuffer(bytearray(data), np.uint8))
-    found: np.generic[Any] = array[()]
-    return found
+    return cast("np.generic[Any]", array[()])
 
 
 def _bytes_of(array: "Array") -> "npt.NDArray[np.uint8]":
@@ -158,15 +157,13 @@ def _build(shape: tuple[int, ...], dtype: "Dtype", data: "npt.NDArray[np.uint8]"
 
 def _descr(dtype: "Dtype") -> Json:
     """Return a dtype as JSON, only if it comes back equal."""
-    import numpy as np
-
     if dtype.hasobject:
         raise Unstorable(
             f"an array of dtype {dtype} holds Python objects.",
             "Turn it into a list, or into an array of numbers.",
         )
     try:
-        descr = _lists(np.lib.format.dtype_to_descr(dtype)) if dtype.isbuiltin != _USER else None
+        descr = _lists(_format().dtype_to_descr(dtype)) if dtype.isbuiltin != _USER else None
         if descr is not None and _dtype(descr) == dtype:
             return descr
     except (ValueError, TypeError):
@@ -181,12 +178,17 @@ _USER: Final = 2  # numpy.dtype.isbuiltin of types that other packages add
 
 
 def _dtype(descr: Json) -> "Dtype":
-    import numpy as np
-
-    dtype: Dtype = np.lib.format.descr_to_dtype(_tuples(descr))
+    dtype: Dtype = _format().descr_to_dtype(_tuples(descr))
     if dtype.hasobject:
         raise ValueError(f"{descr!r} means Python objects")
     return dtype
+
+
+def _format() -> Any:
+    """Return numpy's own description of dtypes, which has no type hints."""
+    import numpy as np
+
+    return np.lib.format
 
 
 def _lists(descr: Any) -> Json:

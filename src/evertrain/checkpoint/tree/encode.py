@@ -108,7 +108,7 @@ class Encoder:
         ]
 
     def fields(self, values: Iterable[tuple[str, Tree]], path: Path) -> dict[str, Json]:
-        """Encode named members."""
+        """Encode named members. A codec may not use our mark as a name."""
         return {name: self.encode(each, (*path, name)) for name, each in values}
 
     def pairs(self, values: Mapping[Tree, Tree], path: Path) -> list[Json]:

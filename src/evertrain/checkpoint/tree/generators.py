@@ -91,10 +91,10 @@ def random_from_tree(tree: dict[str, Tree]) -> random.Random:
 
 def _legacy_state(value: "np.random.RandomState") -> Tree:
     try:
-        state = value.get_state(legacy=False)
-    except ValueError as error:
-        state = {"bit_generator": str(error)}
-    if not isinstance(state, dict) or state.get("bit_generator") != "MT19937":
+        state: Tree = value.get_state(legacy=False)
+    except ValueError:
+        state = {}
+    if state.get("bit_generator") != "MT19937":
         raise Unstorable(
             "this RandomState is not built on MT19937.",
             "Use numpy.random.Generator with the same bit generator.",

@@ -86,7 +86,7 @@ def rayleigh(ratio: float, first_rad_s: float, second_rad_s: float) -> tuple[flo
         second_rad_s: Second anchored circular frequency, in rad/s.
 
     Source:
-        Clough and Penzien, Dynamics of Structures, section 12-5 (2nd edition).
+        Clough and Penzien, Dynamics of Structures (2nd edition, 1993).
     """
     both = first_rad_s + second_rad_s
     return 2 * ratio * first_rad_s * second_rad_s / both, 2 * ratio / both

@@ -15,7 +15,7 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from evertrain.core.errors import StateError, UsageError
-from evertrain.recipes.structure.building import assemble
+from evertrain.recipes.structure.building import Array, assemble
 from evertrain.recipes.structure.config import StructureConfig
 from evertrain.recipes.structure.control import energy
 from evertrain.recipes.structure.dynamics import Dynamics, roof_m
@@ -72,9 +72,9 @@ class StructureEnv(gymnasium.Env[Observation, Action]):
         self._seed(seed)
         self._next_stage = self._stage = self._checked(stage)
         self._step = config.actions
-        self._state = np.zeros((2, 2 * len(building.mass)))
-        self._ground_m_s2 = np.zeros(config.motion.samples)
-        self._peaks_m = np.zeros(2)
+        self._state: Array = np.zeros((2, 2 * len(building.mass)))
+        self._ground_m_s2: Array = np.zeros(config.motion.samples)
+        self._peaks_m: Array = np.zeros(2)
         self._force_fraction = 0.0
         self._saved_j = 0.0
 

@@ -162,10 +162,10 @@ def simulate(forces: Forces, config: StructureConfig, ground_m_s2: Array) -> Res
     building = assemble(config.building, config.damper)
     dynamics = Dynamics.of(building, config.damper, config.motion.sample_s)
     motions, samples = ground_m_s2.shape
-    state = np.zeros((motions, 2 * len(building.mass)))
-    force_n = np.zeros(motions)
-    peak = np.zeros((4, motions))
-    square = np.zeros((2, motions))
+    state: Array = np.zeros((motions, 2 * len(building.mass)))
+    force_n: Array = np.zeros(motions)
+    peak: Array = np.zeros((4, motions))
+    square: Array = np.zeros((2, motions))
     for sample in range(samples):
         now = ground_m_s2[:, sample]
         if sample % config.control.samples_per_action == 0:

@@ -34,10 +34,10 @@ def ground_motion(rng: np.random.Generator, config: MotionConfig, pga_g: float) 
         Samples `config.sample_s` seconds apart, shape (config.samples,).
 
     Source:
-        Clough and Penzien, Dynamics of Structures (2nd edition, 1993),
-        section 28-2: the Kanai-Tajimi soil filter followed by a high-pass
-        filter that keeps ground displacement finite. Envelope: Jennings,
-        Housner and Tsai, Simulated earthquake motions, Caltech (1968).
+        Clough and Penzien, Dynamics of Structures (2nd edition, 1993): the
+        Kanai-Tajimi soil filter followed by a high-pass filter that keeps the
+        ground displacement finite. Envelope: Jennings, Housner and Tsai,
+        Simulated earthquake motions, Caltech (1968).
     """
     noise = rng.standard_normal(config.samples)
     acceleration = soil(noise, config) * envelope(config)

@@ -1,0 +1,260 @@
+"""Writing one checkpoint so that it is there whole, or not at all.
+
+Every file is written and synced in a temporary directory, the manifest last;
+one rename makes it a checkpoint. Digests are taken while the bytes stream by.
+
+Layer: checkpoint. Imports core only.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from evertrain.checkpoint import manifest as manifests
+from evertrain.checkpoint import parts, provenance
+from evertrain.checkpoint.about import About
+from evertrain.checkpoint.manifest import ArrayEntry, FileEntry, Manifest
+from evertrain.checkpoint.plugin import RawArray, Tree
+from evertrain.checkpoint.strict import float_to_json
+from evertrain.checkpoint.tree import Flat, flatten
+from evertrain.core import proc
+from evertrain.core.clock import SYSTEM_CLOCK, Clock, iso_utc
+from evertrain.core.errors import SaveError
+from evertrain.core.fs import DIR_MODE, FILE_MODE, LOCAL_FS, Bytes, Fs
+
+_TMP_DIR: Final = re.compile(r"\.tmp-.+-(\d+)-(\d+)")
+_TMP_FILE: Final = re.compile(r"\..+\.tmp-(\d+)")
+_IN_FLIGHT: Final[set[Path]] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The outside world, as the store uses it.
+
+    Attributes:
+        fs: Disk.
+        clock: Time.
+    """
+
+    fs: Fs = LOCAL_FS
+    clock: Clock = SYSTEM_CLOCK
+
+
+def write_checkpoint(
+    target: Path, step: int, state: Mapping[str, Tree], about: About, tools: Tools
+) -> Manifest:
+    """Write a checkpoint as the directory `target`, which does not exist yet.
+
+    Args:
+        target: Where it will be; the directory above is created if needed.
+        step: Step that it is the state after.
+        state: Trees by name. They must not change until this returns.
+        about: Everything else.
+        tools: Disk and clock.
+
+    Raises:
+        StateError: Something in `state` cannot be stored.
+        SaveError: The disk refused, or the bytes did not arrive.
+        FencedError: `about.fence` says that this process lost the run.
+
+    Durability:
+        After return the checkpoint survives a power cut. Before that, there
+        is either nothing at `target` or all of it. A crash can leave
+        `.tmp-*` beside `target`; `sweep` removes it.
+    """
+    flats = {name: flatten(tree, name) for name, tree in state.items()}
+    draft = _draft(step, about, {name: flat.skeleton for name, flat in flats.items()}, tools)
+    tmp = target.parent / f".tmp-{target.name}-{os.getpid()}-{proc.start_time(os.getpid()) or 0}"
+    _IN_FLIGHT.add(tmp)
+    try:
+        make_dir(target.parent, tools.fs)
+        manifest = _fill(tmp, flats, draft, tools.fs)
+        if about.fence is not None:
+            about.fence()
+        _publish(tmp, target, manifest, tools.fs)
+    except OSError as error:
+        _discard(tmp, tools.fs)
+        raise _save_error(target, error) from error
+    except Exception:
+        _discard(tmp, tools.fs)
+        raise
+    finally:
+        _IN_FLIGHT.discard(tmp)
+    return manifest
+
+
+def make_dir(path: Path, fs: Fs) -> None:
+    """Create a directory and its parents, each name durable."""
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    if not missing:
+        return
+    fs.mkdir(path)
+    for each in missing:
+        fs.sync_dir(each.parent)
+
+
+def sweep(directory: Path, fs: Fs) -> list[str]:
+    """Remove what dead processes left unfinished in `directory`; return its names."""
+    try:
+        names = sorted(os.listdir(directory))  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    gone = [name for name in names if _is_leftover(directory / name)]
+    for name in gone:
+        fs.rmtree(directory / name)
+        if not (directory / name).is_dir():
+            fs.unlink(directory / name)
+    return gone
+
+
+def _is_leftover(path: Path) -> bool:
+    found = _TMP_DIR.fullmatch(path.name)
+    if found:
+        pid, started = int(found[1]), int(found[2])
+        is_ours = pid == os.getpid() and path in _IN_FLIGHT
+        is_others = pid != os.getpid() and proc.is_alive(pid, started)
+        return not is_ours and not is_others
+    found = _TMP_FILE.fullmatch(path.name)
+    return found is not None and proc.start_time(int(found[1])) is None
+
+
+def _draft(step: int, about: About, skeletons: dict[str, Tree], tools: Tools) -> Manifest:
+    now_s = tools.clock.now_s()
+    git = provenance.git_commit(Path.cwd())
+    return Manifest(
+        step=step,
+        kind=about.kind,
+        unit=about.unit,
+        saved_at=iso_utc(now_s),
+        saved_at_s=now_s,
+        run_id=about.run_id,
+        attempt=about.attempt,
+        stage=about.stage,
+        stage_index=about.stage_index,
+        metrics={str(name): float(value) for name, value in about.metrics.items()},
+        metric_name=about.metric_name,
+        metric_value=None if about.metric_value is None else float(about.metric_value),
+        score=None if about.score is None else float(about.score),
+        is_best=bool(about.is_best),
+        parent=about.parent,
+        skeletons=skeletons,
+        arrays={},
+        files={},
+        versions=provenance.versions(),
+        git=None if git is None else dict(git),
+    )
+
+
+def _fill(tmp: Path, flats: Mapping[str, Flat], draft: Manifest, fs: Fs) -> Manifest:
+    """Write every file into `tmp`, durably, and return the manifest."""
+    fs.rmtree(tmp)
+    fs.mkdir(tmp)
+    fs.chmod(tmp, DIR_MODE)
+    arrays: dict[str, dict[str, ArrayEntry]] = {}
+    files: dict[str, FileEntry] = {}
+    for name, flat in flats.items():
+        if flat.arrays:
+            file = manifests.file_name(name, files)
+            files[file], arrays[name] = _write_part(tmp / file, flat.arrays, fs)
+    files[manifests.METADATA] = _write_file(tmp / manifests.METADATA, _metadata(draft), fs)
+    manifest = replace(draft, arrays=arrays, files=files)
+    data = manifests.encode(manifest)
+    _write_file(tmp / manifests.MANIFEST, data, fs)
+    fs.sync_dir(tmp)
+    return manifests.parse(data, tmp / manifests.MANIFEST)
+
+
+def _publish(tmp: Path, target: Path, manifest: Manifest, fs: Fs) -> None:
+    """Give the checkpoint its name, durably; take the name back where that fails."""
+    fs.replace(tmp, target)
+    try:
+        fs.sync_dir(target.parent)
+        _check_sizes(target, manifest)
+    except OSError:
+        with suppress(OSError):  # the first failure is the one to report
+            fs.replace(target, tmp)
+        raise
+
+
+def _write_part(
+    path: Path, arrays: Mapping[str, RawArray], fs: Fs
+) -> tuple[FileEntry, dict[str, ArrayEntry]]:
+    from blake3 import blake3
+
+    layout = parts.plan(arrays)
+    whole = blake3(layout.head)
+    entries: dict[str, ArrayEntry] = {}
+
+    def chunks() -> Iterator[Bytes]:
+        yield layout.head
+        for key, place in layout.places.items():
+            own = blake3()
+            for piece in parts.pieces(arrays[key].data):
+                whole.update(piece)
+                own.update(piece)
+                yield piece
+            entries[key] = ArrayEntry(path.name, place, own.hexdigest())
+
+    size_bytes = _write_durably(path, chunks(), fs)
+    return FileEntry(size_bytes, whole.hexdigest()), entries
+
+
+def _write_file(path: Path, data: bytes, fs: Fs) -> FileEntry:
+    from blake3 import blake3
+
+    return FileEntry(_write_durably(path, iter((data,)), fs), blake3(data).hexdigest())
+
+
+def _write_durably(path: Path, chunks: Iterator[Bytes], fs: Fs) -> int:
+    size_bytes = fs.write(path, chunks)
+    fs.chmod(path, FILE_MODE)
+    fs.sync_file(path)
+    return size_bytes
+
+
+def _metadata(draft: Manifest) -> bytes:
+    """Return `metadata.json`: what a person, or jq, wants to know."""
+    import json
+
+    document = {
+        "step": draft.step,
+        "unit": draft.unit,
+        "time": draft.saved_at,
+        "stage": draft.stage,
+        "kind": draft.kind,
+        "metrics": {name: float_to_json(value) for name, value in draft.metrics.items()},
+        "is_best": draft.is_best,
+        "metric_name": draft.metric_name,
+        "metric_value": None if draft.metric_value is None else float_to_json(draft.metric_value),
+    }
+    document.setdefault(draft.unit, draft.step)
+    return (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
+
+
+def _check_sizes(target: Path, manifest: Manifest) -> None:
+    """Look that every byte arrived.
+
+    Raises:
+        OSError: A file has another size than was written.
+    """
+    for name, entry in manifest.files.items():
+        size_bytes = (target / name).stat().st_size
+        if size_bytes != entry.bytes:
+            raise OSError(f"{target / name} has {size_bytes} bytes, {entry.bytes} were written")
+
+
+def _discard(tmp: Path, fs: Fs) -> None:
+    with suppress(OSError):  # the first failure is the one to report
+        fs.rmtree(tmp)
+
+
+def _save_error(target: Path, error: OSError) -> SaveError:
+    return SaveError(
+        f"the checkpoint {target} could not be written: {error}.",
+        "the run goes on, but a crash now costs everything since the last checkpoint.",
+        f"Make room or repair the disk: df -h {target.parent}",
+    )

@@ -1,0 +1,211 @@
+"""Moving checkpoints aside: to trash, quarantine, superseded, emergency; and pins.
+
+A move is a rename, durable at its target before it is durable at its source:
+a power cut can show a checkpoint twice, never not at all.
+
+Layer: checkpoint. Imports core only.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from evertrain.checkpoint.about import About
+from evertrain.checkpoint.catalog import PINS, Catalog, step_names
+from evertrain.checkpoint.commit import Tools, make_dir, write_checkpoint
+from evertrain.checkpoint.index import refresh
+from evertrain.checkpoint.info import CheckpointInfo
+from evertrain.checkpoint.manifest import to_info
+from evertrain.checkpoint.plugin import Tree
+from evertrain.checkpoint.read import opened, read_manifest
+from evertrain.core.clock import iso_utc
+from evertrain.core.errors import EvertrainError, NotFoundError
+from evertrain.core.fs import Fs, write_atomic
+from evertrain.core.rundir import parse_step, step_name
+
+TRASH: Final = "trash"
+QUARANTINE: Final = "quarantine"
+SUPERSEDED: Final = "superseded"
+EMERGENCY: Final = "emergency"
+MAX_EMERGENCY: Final = 2
+_TOOLS: Final = Tools()
+
+
+def quarantine(root: Path, step: int, reason: str, tools: Tools = _TOOLS) -> Path:
+    """Move a damaged checkpoint out of the way, with a note beside it.
+
+    Args:
+        root: Directory of the checkpoints (`Store.path`).
+        step: Its step.
+        reason: What is wrong with it.
+        tools: Disk and clock.
+
+    Returns:
+        Where it is now. `<name>.reason.json` beside it says why.
+
+    Raises:
+        NotFoundError: There is no such checkpoint.
+        OSError: The disk refused.
+
+    Durability:
+        The move survives a power cut once this returns.
+    """
+    _require(root, step)
+    target = _free(root / QUARANTINE, step_name(step))
+    make_dir(target.parent, tools.fs)
+    note = {"step": step, "reason": reason, "time": iso_utc(tools.clock.now_s())}
+    text = json.dumps(note, indent=2) + "\n"
+    write_atomic(target.with_name(f"{target.name}.reason.json"), text.encode(), fs=tools.fs)
+    _move(root, [(step_name(step), target)], tools.fs)
+    unpin(root, step, tools.fs)
+    refresh(root, Catalog(root).infos(), tools)
+    return target
+
+
+def supersede(root: Path, after_step: int, tools: Tools = _TOOLS) -> list[int]:
+    """Move every checkpoint later than `after_step` to `superseded/`, readable or not.
+
+    The newest goes first: a crash halfway never leaves a gap below a checkpoint.
+
+    Args:
+        root: Directory of the checkpoints (`Store.path`).
+        after_step: Step that the run rewinds to; -1 moves everything.
+        tools: Disk and clock.
+
+    Returns:
+        The steps that moved, ascending.
+
+    Raises:
+        OSError: The disk refused.
+
+    Durability:
+        The moves survive a power cut once this returns.
+    """
+    later = [name for name in step_names(root) if (parse_step(name) or 0) > after_step]
+    if not later:
+        return []
+    shelf = root / SUPERSEDED
+    make_dir(shelf, tools.fs)
+    for name in reversed(later):
+        target = _free(shelf, f"{name}-attempt{_attempt(root / name)}")
+        _move(root, [(name, target)], tools.fs)
+        unpin(root, int(name), tools.fs)
+    refresh(root, Catalog(root).infos(), tools)
+    return [int(name) for name in later]
+
+
+def save_emergency(
+    root: Path, step: int, state: Mapping[str, Tree], about: About, tools: Tools = _TOOLS
+) -> CheckpointInfo:
+    """Save to `emergency/<step>-<KIND>`, for manual recovery, and keep only the newest two.
+
+    Args:
+        root: Directory of the checkpoints (`Store.path`).
+        step: Last finished step.
+        state: Trees by name.
+        about: Its `kind` is "error" or "interrupted".
+        tools: Disk and clock.
+
+    Raises:
+        EvertrainError: As `Store.save`.
+
+    Durability:
+        As `Store.save`.
+    """
+    target = _free(root / EMERGENCY, f"{step_name(step)}-{about.kind.upper()}")
+    manifest = write_checkpoint(target, step, state, about, tools)
+    for old in emergencies(root)[:-MAX_EMERGENCY]:
+        if old.path != target:
+            tools.fs.rmtree(old.path)
+    return to_info(manifest, target)
+
+
+def emergencies(root: Path) -> list[CheckpointInfo]:
+    """Return the readable emergency checkpoints, oldest first."""
+    found = []
+    for path in sorted((root / EMERGENCY).glob("[0-9]*-*")):
+        with suppress(EvertrainError, OSError), opened(path) as directory:
+            found.append(to_info(read_manifest(directory), path))
+    return sorted(found, key=lambda info: (info.saved_at_s, info.path.name))
+
+
+def pin(root: Path, step: int, fs: Fs) -> None:
+    """Mark a checkpoint to be kept, durably.
+
+    Raises:
+        NotFoundError: There is no such checkpoint.
+        OSError: The disk refused.
+    """
+    _require(root, step)
+    make_dir(root / PINS, fs)
+    fs.write(root / PINS / step_name(step), ())
+    fs.sync_dir(root / PINS)
+
+
+def unpin(root: Path, step: int, fs: Fs) -> None:
+    """Take the mark away, durably; there need not be one.
+
+    Raises:
+        OSError: The disk refused.
+    """
+    marker = root / PINS / step_name(step)
+    if marker.exists():
+        fs.unlink(marker)
+        fs.sync_dir(marker.parent)
+
+
+def to_trash(root: Path, steps: Collection[int], fs: Fs) -> list[Path]:
+    """Move checkpoints to `trash/`, durably, and return where they are."""
+    if not steps:
+        return []
+    make_dir(root / TRASH, fs)
+    moves: list[tuple[str, Path]] = []
+    for step in sorted(steps):
+        target = _free(root / TRASH, step_name(step))
+        moves.append((step_name(step), target))
+    _move(root, moves, fs)
+    return [target for _, target in moves]
+
+
+def empty_trash(root: Path, fs: Fs) -> None:
+    """Delete what lies in `trash/`. What refuses to go is tried again next time."""
+    trash = root / TRASH
+    for path in sorted(trash.iterdir()) if trash.is_dir() else ():
+        with suppress(OSError):
+            fs.rmtree(path)
+
+
+def _move(root: Path, moves: Sequence[tuple[str, Path]], fs: Fs) -> None:
+    for name, target in moves:
+        fs.replace(root / name, target)
+    for shelf in sorted({target.parent for _, target in moves}):
+        fs.sync_dir(shelf)
+    fs.sync_dir(root)
+
+
+def _require(root: Path, step: int) -> None:
+    if not (root / step_name(step)).is_dir():
+        raise NotFoundError(
+            f"there is no checkpoint of step {step} in {root}.",
+            "it was never saved, or it was pruned.",
+            "List what there is with: evertrain ls RUN",
+        )
+
+
+def _free(shelf: Path, name: str) -> Path:
+    """Return a place on `shelf` that is not taken: `name`, `name-2`, ..."""
+    target, count = shelf / name, 1
+    while target.exists():
+        count += 1
+        target = shelf / f"{name}-{count}"
+    return target
+
+
+def _attempt(path: Path) -> int:
+    try:
+        with opened(path) as directory:
+            return read_manifest(directory).attempt
+    except (EvertrainError, OSError):
+        return 0

@@ -1,0 +1,377 @@
+"""A directory of checkpoints: save, load, list, verify, pin, prune.
+
+One process writes; any number of processes read, without a lock, at any time.
+
+Layer: checkpoint. Imports core only.
+"""
+
+import math
+import operator
+import threading
+import warnings
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, SupportsIndex, TypeVar
+
+from evertrain.checkpoint import shelf
+from evertrain.checkpoint.about import About
+from evertrain.checkpoint.catalog import Catalog, step_names
+from evertrain.checkpoint.commit import Tools, sweep, write_checkpoint
+from evertrain.checkpoint.index import refresh
+from evertrain.checkpoint.info import CheckpointInfo
+from evertrain.checkpoint.keep import Keep, Verdict, verdicts
+from evertrain.checkpoint.manifest import to_info
+from evertrain.checkpoint.plugin import Tree
+from evertrain.checkpoint.rank import Best, parse_best, ranked
+from evertrain.checkpoint.read import Loaded, opened, read_checkpoint, read_manifest
+from evertrain.checkpoint.verify import Fault, faults_of
+from evertrain.core.clock import SYSTEM_CLOCK, Clock
+from evertrain.core.errors import CorruptError, EvertrainError, NotFoundError, UsageError
+from evertrain.core.fs import LOCAL_FS, Fs
+from evertrain.core.rundir import RunDir, step_name
+
+T = TypeVar("T")
+
+# Inside the class, `list` is the method.
+Infos = list[CheckpointInfo]
+Faults = list[Fault]
+Verdicts = list[Verdict]
+Names = list[str]
+
+MAX_STEP: Final = 10**18
+_TRIES: Final = 5
+
+
+class Store:
+    """The checkpoints of one run, or of no run at all.
+
+    Args:
+        path: A directory of checkpoints, new or old, or a run directory.
+        best: What is better, "max:total_profit" or "min:loss", for saves that do not say.
+        fs: Disk to write to.
+        clock: Source of the times.
+
+    Attributes:
+        path: The directory of the checkpoints.
+
+    Raises:
+        ConfigError: `best` says nothing.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        best: str | None = None,
+        fs: Fs = LOCAL_FS,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        """Touch nothing: the first save creates the directory."""
+        run_dir = RunDir(Path(path))
+        self.path = run_dir.checkpoints if run_dir.identity.exists() else run_dir.path
+        self._best: Best | None = None if best is None else parse_best(best)
+        self._tools = Tools(fs, clock)
+        self._catalog = Catalog(self.path)
+        self._writing = threading.RLock()
+        self._deriving = threading.Lock()
+
+    def save(
+        self, step: int, state: Mapping[str, Tree], *, about: About | None = None
+    ) -> CheckpointInfo:
+        """Save the state after `step`.
+
+        Nothing is copied: the arrays are written from where they are. They
+        must not change until this returns.
+
+        Args:
+            step: 0 or more; there is no checkpoint of it yet.
+            state: Trees of dicts, lists, numbers, strings, arrays, ... by name.
+            about: Everything else worth knowing.
+
+        Raises:
+            UsageError: The step is taken, or no step at all.
+            StateError: Something in `state` cannot be stored. The message names its path.
+            SaveError: The disk refused. What was there before is still there.
+            FencedError: `about.fence` says that another attempt owns the run.
+
+        Durability:
+            After return the checkpoint survives a power cut. A crash before
+            that leaves all earlier ones, and perhaps a `.tmp-*` that
+            `recover` removes; it never leaves half of this one.
+        """
+        step = _whole(step)
+        with self._writing:
+            target = self._target(step)
+            full = self._ranked(about or About())
+            manifest = write_checkpoint(target, step, state, full, self._tools)
+            self._refresh()
+        return to_info(manifest, target)
+
+    def load(self, which: str | int = "latest", *, names: Collection[str] | None = None) -> Loaded:
+        """Load a checkpoint, every byte checked against its digest.
+
+        Args:
+            which: "latest", "best", or a step.
+            names: The objects to load; None loads all.
+
+        Raises:
+            NotFoundError: There is no such checkpoint, or it lacks one of `names`.
+            CorruptError: It is damaged.
+            FormatError: A newer version wrote it.
+            StateError: It needs a type that the program has not registered.
+        """
+
+        def read() -> Loaded:
+            info = self._find(which)
+            loaded = read_checkpoint(info.path, names=names)
+            if loaded.manifest.step != info.step:
+                raise CorruptError(
+                    f"{info.path} holds the checkpoint of step {loaded.manifest.step}.",
+                    "a checkpoint under a wrong name would send the run to a wrong step.",
+                    f"Name it {step_name(loaded.manifest.step)}, or verify: evertrain verify RUN",
+                )
+            return replace(loaded, info=replace(loaded.info, is_pinned=info.is_pinned))
+
+        return self._despite_pruning(read)
+
+    def list(self) -> Infos:
+        """Return the checkpoints that can be read, ascending by step.
+
+        Only manifests are read, each once. A damaged one is left out;
+        `verify` tells.
+        """
+        return self._catalog.infos()
+
+    def latest(self) -> CheckpointInfo | None:
+        """Return the checkpoint of the highest step, or None."""
+        return next(reversed(self.list()), None)
+
+    def best(self) -> CheckpointInfo | None:
+        """Return the checkpoint of the highest score, ties to the later, or None."""
+        return next(iter(ranked(self.list())), None)
+
+    def get(self, step: int) -> CheckpointInfo:
+        """Return the checkpoint of `step`.
+
+        Raises:
+            NotFoundError: There is none.
+            CorruptError: Its manifest is damaged.
+            FormatError: A newer version wrote it.
+        """
+        return self._find(step)
+
+    def verify(self, step: int | None = None) -> Faults:
+        """Read everything back, byte by byte, and return what is wrong.
+
+        Args:
+            step: The checkpoint to look at; None looks at all of them.
+
+        Raises:
+            NotFoundError: There is no checkpoint of `step`.
+        """
+        names = step_names(self.path) if step is None else [self._find_path(step).name]
+        found: Faults = []
+        for name in names:
+            with suppress(FileNotFoundError):  # pruned meanwhile
+                found += faults_of(self.path / name, int(name))
+        return found
+
+    def pin(self, step: int) -> None:
+        """Keep the checkpoint of `step` whatever the rules say.
+
+        Raises:
+            NotFoundError: There is none.
+            OSError: The disk refused.
+        """
+        shelf.pin(self.path, step, self._tools.fs)
+        self._refresh()
+
+    def unpin(self, step: int) -> None:
+        """Let the rules decide again on the checkpoint of `step`.
+
+        Raises:
+            NotFoundError: There is none.
+            OSError: The disk refused.
+        """
+        self._find_path(step)
+        shelf.unpin(self.path, step, self._tools.fs)
+        self._refresh()
+
+    def prune(
+        self, keep: Keep, *, protect: Collection[int] = (), dry_run: bool = False
+    ) -> Verdicts:
+        """Delete what the rule `keep` does not keep.
+
+        The newest whole checkpoint, anything newer, and the pinned ones stay
+        whatever `keep` says. Damaged ones are not touched.
+
+        Args:
+            keep: The rule.
+            protect: Steps that must stay, such as the one that the run resumed from.
+            dry_run: Only say what would happen.
+
+        Returns:
+            What happened to each, oldest first.
+
+        Raises:
+            OSError: The disk refused.
+
+        Durability:
+            Each is moved to `trash/` before it is deleted, so a crash leaves
+            whole checkpoints only. `recover` empties the trash.
+        """
+        with self._writing:
+            found = self.list()
+            guarded = self._newest_whole(found) | dict.fromkeys(protect, "resume base")
+            judged = verdicts(found, keep, guarded)
+            doomed = [each.step for each in judged if not each.is_kept]
+            if doomed and not dry_run:
+                moved = shelf.to_trash(self.path, doomed, self._tools.fs)
+                self._refresh()
+                for path in moved:
+                    with suppress(OSError):  # it is out of the way; recover tries again
+                        self._tools.fs.rmtree(path)
+        return judged
+
+    def recover(self) -> Names:
+        """Clean up what a crash left: unfinished saves, trash, stale links and index.
+
+        Only for the process that owns the run.
+
+        Returns:
+            The names of the unfinished saves that were removed.
+
+        Raises:
+            OSError: The disk refused.
+        """
+        with self._writing:
+            fs = self._tools.fs
+            gone = sweep(self.path, fs) + sweep(self.path / shelf.EMERGENCY, fs)
+            shelf.empty_trash(self.path, fs)
+            with self._deriving:
+                refresh(self.path, self.list(), self._tools)
+        return gone
+
+    def _target(self, step: int) -> Path:
+        target = self.path / step_name(step)
+        if target.exists():
+            raise UsageError(
+                f"there is a checkpoint of step {step} already: {target}.",
+                "a checkpoint is never overwritten.",
+                "Save under another step, or move that one away first.",
+            )
+        return target
+
+    def _ranked(self, about: About) -> About:
+        """Fill in how good the checkpoint is, where the caller left it open."""
+        if about.metric_name is None and about.score is None and self._best is not None:
+            about = replace(
+                about,
+                metric_name=self._best.metric,
+                metric_value=about.metrics.get(self._best.metric),
+                score=self._best.score(about.metrics),
+            )
+        if about.is_best is not None or about.score is None:
+            return about
+        best = self.best()
+        return replace(about, is_best=_beats(about.score, best.score if best else None))
+
+    def _refresh(self) -> None:
+        """Bring links and index up to date. The checkpoints do not depend on them."""
+        try:
+            with self._deriving:
+                refresh(self.path, self.list(), self._tools)
+        except OSError as error:
+            warnings.warn(
+                f"{self.path}: the links latest and best, or index.json, could not be updated"
+                f" ({error}); the checkpoints themselves are safe",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+
+    def _find(self, which: str | int) -> CheckpointInfo:
+        if which in {"latest", "best"}:
+            info = self.latest() if which == "latest" else self.best()
+            if info is None:
+                raise self._nothing(which, self.list())
+            return info
+        path = self._find_path(_step_of(which))
+        known = next((info for info in self.list() if info.path == path), None)
+        if known is not None:
+            return known
+        with opened(path) as directory:  # says what is wrong with it
+            return to_info(read_manifest(directory), path)
+
+    def _find_path(self, step: int) -> Path:
+        path = self.path / step_name(step)
+        if step < 0 or not path.is_dir():
+            raise self._nothing(step, self.list())
+        return path
+
+    def _nothing(self, which: str | int, found: Infos) -> NotFoundError:
+        steps = ", ".join(str(info.step) for info in found[-5:])
+        return NotFoundError(
+            f"there is no checkpoint {which!r} in {self.path}.",
+            f"the newest ones are of the steps {steps}." if found else "it holds no checkpoint.",
+            "List what there is with: evertrain ls RUN",
+        )
+
+    def _newest_whole(self, found: Infos) -> dict[int, str]:
+        """Return the newest checkpoint whose files are all there, and what is newer."""
+        guarded: dict[int, str] = {}
+        for info in reversed(found):
+            guarded[info.step] = "newest whole"
+            if _is_whole(info.path):
+                break
+            guarded[info.step] = "newest"
+        guarded.pop(found[-1].step if found else -1, None)  # the rules' guard says so already
+        return guarded
+
+    def _despite_pruning(self, read: Callable[[], T]) -> T:
+        """Read again where a checkpoint was pruned under our feet: there is a newer one."""
+        for _ in range(_TRIES):
+            with suppress(FileNotFoundError):
+                return read()
+        return read()
+
+
+def _whole(step: object) -> int:
+    """Return the step as an int; numpy's integers are welcome, True is not."""
+    if isinstance(step, SupportsIndex) and not isinstance(step, bool):
+        found = operator.index(step)
+        if 0 <= found <= MAX_STEP:
+            return found
+    raise UsageError(
+        f"{step!r} is no step.",
+        "a checkpoint is named by a whole number, 0 or more.",
+        "Give the number of the step that just ended.",
+    )
+
+
+def _step_of(which: str | int) -> int:
+    if isinstance(which, SupportsIndex) and not isinstance(which, bool):
+        return operator.index(which)
+    if isinstance(which, str) and which.isascii() and which.isdecimal():
+        return int(which)
+    raise UsageError(
+        f"{which!r} names no checkpoint.",
+        "a checkpoint goes by 'latest', 'best', or its step.",
+        "Write load('latest'), load('best') or load(250).",
+    )
+
+
+def _beats(score: float, best: float | None) -> bool:
+    """Say whether a score is the best so far; NaN never is, a tie goes to the later."""
+    return not math.isnan(score) and (best is None or score >= best)
+
+
+def _is_whole(path: Path) -> bool:
+    """Say whether every file is there at its full size."""
+    try:
+        with opened(path) as directory:
+            files = read_manifest(directory).files
+        return all((path / name).stat().st_size == each.bytes for name, each in files.items())
+    except (OSError, EvertrainError):
+        return False

@@ -1,0 +1,126 @@
+"""`evertrain status RUN`: one look at how a run is doing.
+
+Layer: cli.
+"""
+
+from typing import Any
+
+import click
+
+from evertrain.cli.ls import best, progress, run_json
+from evertrain.cli.render import (
+    Column,
+    ago,
+    clean,
+    json_option,
+    local_time,
+    print_json,
+    print_pairs,
+    print_table,
+    rfc3339,
+    size,
+)
+from evertrain.core.clock import human_duration
+from evertrain.core.rundir import open_run_dir
+from evertrain.monitor.attempt import Attempt
+from evertrain.monitor.read import RunStatus
+from evertrain.monitor.read import status as read_status
+
+_SHOWN_ATTEMPTS = 10
+
+
+@click.command(epilog="Example: evertrain status runs/trading --json | jq .run.state")
+@click.argument("run")
+@json_option
+def status(*, run: str, as_json: bool) -> None:
+    """Say how a run is doing.
+
+    One word for its state: new, running, stopped, finished, crashed, gave-up,
+    or unknown if its owner is on another machine.
+    """
+    found = read_status(open_run_dir(run))
+    if as_json:
+        attempts = [_attempt_json(each) for each in found.attempts]
+        print_json(
+            {"run": run_json(found), "attempts": attempts, "bad_lines": found.bad_line_count}
+        )
+        return
+    print(f"{clean(str(found.path))}: {found.state} - {clean(found.reason)}\n")
+    print_pairs([(label, clean(value)) for label, value in _pairs(found)])
+    if found.attempts:
+        print()
+        shown = found.attempts[-_SHOWN_ATTEMPTS:]
+        if len(shown) < len(found.attempts):
+            print(f"the last {len(shown)} of {len(found.attempts)} attempts:")
+        print_table(_COLUMNS, [_attempt_row(each) for each in shown])
+
+
+_COLUMNS = (
+    Column("Attempt", "right"),
+    Column("Started"),
+    Column("Lasted", "right"),
+    Column("Steps"),
+    Column("End"),
+    Column("Why"),
+)
+
+
+def _pairs(found: RunStatus) -> list[tuple[str, str]]:
+    unit, last = found.identity.unit, found.checkpoint
+    pairs = [(unit, progress(found) + _percent(found))]
+    if found.stage:
+        pairs.append(("stage", found.stage))
+    pairs.append(("checkpoint", f"{last.step}, {ago(last.age_s)}" if last else "none yet"))
+    if last and found.state == "running":
+        work = human_duration(last.at_risk_s or 0.0)
+        pairs.append(("at risk", f"{_count(last.at_risk_steps, unit)}, {work} of work"))
+    elif last and last.at_risk_steps:
+        pairs.append(("to replay", _count(last.at_risk_steps, unit)))
+    if found.best:
+        pairs.append(("best", best(found)))
+    pairs.append(("crashes", str(found.crash_count)))
+    kept = _count(len(found.checkpoints), "checkpoint")
+    pairs.append(("on disk", f"{size(found.size_bytes)}, {kept}"))
+    if found.bad_line_count:
+        pairs.append(("damaged", f"{_count(found.bad_line_count, 'line')} of the journal skipped"))
+    return pairs
+
+
+def _percent(found: RunStatus) -> str:
+    return f" ({100 * found.step / found.total:.0f} %)" if found.total else ""
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _attempt_row(attempt: Attempt) -> list[str]:
+    steps = [attempt.first_step, attempt.last_step]
+    return [
+        str(attempt.number),
+        local_time(attempt.started_at_s),
+        _lasted(attempt),
+        " -> ".join(str(each) for each in steps if each is not None) or "-",
+        attempt.end,
+        attempt.why or "-",
+    ]
+
+
+def _lasted(attempt: Attempt) -> str:
+    if attempt.started_at_s is None or attempt.ended_at_s is None:
+        return "-"
+    return human_duration(attempt.ended_at_s - attempt.started_at_s)
+
+
+def _attempt_json(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "attempt": attempt.number,
+        "pid": attempt.pid,
+        "host": attempt.host,
+        "started_at": rfc3339(attempt.started_at_s),
+        "ended_at": rfc3339(attempt.ended_at_s),
+        "first_step": attempt.first_step,
+        "last_step": attempt.last_step,
+        "end": attempt.end,
+        "why": attempt.why or None,
+    }

@@ -1,0 +1,196 @@
+"""The attributes of an object as a tree, and back into an object that the program built.
+
+Wrappers of environments keep their state in plain attributes: counters, running
+statistics, generators. Those are taken; functions, environments and clocks are
+not. Nothing is created from a file: what is put back lands in what is there.
+
+Layer: integrations. Imports checkpoint only.
+"""
+
+import enum
+import random
+from collections import deque
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+import gymnasium
+import numpy as np
+import torch
+from stable_baselines3.common.vec_env import VecEnv
+
+from evertrain.checkpoint.plugin import Tree
+
+# Wall-clock times: of this process only, and different in every attempt.
+_CLOCKS: Final = frozenset(
+    {"t_start", "episode_times", "episode_start_time", "start_time", "time_queue"}
+)
+_SCALARS: Final = (type(None), bool, int, float, complex, str, bytes)
+_GENERATORS: Final = (
+    np.random.Generator,
+    np.random.RandomState,
+    np.random.BitGenerator,
+    random.Random,
+)
+_CODE: Final = object()
+_MANY: Final = 64
+_DEPTH: Final = 8
+
+
+def take(thing: object, names: Collection[str] | None = None) -> dict[str, Tree]:
+    """Return the attributes of `thing` that are state.
+
+    Args:
+        thing: An object with a `__dict__`.
+        names: The attributes that count; None takes all that are plain data.
+    """
+    found: dict[str, Tree] = {}
+    for name, value in vars(thing).items():
+        if name in _CLOCKS or (names is not None and name not in names):
+            continue
+        tree = _take(value, _DEPTH)
+        if tree is not _CODE:
+            found[name] = tree
+    return found
+
+
+def put(thing: object, stored: Mapping[str, Tree]) -> None:
+    """Set the attributes of `thing` to what `take` returned."""
+    mine = vars(thing)
+    for name, tree in stored.items():
+        mine[name] = _put(mine.get(name), tree)
+
+
+def take_value(value: object) -> Tree:
+    """Return one value as a tree; None if it is not plain data."""
+    tree = _take(value, _DEPTH)
+    return None if tree is _CODE else tree
+
+
+def put_value(mine: object, tree: Tree) -> Any:
+    """Return `tree` as a value again; objects inside are filled in place."""
+    return _put(mine, tree)
+
+
+def take_space(space: gymnasium.Space[Any]) -> Tree:
+    """Return the generators of a space and of its parts. Creates none."""
+    own = vars(space).get("_np_random")
+    return {"own": own, "parts": [take_space(each) for each in _parts(space)]}
+
+
+def put_space(space: gymnasium.Space[Any], tree: Tree) -> None:
+    """Set the generators of a space and of its parts."""
+    vars(space)["_np_random"] = _put(vars(space).get("_np_random"), tree["own"])
+    for part, inner in zip(_parts(space), tree["parts"], strict=False):
+        put_space(part, inner)
+
+
+def _parts(space: gymnasium.Space[Any]) -> list[gymnasium.Space[Any]]:
+    parts = getattr(space, "spaces", ())
+    return list(parts.values() if isinstance(parts, Mapping) else parts)
+
+
+def _take(value: Any, depth: int) -> Any:
+    """Return `value` as a tree, or _CODE if it is no state."""
+    if type(value) in _SCALARS or isinstance(value, (np.generic, torch.Tensor, *_GENERATORS)):
+        return value
+    if isinstance(value, enum.Enum):
+        return {"enum": value.name}
+    if isinstance(value, gymnasium.Space):
+        return {"space": take_space(value)}
+    if depth == 0 or _is_code(value):
+        return _CODE
+    if isinstance(value, (list, tuple, deque, set, frozenset, dict)):
+        return _take_all(value, depth)
+    return value if isinstance(value, np.ndarray) else _take_object(value, depth)
+
+
+def _is_code(value: object) -> bool:
+    kinds = (type, gymnasium.Env, VecEnv, torch.nn.Module, torch.device)
+    if isinstance(value, np.ndarray):
+        return bool(value.dtype.hasobject)
+    return callable(value) or isinstance(value, kinds)
+
+
+def _are_state(taken: Collection[Any]) -> bool:
+    return all(each is not _CODE for each in taken)
+
+
+def _take_all(value: Any, depth: int) -> Any:
+    if isinstance(value, dict):
+        items = {key: _take(each, depth - 1) for key, each in value.items()}
+        return {"dict": items} if _are_state(items.values()) else _CODE
+    if isinstance(value, list) and len(value) >= _MANY and all(type(x) is float for x in value):
+        return {"floats": np.array(value, dtype=np.float64)}
+    taken = [_take(each, depth - 1) for each in value]
+    if not _are_state(taken):
+        return _CODE
+    if isinstance(value, deque):
+        return deque(taken, value.maxlen)
+    kinds = (list, tuple, set, frozenset)
+    return next(kind for kind in kinds if isinstance(value, kind))(taken)
+
+
+def _take_object(value: object, depth: int) -> Any:
+    if not hasattr(value, "__dict__"):
+        return _CODE
+    taken = {
+        name: tree
+        for name, each in vars(value).items()
+        for tree in (_take(each, depth - 1) if name not in _CLOCKS else _CODE,)
+        if tree is not _CODE
+    }
+    return {"class": type(value).__name__, "attributes": taken}
+
+
+def _put(mine: Any, tree: Any) -> Any:
+    """Return what `tree` stands for, filling `mine` where it is an object."""
+    if isinstance(tree, np.ndarray):
+        return tree.copy()
+    if isinstance(tree, _GENERATORS):
+        return _put_generator(mine, tree)
+    if isinstance(tree, dict):
+        return _put_tagged(mine, tree)
+    if isinstance(tree, (list, tuple, deque)):
+        old = list(mine) if isinstance(mine, (list, tuple, deque)) else []
+        old += [None] * (len(tree) - len(old))
+        filled = [_put(a, b) for a, b in zip(old, tree, strict=False)]
+        return deque(filled, tree.maxlen) if isinstance(tree, deque) else type(tree)(filled)
+    return tree
+
+
+def _put_tagged(mine: Any, tree: dict[str, Any]) -> Any:
+    if "enum" in tree:
+        return type(mine)[tree["enum"]] if isinstance(mine, enum.Enum) else mine
+    if "space" in tree:
+        if isinstance(mine, gymnasium.Space):
+            put_space(mine, tree["space"])
+        return mine
+    if "floats" in tree:
+        return tree["floats"].tolist()
+    if "dict" in tree:
+        old = mine if isinstance(mine, dict) else {}
+        filled = {key: _put(old.get(key), each) for key, each in tree["dict"].items()}
+        if not isinstance(mine, dict):
+            return filled
+        mine.clear()
+        mine.update(filled)
+        return mine
+    if type(mine).__name__ == tree["class"]:
+        put(mine, tree["attributes"])
+    return mine
+
+
+def _put_generator(mine: Any, stored: Any) -> Any:
+    """Set the program's generator, which others may share, or hand out the stored one."""
+    if type(mine) is not type(stored):
+        return stored
+    if isinstance(stored, random.Random):
+        mine.setstate(stored.getstate())
+    elif isinstance(stored, np.random.RandomState):
+        mine.set_state(stored.get_state(legacy=False))
+    else:
+        old, new = (getattr(each, "bit_generator", each) for each in (mine, stored))
+        if type(old) is not type(new):
+            return stored
+        old.state = new.state
+    return mine

@@ -1,0 +1,146 @@
+"""The safe point between two rollouts: log, save, stop, and reset where state is unknown.
+
+Environments that give their state away are saved with everything else. For the
+others the barrier stands in: on a fixed schedule, in every run alike, all of
+them are reset and seeded from (seed, step). Only there does a step of the run
+end, so that every checkpoint is one from which the run goes on exactly.
+
+Layer: integrations. Imports run, and its siblings.
+"""
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.utils import safe_mean
+
+from evertrain.core.errors import UsageError
+from evertrain.integrations.sb3 import vector
+from evertrain.integrations.sb3.model import SEED
+
+if TYPE_CHECKING:
+    from evertrain.run.run import Run
+
+BARRIER_ROLLOUTS: Final = 8
+
+
+class Boundary:
+    """Ends the steps of a run at the rollouts of a model.
+
+    Args:
+        run: Whose steps they are.
+        model: Attached, and with an environment.
+        barrier_rollouts: Rollouts between two barriers, 1 or more; used only for
+            environments without state.
+    """
+
+    def __init__(self, run: "Run", model: BaseAlgorithm, barrier_rollouts: int) -> None:
+        """Count from a barrier."""
+        if barrier_rollouts < 1:
+            raise UsageError(
+                f"barrier_rollouts={barrier_rollouts}.",
+                "it counts the rollouts between two resets of the environments.",
+                "Give it 1 or more.",
+            )
+        self._run = run
+        self._model = model
+        self._env = _env_of(model)
+        self._rollouts = 0
+        self._per_step = 1 if vector.knows_state(self._env) else barrier_rollouts
+        self._has_barriers = not vector.knows_state(self._env)
+
+    def announce(self) -> None:
+        """Say how the environments' state is kept, and that the model is the run's."""
+        if not self._has_barriers:
+            self._run.say("environment state: by get_state")
+            return
+        length = getattr(self._model, "n_steps", None)
+        per = f" ({self._per_step * length * self._env.num_envs:,} steps)" if length else ""
+        self._run.say(
+            f"environment state: by barrier every {self._per_step} rollouts{per}: "
+            "they have no get_state and set_state, so all are reset there"
+        )
+
+    def before(self) -> None:
+        """Begin a rollout: after a barrier, or an unknown state, with a reset."""
+        model = self._model
+        model.num_timesteps = max(model.num_timesteps, self._run.step)
+        if (self._has_barriers and self._rollouts == 0) or model._last_obs is None:  # noqa: SLF001
+            self._reset()
+
+    def after(self, row: dict[str, Any], *, is_last: bool) -> bool:
+        """End a rollout; a step of the run too, if it is safe here or nothing follows.
+
+        Args:
+            row: Metrics of the rollout.
+            is_last: Whether no rollout follows.
+
+        Returns:
+            Whether there is more to do.
+
+        Raises:
+            Stopped: A stop was requested; the state is saved.
+        """
+        self._rollouts += 1
+        if self._rollouts < self._per_step and not is_last:
+            self._run.log(row, at=self._model.num_timesteps)
+            return True
+        self._rollouts = 0
+        self._run.log(row)
+        return self._run.tick(self._model.num_timesteps - self._run.step)
+
+    def _reset(self) -> None:
+        """Reset and seed every environment from (seed, step), whatever happened before."""
+        model = self._model
+        words = np.random.SeedSequence([seed_of(model), model.num_timesteps])
+        vector.seed(self._env, int(words.generate_state(1)[0]) // 2)
+        vector.seed_workers(self._env, int(words.generate_state(2)[1]) // 2)
+        if model.action_noise is not None:
+            model.action_noise.reset()
+        model._last_obs = self._env.reset()  # noqa: SLF001
+        model._last_episode_starts = np.ones((self._env.num_envs,), dtype=bool)  # noqa: SLF001
+        normalize = model.get_vec_normalize_env()
+        if normalize is not None:
+            model._last_original_obs = normalize.get_original_obs()  # noqa: SLF001
+
+
+def metrics(model: BaseAlgorithm) -> dict[str, Any]:
+    """Return the numbers of the rollout that just ended: those of a clock are left out."""
+    row: dict[str, Any] = {
+        key: value.item() if isinstance(value, np.generic) else value
+        for key, value in model.logger.name_to_value.items()
+        if not key.startswith("time/")
+        and isinstance(value, (bool, int, float, np.number, np.bool_))
+    }
+    if model.ep_info_buffer:
+        row["rollout/ep_rew_mean"] = float(safe_mean([ep["r"] for ep in model.ep_info_buffer]))
+        row["rollout/ep_len_mean"] = float(safe_mean([ep["l"] for ep in model.ep_info_buffer]))
+    if model.ep_success_buffer:
+        row["rollout/success_rate"] = float(safe_mean(list(model.ep_success_buffer)))
+    return row
+
+
+def without_training(row: dict[str, Any]) -> dict[str, Any]:
+    """Return `row` without what the previous update left behind."""
+    return {key: value for key, value in row.items() if not key.startswith("train/")}
+
+
+def _env_of(model: BaseAlgorithm) -> Any:
+    if model.env is not None:
+        return model.env
+    raise UsageError(
+        f"the {type(model).__name__} has no environment.",
+        "there is nothing to collect rollouts from.",
+        "Give it one: PPO(policy, env), or model.set_env(env).",
+    )
+
+
+def seed_of(model: BaseAlgorithm) -> int:
+    """Return the seed that the environments of `model` start from, the same in every attempt.
+
+    It is drawn once, from numpy's generator (which the run has seeded), kept on
+    the model, and saved with it.
+    """
+    if SEED not in vars(model):
+        vars(model)[SEED] = int(np.random.randint(2**31 - 1))  # noqa: NPY002  (the seeded one)
+    return int(vars(model)[SEED])

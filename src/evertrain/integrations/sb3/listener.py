@@ -1,0 +1,96 @@
+"""The state of SB3 callbacks: their counters, and the best evaluation so far.
+
+SB3 keeps none of it, so the first evaluation after a restart overwrites the best
+model, and everything that happens each n calls shifts.
+
+Layer: integrations. Imports its siblings only.
+"""
+
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+
+from evertrain.checkpoint.plugin import Tree
+from evertrain.integrations.sb3 import attributes
+
+_COUNTERS: Final = ("n_calls", "num_timesteps")
+# Of SB3's own callbacks, only these attributes are state; the rest is configuration.
+_OWN: Final = (
+    *_COUNTERS,
+    "best_mean_reward",
+    "last_mean_reward",
+    "evaluations_results",
+    "evaluations_timesteps",
+    "evaluations_length",
+    "evaluations_successes",
+    "n_episodes",
+    "no_improvement_evals",
+    "last_best_mean_reward",
+    "last_time_trigger",
+)
+_NOT_STATE: Final = ("model", "parent", "locals", "globals", "verbose")
+
+_LISTENERS: WeakKeyDictionary[BaseAlgorithm, BaseCallback] = WeakKeyDictionary()
+_WAITING: WeakKeyDictionary[BaseAlgorithm, Tree] = WeakKeyDictionary()
+
+
+def register(model: BaseAlgorithm, callback: BaseCallback) -> None:
+    """Say which callback listens to `model`; what was restored before it came is put back."""
+    _LISTENERS[model] = callback
+    waiting = _WAITING.pop(model, None)
+    if waiting is not None:
+        _put(callback, waiting)
+
+
+def take(model: BaseAlgorithm) -> Tree:
+    """Return the state of the callbacks of `model`."""
+    callback = _LISTENERS.get(model)
+    return None if callback is None else _take(callback)
+
+
+def put(model: BaseAlgorithm, tree: Tree) -> None:
+    """Put it back, now or when the callbacks come. Where classes differ, they start fresh."""
+    callback = _LISTENERS.get(model)
+    if tree is not None and callback is not None:
+        _put(callback, tree)
+    elif tree is not None:
+        _WAITING[model] = tree
+
+
+def _take(callback: BaseCallback) -> Tree:
+    is_own = type(callback).__module__.startswith("stable_baselines3.")
+    skipped = {*_NOT_STATE, *(n for n, v in vars(callback).items() if _is_machine(v))}
+    names = [
+        name for name in vars(callback) if name not in skipped and (not is_own or name in _OWN)
+    ]
+    if not getattr(callback, "has_state", True):
+        names = []
+    return {
+        "class": type(callback).__name__,
+        "attributes": attributes.take(callback, names),
+        "children": [_take(child) for child in _children(callback)],
+    }
+
+
+def _put(callback: BaseCallback, tree: Tree) -> None:
+    if tree["class"] != type(callback).__name__:
+        return
+    attributes.put(callback, tree["attributes"])
+    for child, stored in zip(_children(callback), tree["children"], strict=False):
+        _put(child, stored)
+
+
+def _is_machine(value: Any) -> bool:
+    """Say whether `value` is an object with a life of its own: a bar, a writer, a run."""
+    return hasattr(value, "__dict__")
+
+
+def _children(callback: BaseCallback) -> list[BaseCallback]:
+    found: list[BaseCallback] = []
+    for name, value in vars(callback).items():
+        if name not in _NOT_STATE:
+            candidates = value if isinstance(value, list) else [value]
+            found += [each for each in candidates if isinstance(each, BaseCallback)]
+    return found

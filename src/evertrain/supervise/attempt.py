@@ -1,0 +1,203 @@
+"""One attempt, seen from the supervisor: start the shim, pass on what people want, wait.
+
+Layer: supervise. Imports core only.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from evertrain.core import proc
+from evertrain.core.clock import Clock
+from evertrain.core.errors import ConfigError, LockedError
+from evertrain.core.proc import Proc
+from evertrain.supervise.screen import Screen
+from evertrain.supervise.shim import FORCE_S, SWEEP_S, TERMINATE_S
+from evertrain.supervise.signals import Signals
+from evertrain.supervise.wire import Order, Row, Wire, encode_order
+
+STOP_SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+# A shim that takes this much longer than it promised is ended by the supervisor, seconds.
+_SLACK_S: Final = 10.0
+_KILL_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How an attempt ended, before anybody judged it.
+
+    Attributes:
+        code: Exit status of the leader; negative is the signal that killed it; None unknown.
+        seconds: How long it ran.
+        stop_requested: Whether somebody asked the supervisor to stop it.
+        killed: What had to be killed, as "name (pid)".
+        lost_log_bytes: Output that the disk refused.
+    """
+
+    code: int | None
+    seconds: float
+    stop_requested: bool
+    killed: tuple[str, ...] = ()
+    lost_log_bytes: int = 0
+
+
+def run_attempt(
+    order: Order, env: Mapping[str, str], *, screen: Screen, signals: Signals, clock: Clock
+) -> Outcome:
+    """Run the command that `order` names, until nothing of it is left.
+
+    Raises:
+        ConfigError: The command cannot be started.
+        LockedError: Another shim still holds the run.
+    """
+    spare = proc.children(os.getpid())
+    screen.flush()
+    mine, theirs = socket.socketpair()
+    with theirs:
+        handle = theirs.fileno()
+        command = [sys.executable, "-P", "-m", "evertrain.supervise.shim", str(handle)]
+        shim = proc.spawn(
+            command, env=env, stdio=(subprocess.DEVNULL, None, None), pass_fds=[handle]
+        )
+    watch = _Watch(order, Wire(mine), shim, screen=screen, clock=clock)
+    try:
+        watch.until_ended(signals)
+    finally:
+        watch.clean_up(spare)
+    return watch.outcome()
+
+
+class _Watch:
+    """The supervisor's end of one attempt."""
+
+    def __init__(
+        self,
+        order: Order,
+        wire: Wire,
+        shim: proc.Child,
+        *,
+        screen: Screen,
+        clock: Clock,
+    ) -> None:
+        self._order = order
+        self._wire = wire
+        self._shim = shim
+        self._shim_proc = Proc(shim.pid, proc.start_time(shim.pid) or 0)
+        self._screen = screen
+        self._clock = clock
+        self._began_s = clock.monotonic_s()
+        self._limit_s = float("inf")
+        self._stop_count = 0
+        self._ended: Row | None = None
+        wire.tell(encode_order(order))
+
+    def until_ended(self, signals: Signals) -> None:
+        """Pass on signals until the shim reports the end, dies, or breaks its promise."""
+        while self._ended is None:
+            for number in signals.take():
+                self._on_signal(number)
+            left_s = self._limit_s - self._clock.monotonic_s()
+            if left_s <= 0:
+                return
+            timeout_s = None if left_s == float("inf") else left_s
+            if not signals.wait(timeout_s, [self._wire.fileno()]):
+                continue
+            rows = self._wire.hear()
+            if rows is None:
+                return
+            for row in rows:
+                self._on_row(row)
+
+    def clean_up(self, spare: list[Proc]) -> None:
+        """Leave nothing: neither the shim nor, if it died, what it held."""
+        self._wire.close()
+        if self._ended is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._shim.wait(_KILL_S)
+                return
+        if self._shim_proc.is_alive and self._ended is None:
+            self._screen.say("The shim does not answer; ending its tree.", "yellow")
+        proc.kill_tree(self._shim_proc)
+        self._shim.wait()
+        # The supervisor adopts what a killed shim leaves.
+        proc.sweep(spare, grace_s=SWEEP_S, clock=self._clock)
+
+    def outcome(self) -> Outcome:
+        """Return what is known now."""
+        ended = self._ended
+        stop_requested = self._stop_count > 0
+        if ended is None:
+            seconds = self._clock.monotonic_s() - self._began_s
+            return Outcome(code=None, seconds=seconds, stop_requested=stop_requested)
+        return Outcome(
+            code=ended["code"],
+            seconds=float(ended["seconds"]),
+            stop_requested=stop_requested,
+            killed=tuple(ended["killed"]),
+            lost_log_bytes=int(ended["lost_log_bytes"]),
+        )
+
+    def _on_row(self, row: Row) -> None:
+        match row.get("event"):
+            case "signalled":
+                name, pid = row["name"], row["pid"]
+                self._screen.say(f"Sent SIGINT to {name} (pid {pid}).", "dim")
+            case "failed" if "locked" in row:
+                raise LockedError(*row["locked"])
+            case "failed":
+                raise _cannot_start(self._order.command[0], str(row["error"]))
+            case "ended":
+                self._ended = row
+            case _:
+                pass
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        if number is signal.SIGWINCH:
+            rows, columns = self._screen.size()
+            self._wire.tell({"do": "resize", "rows": rows, "columns": columns})
+        elif number in STOP_SIGNALS and self._stop_count == 0:
+            self._stop(number)
+        elif number is signal.SIGINT:  # only people press twice; schedulers repeat themselves
+            self._force()
+
+    def _stop(self, number: signal.Signals) -> None:
+        self._stop_count = 1
+        grace_s = self._order.grace_s
+        self._promise("stop", grace_s + TERMINATE_S + SWEEP_S)
+        self._screen.say()
+        self._screen.say(
+            f"{number.name}: stopping at the next safe point (at most {grace_s:g} s). "
+            "Press Ctrl+C again to force.",
+            "yellow",
+        )
+
+    def _force(self) -> None:
+        self._stop_count += 1
+        self._screen.say()
+        if self._stop_count == 2:  # noqa: PLR2004
+            self._promise("force", FORCE_S + TERMINATE_S + SWEEP_S)
+            self._screen.say(
+                f"Forcing: one last save, at most {FORCE_S:g} s. Press Ctrl+C again to kill.",
+                "red",
+            )
+        else:
+            self._promise("kill", _KILL_S - _SLACK_S)
+            self._screen.say("Killing everything now.", "red")
+
+    def _promise(self, what: str, limit_s: float) -> None:
+        self._wire.tell({"do": what})
+        self._limit_s = self._clock.monotonic_s() + limit_s + _SLACK_S
+
+
+def _cannot_start(program: str, error: str) -> ConfigError:
+    return ConfigError(
+        f"{program!r} cannot be started: {error}.",
+        "it is not a program that this machine can run.",
+        f"Check it by hand, or name its interpreter: evertrain run -- bash {program}",
+    )

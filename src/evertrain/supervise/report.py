@@ -1,0 +1,146 @@
+"""What people read: banners, the post-mortem of a crash, the table at the end.
+
+Layer: supervise. Imports core only.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from evertrain.core.clock import human_duration, iso_utc
+from evertrain.core.fs import LOCAL_FS, Fs, write_atomic
+from evertrain.core.journal import finite
+from evertrain.core.rundir import RunDir
+from evertrain.supervise.attempt import Outcome
+from evertrain.supervise.cause import Tail, name_of, signal_name
+from evertrain.supervise.decide import End
+from evertrain.supervise.screen import Screen
+
+WIDTH: Final = 60
+CRASH_FORMAT: Final = 1
+_EXACT_BELOW_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """All that is known about one attempt after its end.
+
+    Attributes:
+        attempt: Its number.
+        began_at_s: Unix time of its start, seconds.
+        outcome: How it ended.
+        end: What that means.
+        steps: First and last step, None where unknown.
+        resumed_from: Checkpoint it began with, or None.
+        tail: End of its output.
+    """
+
+    attempt: int
+    began_at_s: float
+    outcome: Outcome
+    end: End
+    steps: tuple[int | None, int | None]
+    resumed_from: str | None
+    tail: Tail
+
+    @property
+    def cause(self) -> str:
+        """Why it crashed, in one line."""
+        if self.outcome.code is None:
+            return "the shim that held it was killed"
+        if self.outcome.code == 0 and self.end.is_run:
+            return "ended with exit code 0 without finishing"
+        return name_of(self.outcome.code)
+
+    @property
+    def how(self) -> str:
+        """How it ended, in a word or two."""
+        if self.end.is_complete:
+            return "finished"
+        return "stopped" if self.end.was_asked else name_of(self.outcome.code).replace(":", "")
+
+
+def banner(screen: Screen, lines: Sequence[tuple[str, str | None]]) -> None:
+    """Show `lines`, each with its color, between two rules."""
+    screen.say()
+    screen.say("=" * WIDTH, lines[0][1])
+    for text, color in lines:
+        screen.say(text, color)
+    screen.say("=" * WIDTH, lines[0][1])
+
+
+def runtime(seconds: float) -> str:
+    """Return a runtime as the guide shows it: "750s", and "0.4s" where that matters."""
+    return f"{seconds:.1f}s" if seconds < _EXACT_BELOW_S else f"{seconds:.0f}s"
+
+
+def show_crash(screen: Screen, record: Record, count: int, limit: int) -> None:
+    """Show what happened, how long it ran, and how many crashes that makes."""
+    lines: list[tuple[str, str | None]] = [
+        (f"Training crashed! ({record.cause})", "red"),
+        (f"Runtime before crash: {runtime(record.outcome.seconds)}", None),
+        (f"Crash count: {count} / {limit or 'unlimited'}", None),
+    ]
+    if record.tail.exception is not None:
+        lines.insert(1, (record.tail.exception, None))
+    banner(screen, lines)
+
+
+def write_crash(
+    run_dir: RunDir, record: Record, command: Sequence[str], *, fs: Fs = LOCAL_FS
+) -> None:
+    """Write the post-mortem `crashes/attempt-N.json`.
+
+    Durability:
+        As `write_atomic`.
+    """
+    outcome, tail = record.outcome, record.tail
+    row = {
+        "format": CRASH_FORMAT,
+        "attempt": record.attempt,
+        "cause": record.cause,
+        "code": outcome.code,
+        "signal": signal_name(outcome.code),
+        "fatal": record.end.fatal,
+        "exception": tail.exception,
+        "traceback": tail.traceback,
+        "last_lines": list(tail.lines),
+        "seconds": outcome.seconds,
+        "started_at": iso_utc(record.began_at_s),
+        "step_from": record.steps[0],
+        "step_to": record.steps[1],
+        "resumed_from": record.resumed_from,
+        "killed": list(outcome.killed),
+        "lost_log_bytes": outcome.lost_log_bytes,
+        "command": list(command),
+        "log": str(run_dir.log(record.attempt).relative_to(run_dir.path)),
+    }
+    text = json.dumps(finite(row), indent=2, allow_nan=False) + "\n"
+    fs.mkdir(run_dir.crashes)
+    write_atomic(run_dir.crash(record.attempt), text.encode(), fs=fs)
+
+
+def table(records: Sequence[Record]) -> list[str]:
+    """Return the attempts as lines of a table, oldest first."""
+    head = ("attempt", "start", "runtime", "end", "steps", "resumed from")
+    rows = [head, *(_cells(record) for record in records)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _cells(record: Record) -> tuple[str, ...]:
+    start = datetime.fromtimestamp(record.began_at_s, tz=UTC).astimezone()
+    first, last = ("?" if step is None else f"{step:,}" for step in record.steps)
+    return (
+        str(record.attempt),
+        start.strftime("%Y-%m-%d %H:%M:%S"),
+        human_duration(record.outcome.seconds),
+        record.how,
+        "-" if record.steps == (None, None) else f"{first} -> {last}",
+        record.resumed_from or "-",
+    )

@@ -1,0 +1,275 @@
+"""A checkpoint is there whole or not at all, wherever the process or the power dies."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evertrain.checkpoint import About, Store, keep_last
+from evertrain.checkpoint.commit import sweep
+from evertrain.core.errors import FencedError, SaveError
+from evertrain.core.fs import LOCAL_FS, Bytes, LocalFs
+from evertrain.core.proc import start_time
+from evertrain.testing import CutFs, PowerCut, PowerDisk
+
+OLD, NEW, NEXT = 10, 20, 30
+
+
+class FastFs(LocalFs):
+    """A disk that does not wait for the medium: nothing here outlives the test anyway."""
+
+    def sync_file(self, path: Path) -> None:
+        """Look that there is something to sync."""
+        assert path.is_file()
+
+    def sync_dir(self, path: Path) -> None:
+        """Look that there is something to sync."""
+        assert path.is_dir()
+
+
+FAST = FastFs()
+
+
+def state(step: int) -> dict[str, object]:
+    """Return a state in two objects that says which step it is of."""
+    return {
+        "agent": {"weights": np.full((5, 7), step, np.float32), "step": step},
+        "buffer": {"rows": np.arange(step, dtype=np.int64)},
+    }
+
+
+def save(store: Store, step: int) -> None:
+    """Save the state of `step`."""
+    store.save(step, state(step), about=About(score=float(step)))
+
+
+def save_and_prune(store: Store, step: int) -> None:
+    """Save the state of `step` and keep nothing else."""
+    save(store, step)
+    store.prune(keep_last(1))
+
+
+def pin_and_unpin(store: Store, _: int) -> None:
+    """Mark the old checkpoint, and take the mark away."""
+    store.pin(OLD)
+    store.unpin(OLD)
+
+
+ACTIONS = pytest.mark.parametrize("action", [save, save_and_prune, pin_and_unpin])
+
+
+def prepared(root: Path) -> Path:
+    """Return a store with two older checkpoints."""
+    store = Store(root, fs=FAST)
+    save(store, OLD - 5)
+    save(store, OLD)
+    return root
+
+
+def check_survivor(root: Path) -> int:
+    """Assert all that must hold after a death; return the step that is left to go on from."""
+    store = Store(root, fs=FAST)
+    store.recover()
+    info = store.latest()
+    assert info is not None
+    loaded = store.load("latest")
+    assert loaded.state["agent"]["step"] == info.step
+    np.testing.assert_array_equal(loaded.state["buffer"]["rows"], np.arange(info.step))
+    assert (root / "latest").readlink() == Path(info.path.name)
+    assert not [name for name in os.listdir(root) if name.startswith(".")]
+    assert not list((root / "trash").glob("*"))
+    assert store.verify() == []
+    save(store, NEXT)
+    assert store.load(NEXT).state["agent"]["step"] == NEXT
+    return info.step
+
+
+def operations(action: Callable[[Store, int], None], root: Path) -> int:
+    """Count the disk operations of a clean `action`."""
+    fs = CutFs(FAST)
+    action(Store(prepared(root), fs=fs), NEW)
+    return fs.operations
+
+
+@pytest.mark.parametrize("is_torn", [False, True])
+@ACTIONS
+def test_sigkill_at_every_operation(
+    tmp_path: Path, action: Callable[[Store, int], None], *, is_torn: bool
+) -> None:
+    """Killed before any operation, or halfway in it: the old or the new one loads whole."""
+    count = operations(action, tmp_path / "count")
+    seen = set()
+    for cut in range(count):
+        root = prepared(tmp_path / f"cut-{cut}")
+        with pytest.raises(PowerCut):
+            action(Store(root, fs=CutFs(FAST, cut_before=cut, is_torn=is_torn)), NEW)
+        seen.add(check_survivor(root))
+        shutil.rmtree(root)
+    assert count > 5
+    assert seen == ({OLD} if action is pin_and_unpin else {OLD, NEW})
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@ACTIONS
+def test_power_cut_at_every_operation(
+    tmp_path: Path, action: Callable[[Store, int], None], first: int
+) -> None:
+    """Without power at any moment, in every legal world: the old or the new one loads whole."""
+    count = operations(action, tmp_path / "count")
+    template = prepared(tmp_path / "template")
+    worlds = 0
+    for cut in range(first, count + 1, 2):
+        root = tmp_path / "live"
+        shutil.copytree(template, root, symlinks=True)
+        disk = PowerDisk(root, FAST)
+        with suppress(PowerCut):
+            action(Store(root, fs=CutFs(disk, cut_before=cut)), NEW)
+        for world in disk.worlds():
+            disk.reboot(tmp_path / "after", world)
+            check_survivor(tmp_path / "after")
+            shutil.rmtree(tmp_path / "after")
+            worlds += 1
+        shutil.rmtree(root)
+    assert worlds > count
+
+
+@pytest.mark.parametrize("data", ["full", "empty"])
+def test_return_means_durable(tmp_path: Path, data: str) -> None:
+    """Once save returns, the checkpoint outlives the machine in every world."""
+    root = prepared(tmp_path / "live")
+    disk = PowerDisk(root, FAST)
+    save(Store(root, fs=disk), NEW)
+    for number, world in enumerate(each for each in disk.worlds() if each.data == data):
+        after = tmp_path / f"after-{number}"
+        disk.reboot(after, world)
+        assert check_survivor(after) == NEW
+
+
+def test_first_save_is_durable(tmp_path: Path) -> None:
+    """The very first save creates its directories durably."""
+    (tmp_path / "live").mkdir()
+    disk = PowerDisk(tmp_path / "live", FAST)
+    save(Store(tmp_path / "live" / "runs" / "checkpoints", fs=disk), NEW)
+    for number, world in enumerate(disk.worlds()):
+        disk.reboot(tmp_path / f"after-{number}", world)
+        assert check_survivor(tmp_path / f"after-{number}" / "runs" / "checkpoints") == NEW
+
+
+class FailingFs(FastFs):
+    """A disk on which the n-th operation of some kinds fails, once."""
+
+    def __init__(self, fail_at: int, number: int = errno.ENOSPC) -> None:
+        """Count from zero."""
+        self.left = fail_at
+        self.number = number
+
+    def _tick(self) -> None:
+        self.left -= 1
+        if self.left == -1:
+            raise OSError(self.number, os.strerror(self.number))
+
+    def mkdir(self, path: Path) -> None:
+        """See `Fs.mkdir`."""
+        self._tick()
+        super().mkdir(path)
+
+    def write(self, path: Path, chunks: Iterable[Bytes]) -> int:
+        """See `Fs.write`."""
+        self._tick()
+        return super().write(path, chunks)
+
+    def sync_file(self, path: Path) -> None:
+        """See `Fs.sync_file`."""
+        self._tick()
+        super().sync_file(path)
+
+    def sync_dir(self, path: Path) -> None:
+        """See `Fs.sync_dir`."""
+        self._tick()
+        super().sync_dir(path)
+
+    def replace(self, src: Path, dst: Path) -> None:
+        """See `Fs.replace`."""
+        self._tick()
+        super().replace(src, dst)
+
+
+def test_disk_full_at_every_operation(tmp_path: Path) -> None:
+    """An error of the disk is a SaveError, or a warning once the checkpoint is safe."""
+    outcomes = set()
+    for number in range(40):
+        root = prepared(tmp_path / str(number))
+        fs = FailingFs(number)
+        try:
+            save(Store(root, fs=fs), NEW)
+            outcomes.add("saved")
+        except SaveError as error:
+            outcomes.add("refused")
+            assert isinstance(error.__cause__, OSError)
+            assert not [name for name in os.listdir(root) if name.startswith(".tmp")]
+            assert not (root / "000000020").exists()
+        except RuntimeWarning:
+            outcomes.add("warned")
+            assert (root / "000000020").exists()
+        assert check_survivor(root) in {OLD, NEW}
+    assert outcomes == {"saved", "refused", "warned"}
+
+
+class ShortFs(LocalFs):
+    """A disk that loses the end of a file and says nothing."""
+
+    def write(self, path: Path, chunks: Iterable[Bytes]) -> int:
+        """Write all but the last byte of each array file."""
+        data = b"".join(bytes(chunk) for chunk in chunks)
+        is_part = path.suffix == ".safetensors"
+        return super().write(path, (data[:-1] if is_part else data,)) + is_part
+
+
+def test_lost_bytes_are_noticed(tmp_path: Path) -> None:
+    """A disk that drops bytes silently is caught before the save counts."""
+    root = prepared(tmp_path / "store")
+    with pytest.raises(SaveError, match="bytes"):
+        save(Store(root, fs=ShortFs()), NEW)
+    assert check_survivor(root) == OLD
+
+
+def test_fenced_save_leaves_nothing(tmp_path: Path) -> None:
+    """A process that lost the run commits nothing and leaves nothing behind."""
+    root = prepared(tmp_path / "store")
+
+    def fence() -> None:
+        assert [name for name in os.listdir(root) if name.startswith(".tmp")]
+        raise FencedError("lost", "why", "fix")
+
+    with pytest.raises(FencedError):
+        Store(root).save(NEW, state(NEW), about=About(fence=fence))
+    assert check_survivor(root) == OLD
+
+
+def test_files_are_read_only(tmp_path: Path) -> None:
+    """Committed files are 0444 and directories 0755: rm -rf works, scribbling does not."""
+    root = prepared(tmp_path / "store")
+    assert {path.stat().st_mode & 0o777 for path in (root / "000000010").iterdir()} == {0o444}
+    assert (root / "000000010").stat().st_mode & 0o777 == 0o755
+
+
+def test_sweep_spares_the_living(tmp_path: Path) -> None:
+    """Only what dead processes left is swept: not a live one's save, nor anything else's."""
+    parent = os.getppid()
+    spared = [f".tmp-000000010-{parent}-{start_time(parent)}", ".hidden", "000000010"]
+    doomed = [f".tmp-000000010-{parent}-1", f".tmp-000000010-{os.getpid()}-1"]
+    for name in (*spared, *doomed):
+        (tmp_path / name).mkdir()
+    dead = 2**22 + 1  # above the largest pid that Linux gives
+    (tmp_path / f".index.json.tmp-{dead}").write_bytes(b"half")
+    (tmp_path / f".index.json.tmp-{parent}").write_bytes(b"half")
+
+    gone = sweep(tmp_path, LOCAL_FS)
+
+    assert sorted(gone) == sorted([*doomed, f".index.json.tmp-{dead}"])
+    assert {path.name for path in tmp_path.iterdir()} == {*spared, f".index.json.tmp-{parent}"}

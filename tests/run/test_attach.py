@@ -1,0 +1,193 @@
+"""Attached things come back in place; what cannot is refused at once."""
+
+import dataclasses
+import random
+from collections import deque
+from typing import Any
+
+import numpy as np
+import pytest
+from support import OpenRun, walk
+
+from evertrain.core.errors import StateError
+
+
+class Counter:
+    """Something with a state of its own."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def state_dict(self) -> dict[str, int]:
+        return {"count": self.count}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.count = state["count"]
+
+
+@dataclasses.dataclass
+class Statistics:
+    """A mutable record with something inside that must stay the same object."""
+
+    mean: float = 0.0
+    counter: Counter = dataclasses.field(default_factory=Counter)
+    seen: list[int] = dataclasses.field(default_factory=list)
+
+
+def _change(things: dict[str, Any]) -> None:
+    things["array"][:] = [4, 5, 6]
+    things["counter"].count = 7
+    things["table"]["key"] = "value"
+    things["table"]["inner"].count = 8
+    things["recent"].extend([1, 2, 3])
+    things["names"].append("x")
+    things["seen"].add(3)
+    things["raw"] += b"ab"
+    things["statistics"].mean = 0.5
+    things["statistics"].counter.count = 9
+    things["statistics"].seen.append(1)
+    things["generator"].normal()
+    things["old_generator"].normal()
+    things["python_generator"].random()
+
+
+def _fresh() -> dict[str, Any]:
+    return {
+        "array": np.array([1, 2, 3]),
+        "counter": Counter(),
+        "table": {"inner": Counter()},
+        "recent": deque(maxlen=2),
+        "names": ["a"],
+        "seen": {1, 2},
+        "raw": bytearray(b"x"),
+        "statistics": Statistics(),
+        "generator": np.random.default_rng(1),
+        "old_generator": np.random.RandomState(1),
+        "python_generator": random.Random(1),
+    }
+
+
+def test_everything_comes_back_in_place(open_run: OpenRun) -> None:
+    """Whatever may be attached has its saved contents again, and is the same object."""
+    run = open_run()
+    things = _fresh()
+    run.attach(**things)
+    for step in run:
+        _change(things)
+        if step == 2:
+            run.end_step()
+            break
+    expected = {name: repr(_show(thing)) for name, thing in things.items()}
+
+    run = open_run()
+    restored = _fresh()
+    inner = restored["statistics"].counter
+    run.attach(**restored)
+    run.restore()
+
+    assert {name: repr(_show(thing)) for name, thing in restored.items()} == expected
+    assert restored["statistics"].counter is inner
+    assert restored["recent"].maxlen == 2
+
+
+def _show(thing: Any) -> Any:
+    """Return something that prints the contents."""
+    if isinstance(thing, Counter):
+        return thing.count
+    if isinstance(thing, dict):
+        return {key: _show(value) for key, value in thing.items()}
+    if isinstance(thing, Statistics):
+        return thing.mean, thing.counter.count, thing.seen
+    if isinstance(thing, np.random.Generator):
+        return thing.bit_generator.state
+    if isinstance(thing, np.random.RandomState):
+        return [each.tolist() if hasattr(each, "tolist") else each for each in thing.get_state()]
+    if isinstance(thing, random.Random):
+        return thing.getstate()
+    return thing.tolist() if isinstance(thing, np.ndarray) else thing
+
+
+@pytest.mark.parametrize("value", [0.9, 3, "x", b"x", (1, 2), None, True, frozenset({1})])
+def test_immutable_values_are_refused_with_the_way_out(open_run: OpenRun, value: object) -> None:
+    """`attach(eps=0.9)` could never be restored; the error says where such values go."""
+    with pytest.raises(StateError) as caught:
+        open_run().attach(eps=value)
+
+    assert f"run.state.eps = {value!r}" in caught.value.fix
+
+
+def test_an_unknown_object_is_refused_at_attach(open_run: OpenRun) -> None:
+    """What cannot be saved is refused in minute one, by name."""
+
+    class Opaque:
+        pass
+
+    with pytest.raises(StateError, match=r"attach\(env=\.\.\.\)"):
+        open_run().attach(env=Opaque())
+
+
+def test_a_leaf_that_cannot_be_stored_is_named_by_its_path(open_run: OpenRun) -> None:
+    """The message leads to the very leaf inside."""
+    with pytest.raises(StateError, match="hooks"):
+        open_run().attach(table={"inner": {"hooks": [print]}})
+
+
+@pytest.mark.parametrize("name", ["state", "rng", "run"])
+def test_the_runs_own_names_are_taken(open_run: OpenRun, name: str) -> None:
+    """An attached thing cannot shadow the run's own parts."""
+    with pytest.raises(StateError, match="taken"):
+        open_run().attach(**{name: [1]})
+
+
+def test_all_differences_are_listed_and_nothing_is_changed(open_run: OpenRun) -> None:
+    """A program that does not fit its checkpoint learns every difference at once."""
+    run = open_run()
+    run.attach(a=np.zeros(3), b=[1], c=np.zeros(2))
+    run.state.x = 1
+    walk(run, until=1)
+
+    run = open_run()
+    array, short = np.ones(3), np.ones(4)
+    run.attach(a=array, c=short, d=[2])
+    run.state.y = 1
+    with pytest.raises(StateError) as caught:
+        run.restore()
+
+    text = caught.value.what
+    assert "b: in the checkpoint, but not attached" in text
+    assert "d: attached, but missing in the checkpoint" in text
+    assert "c: float64 (2,) there, float64 (4,) here" in text
+    assert "state.y: set here, but missing in the checkpoint" in text
+    assert array.tolist() == [1, 1, 1]
+    assert run.store.list(), "a program's fault must not cost a checkpoint"
+
+
+def test_differences_that_are_named_are_accepted(open_run: OpenRun) -> None:
+    """`partial` lets named leaves differ; everything else still comes back."""
+    run = open_run()
+    run.attach(a=np.zeros(3), b=[1])
+    walk(run, until=1)
+
+    run = open_run(partial=["b", "d"])
+    array, fresh = np.ones(3), [2]
+    run.attach(a=array, d=fresh)
+    run.restore()
+
+    assert array.tolist() == [0, 0, 0]
+    assert fresh == [2]
+
+
+def test_an_object_that_refuses_its_state_is_a_config_error(open_run: OpenRun) -> None:
+    """A KeyError deep in a framework becomes one message that names the object."""
+    run = open_run()
+    run.attach(counter=Counter())
+    walk(run, until=1)
+
+    class Renamed(Counter):
+        def load_state_dict(self, state: dict[str, int]) -> None:
+            self.count = state["total"]
+
+    run = open_run()
+    run.attach(counter=Renamed())
+    with pytest.raises(StateError, match="counter refused its stored state: KeyError"):
+        run.restore()

@@ -1,0 +1,203 @@
+"""How a process ends: stop requests, exceptions, and what each leaves behind."""
+
+import os
+import signal
+import sys
+import textwrap
+from pathlib import Path
+from subprocess import PIPE, Popen
+
+import pytest
+from support import OpenRun, walk
+
+from evertrain import Stopped, every
+from evertrain.core.journal import Journal
+from evertrain.run import inbox
+
+
+def test_a_requested_stop_ends_the_loop_behind_the_step(open_run: OpenRun) -> None:
+    """The step is finished and saved, then the loop ends, and the run is not finished."""
+    run = open_run(save=every(steps=100))
+    for step in run:
+        if step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    assert run.is_stopped
+    assert run.store.list()[-1].step == 4
+    journal = Journal(run.path / "journal.jsonl")
+    assert journal.events("finished") == ()
+    stopped = journal.last("stopped")
+    assert stopped is not None
+    assert (stopped["step"], stopped["why"]) == (4, "SIGTERM")
+    assert walk(open_run())[0] == 5
+
+
+def test_a_stop_leaves_the_loop_by_an_exit(open_run: OpenRun) -> None:
+    """By default nothing after the loop can mistake a stop for completion."""
+    run = open_run(on_stop="exit")
+    after = []
+
+    with pytest.raises(Stopped) as caught, run:
+        for step in run:
+            if step == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+        after.append("reached")
+
+    assert caught.value.code == 75
+    assert after == []
+    assert not any((run.store.path / "emergency").glob("*")), "a stop is no emergency"
+
+
+def test_a_stop_at_the_last_step_is_a_finish(open_run: OpenRun) -> None:
+    """A training that is complete anyway is not called stopped."""
+    run = open_run(total=3)
+    for step in run:
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    assert not run.is_stopped
+    assert Journal(run.path / "journal.jsonl").last("finished") is not None
+
+
+def test_signals_are_given_back(open_run: OpenRun) -> None:
+    """After the run, Ctrl+C means again what it meant before."""
+    before = signal.getsignal(signal.SIGINT)
+    run = open_run()
+    walk(run)
+    run.close()
+
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_exception_leaves_a_wreck_and_passes_unmasked(open_run: OpenRun) -> None:
+    """The program's own error arrives; the state is kept aside, and not resumed from."""
+    with pytest.raises(ZeroDivisionError), open_run() as run:
+        for step in run:
+            if step == 3:
+                step / 0  # noqa: B018
+
+    wrecks = [each.name for each in (run.store.path / "emergency").iterdir()]
+    assert wrecks == ["000000002-ERROR"]
+    failed = Journal(run.path / "journal.jsonl").last("failed")
+    assert failed is not None
+    assert failed["error"] == "ZeroDivisionError: division by zero"
+    assert walk(open_run())[0] == 3
+
+
+def test_wrecks_are_bounded(open_run: OpenRun) -> None:
+    """A program that crashes all night keeps the two newest wrecks."""
+    for crash in range(2, 7):
+        with pytest.raises(RuntimeError), open_run() as run:
+            for step in run:
+                if step == crash:
+                    raise RuntimeError
+
+    names = sorted(each.name for each in (run.store.path / "emergency").iterdir())
+    assert names == ["000000004-ERROR", "000000005-ERROR"]
+
+
+def test_an_error_before_the_first_step_leaves_no_wreck(open_run: OpenRun) -> None:
+    """State that was never restored is not worth keeping."""
+    with pytest.raises(RuntimeError), open_run() as run:
+        raise RuntimeError
+
+    assert not (run.store.path / "emergency").exists() or not any(
+        (run.store.path / "emergency").iterdir()
+    )
+
+
+def test_requests_in_the_inbox_are_carried_out(open_run: OpenRun) -> None:
+    """A save, a pin and a stop from outside are done at the next boundary and acknowledged."""
+    run = open_run(save=every(steps=100))
+    for step in run:
+        run._inbox._due_s = 0.0
+        if step == 2:
+            inbox.post(run._dir, "save")
+        if step == 4:
+            inbox.post(run._dir, "pin", step=2)
+            inbox.post(run._dir, "pin", step=3)
+            inbox.post(run._dir, "stop")
+
+    steps = {info.step: info.is_pinned for info in run.store.list()}
+    assert steps == {1: False, 2: True, 4: False}
+    assert run.is_stopped
+    assert list(run._dir.inbox.iterdir()) == []
+    assert len(Journal(run.path / "journal.jsonl").events("pin_requested")) == 2
+    assert len(Journal(run.path / "journal.jsonl").events("pinned")) == 1
+
+
+def test_garbage_in_the_inbox_is_left_alone(open_run: OpenRun) -> None:
+    """A file that is no request is neither obeyed nor deleted."""
+    run = open_run()
+    run._dir.inbox.mkdir()
+    for name, text in {"a.json": "{", "b.json": '{"verb": "format"}', "c.json": "[]"}.items():
+        (run._dir.inbox / name).write_text(text)
+    walk(run)
+
+    assert len(list(run._dir.inbox.iterdir())) == 3
+
+
+SLOW_STEP = """
+import sys, time
+from evertrain import Run, every
+with Run(sys.argv[1], total=100, save=every(steps=1)) as run:
+    run.attach(seen=[])
+    for step in run:
+        if step == 3:
+            print("in step 3", flush=True)
+            {wait}
+"""
+
+
+def _start(tmp_path: Path, wait: str) -> "Popen[str]":
+    script = textwrap.dedent(SLOW_STEP).format(wait=wait)
+    command = [sys.executable, "-c", script, str(tmp_path / "run")]
+    child = Popen(command, stdout=PIPE, stderr=PIPE, text=True)
+    assert child.stdout is not None
+    for line in child.stdout:
+        if "in step 3" in line:
+            break
+    return child
+
+
+@pytest.mark.slow
+def test_ctrl_c_once_exits_75(tmp_path: Path) -> None:
+    """The running step is finished, the state saved, and the exit code says resumable."""
+    child = _start(tmp_path, "time.sleep(0.5)")
+    child.send_signal(signal.SIGINT)
+    out, _ = child.communicate(timeout=60)
+
+    assert child.returncode == 75
+    assert "Stopped after step 3 (SIGINT)" in out
+    assert (tmp_path / "run" / "checkpoints" / "000000003").is_dir()
+
+
+@pytest.mark.slow
+def test_ctrl_c_twice_exits_130_with_an_emergency_checkpoint(tmp_path: Path) -> None:
+    """A step that does not end is not waited for; what there is, is kept aside."""
+    child = _start(tmp_path, "time.sleep(600)")
+    child.send_signal(signal.SIGINT)
+    child.send_signal(signal.SIGTERM)
+    child.communicate(timeout=60)
+
+    assert child.returncode == 130
+    emergency = tmp_path / "run" / "checkpoints" / "emergency"
+    assert [each.name for each in emergency.iterdir()] == ["000000002-INTERRUPTED"]
+
+
+@pytest.mark.slow
+def test_forked_workers_get_their_own_handlers(tmp_path: Path) -> None:
+    """A worker that is told to end, ends: it does not inherit the trainer's patience."""
+    code = (
+        "import os, signal\n"
+        "            pid = os.fork()\n"
+        "            if pid == 0:\n"
+        "                time.sleep(600)\n"
+        "            os.kill(pid, signal.SIGTERM)\n"
+        "            print('status', os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)\n"
+        "            run.finish()"
+    )
+    child = _start(tmp_path, code)
+    out, err = child.communicate(timeout=60)
+
+    assert "status -15" in out, err

@@ -1,0 +1,132 @@
+"""Metrics: merged within a step, committed with it, live after any crash."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from support import OpenRun, walk
+
+from evertrain import Run, every
+from evertrain.core.errors import UsageError
+
+
+def _values(run: Run) -> list[tuple[float, Any]]:
+    return [(row["step"], row.get("x")) for row in run.metrics]
+
+
+def test_calls_in_one_step_make_one_row(open_run: OpenRun) -> None:
+    """Mapping and keywords of several calls merge; the later value wins."""
+    run = open_run(total=1)
+    for _ in run:
+        run.log({"a/b": 1, "x": 1})
+        run.log(x=2, y=3)
+
+    row = run.metrics[0]
+    assert (row["step"], row["a/b"], row["x"], row["y"]) == (1, 1, 2, 3)
+    assert len(run.metrics) == 1
+
+
+def test_sub_steps_have_rows_of_their_own(open_run: OpenRun) -> None:
+    """`at` places rows inside a step, before the step's own."""
+    run = open_run(total=2)
+    for step in run:
+        run.log(x=step)
+        run.log(x=step - 0.25, at=step - 0.25)
+        run.log(x=step - 0.5, at=step - 0.5)
+
+    assert _values(run) == [(0.5, 0.5), (0.75, 0.75), (1, 1), (1.5, 1.5), (1.75, 1.75), (2, 2)]
+
+
+def test_rows_of_an_unfinished_step_do_not_count(open_run: OpenRun) -> None:
+    """What a step logged before it crashed is gone with the step."""
+    run = open_run()
+    for step in run:
+        run.log(x=step)
+        if step == 3:
+            break
+    run.close()
+
+    assert _values(open_run()) == [(1, 1), (2, 2)]
+
+
+def test_no_row_is_missing_and_none_is_there_twice_after_a_crash(open_run: OpenRun) -> None:
+    """Steps behind the last checkpoint are replayed; their first rows are dead."""
+    run = open_run(save=every(steps=4))
+    for step in run:
+        run.log(x=step)
+        if step == 6:
+            run.end_step()
+            break
+
+    run = open_run(save=every(steps=4))
+    for step in run:
+        run.log(x=step * 10)
+
+    assert _values(run) == [(s, s if s <= 4 else s * 10) for s in range(1, 11)]
+
+
+def test_numbers_of_every_library_are_taken(open_run: OpenRun) -> None:
+    """numpy scalars and arrays of one element are logged as plain numbers, NaN included."""
+    run = open_run(total=1)
+    for _ in run:
+        run.log(x=np.float32(0.5), y=np.array(3), z=np.array([True]), n=float("nan"))
+
+    row = run.metrics[0]
+    assert (row["x"], row["y"], row["z"]) == (0.5, 3, True)
+    assert math.isnan(row["n"])
+
+
+@pytest.mark.parametrize(
+    "values", [{"x": [1, 2]}, {"x": np.zeros(2)}, {"step": 1}, {"time": 1}, {3: 1}]
+)
+def test_what_is_no_metric_is_refused(open_run: OpenRun, values: dict[Any, Any]) -> None:
+    """Arrays, and the names that evertrain writes itself, are refused by name."""
+    run = open_run()
+    next(run)
+
+    with pytest.raises(UsageError, match=r"run\.log"):
+        run.log(values)
+
+
+@pytest.mark.parametrize(("rule", "expected"), [("max:x", 3), ("min:x", 1)])
+def test_the_best_step_is_saved_when_it_happens(
+    open_run: OpenRun, rule: str, expected: int
+) -> None:
+    """A new best is a checkpoint at its step, and RUN@best follows it."""
+    run = open_run(total=5, best=rule, save=every(steps=100))
+    for step in run:
+        run.log(x=[0, 5, 6, 9, 8, 7][step])
+
+    best = run.store.best()
+    assert best is not None
+    assert best.step == expected
+
+
+def test_the_best_so_far_survives_a_restart(open_run: OpenRun) -> None:
+    """The first evaluation after a resume does not become the best by default."""
+    run = open_run(best="max:x")
+    for step in run:
+        run.log(x=9 if step == 1 else 2)
+        if step == 3:
+            run.end_step()
+            break
+
+    run = open_run(best="max:x")
+    for _ in run:
+        run.log(x=5)
+
+    best = run.store.best()
+    assert best is not None
+    assert best.step == 1
+
+
+def test_nan_is_never_the_best(open_run: OpenRun) -> None:
+    """A diverged step cannot win."""
+    run = open_run(total=3, best="max:x")
+    for step in run:
+        run.log(x=[0, 1, math.nan, 0.5][step])
+
+    best = run.store.best()
+    assert best is not None
+    assert best.step == 1

@@ -1,0 +1,103 @@
+"""Taking a run directory: whose it is, which it is, and what has changed."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support import OpenRun, walk
+
+from evertrain import Run
+from evertrain.core.errors import ConfigError, FormatError, LockedError, UsageError
+from evertrain.core.journal import Journal
+from evertrain.run import opening
+
+
+def test_a_fresh_run_writes_its_identity(open_run: OpenRun) -> None:
+    """run.json says who the run is, from its first second."""
+    run = open_run(unit="episode", seed=3, config={"lr": 1e-4}, recipe="trading")
+
+    card = json.loads((run.path / "run.json").read_text())
+    assert (card["format"], card["unit"], card["seed"]) == (1, "episode", 3)
+    assert (card["config"], card["recipe"]) == ({"lr": 1e-4}, "trading")
+    assert card["command"]
+
+
+def test_the_identity_never_changes_but_the_config_may(open_run: OpenRun) -> None:
+    """A changed configuration is kept and journalled with its difference."""
+    first = open_run(config={"lr": 1e-4, "net": {"width": 8}})
+    before = json.loads((first.path / "run.json").read_text())
+
+    run = open_run(config={"lr": 3e-4, "net": {"width": 8}})
+
+    after = json.loads((run.path / "run.json").read_text())
+    assert (after["id"], after["created_at"]) == (before["id"], before["created_at"])
+    assert after["config"]["lr"] == 3e-4
+    event = Journal(run.path / "journal.jsonl").last("config_changed")
+    assert event is not None
+    assert event["changes"] == {"lr": [1e-4, 3e-4]}
+
+
+def test_a_second_run_in_one_process_is_refused(tmp_path: Path) -> None:
+    """Two trainers on one directory: the second is refused, and names the first."""
+    with Run(tmp_path / "run", total=1), pytest.raises(LockedError, match="in use by pid"):
+        Run(tmp_path / "run", total=1)
+
+
+def test_attempts_are_numbered(open_run: OpenRun) -> None:
+    """Each process that takes the run has the next number."""
+    assert [open_run().attempt, open_run().attempt, open_run().attempt] == [1, 2, 3]
+
+
+def test_the_supervisor_says_where_and_which_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its choice of directory, attempt and command come first, and it is said."""
+    monkeypatch.setattr(opening, "_REDIRECTED", {})
+    monkeypatch.setenv("EVERTRAIN_RUN", str(tmp_path / "chosen"))
+    monkeypatch.setenv("EVERTRAIN_ATTEMPT", "7")
+    monkeypatch.setenv("EVERTRAIN_COMMAND", '["python", "train.py"]')
+
+    with Run(tmp_path / "asked", total=1) as run:
+        assert run.path == tmp_path / "chosen"
+        assert run.attempt == 7
+        with pytest.raises(UsageError, match="second run"):
+            Run(tmp_path / "another", total=1)
+
+    assert f"{tmp_path / 'chosen'} (set by EVERTRAIN_RUN" in capsys.readouterr().out
+    card = json.loads((tmp_path / "chosen" / "run.json").read_text())
+    assert card["command"] == ["python", "train.py"]
+    assert not (tmp_path / "asked").exists()
+
+
+def test_the_command_line_decides_what_to_resume(
+    open_run: OpenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EVERTRAIN_RESUME comes before what the program asks for."""
+    walk(open_run(), until=5)
+    monkeypatch.setenv("EVERTRAIN_RESUME", "3")
+
+    assert open_run(resume="never").step == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "error"),
+    [("run.json", '{"format": 2}', FormatError), ("thesis.tex", "x", ConfigError)],
+)
+def test_what_is_not_a_run_of_ours_is_not_touched(
+    tmp_path: Path, name: str, text: str, error: type[Exception]
+) -> None:
+    """A newer format or a foreign directory is refused with its files as they were."""
+    (tmp_path / name).write_text(text)
+
+    with pytest.raises(error):
+        Run(tmp_path, total=1)
+
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+def test_a_failed_opening_gives_the_run_back(open_run: OpenRun) -> None:
+    """An error while choosing what to resume does not leave the run locked."""
+    with pytest.raises(UsageError):
+        open_run(resume="nonsense")
+
+    assert open_run().step == 0

@@ -1,0 +1,144 @@
+"""Going back: the abandoned branch is set aside and never resumed."""
+
+import numpy as np
+import pytest
+from support import OpenRun, walk
+
+from evertrain import keep_all
+from evertrain.core.errors import NotFoundError, UsageError
+from evertrain.core.journal import Journal
+
+
+def test_a_crash_after_a_rewind_goes_on_from_the_new_branch(open_run: OpenRun) -> None:
+    """From 4 again, a crash at 6: it goes on behind 6 of the new branch, not behind 9."""
+    run = open_run(keep=keep_all())
+    for step in run:
+        run.log(x=step)
+        if step == 9:
+            run.end_step()
+            break
+
+    run = open_run(keep=keep_all(), resume=4)
+    for step in run:
+        run.log(x=-step)
+        if step == 6:
+            run.end_step()
+            break
+
+    run = open_run(keep=keep_all())
+
+    assert run.step == 6
+    rows = [(row["step"], row["x"]) for row in run.metrics]
+    assert rows == [(1, 1), (2, 2), (3, 3), (4, 4), (5, -5), (6, -6)]
+    assert sorted(each.name[:9] for each in (run.store.path / "superseded").iterdir()) == [
+        f"{step:09d}" for step in (5, 6, 7, 8, 9)
+    ]
+
+
+def test_nothing_is_set_aside_before_the_first_step(open_run: OpenRun) -> None:
+    """A program that fails in its set-up has abandoned nothing."""
+    walk(open_run(), until=5)
+
+    open_run(resume=2).close()
+
+    assert open_run().step == 5
+
+
+def test_never_starts_anew_and_keeps_the_past(open_run: OpenRun) -> None:
+    """A fresh start sets every checkpoint aside; a crash then resumes the fresh run."""
+    walk(open_run(), until=5)
+
+    run = open_run(resume="never")
+    assert walk(run, until=2) == [1, 2]
+
+    run = open_run()
+    assert run.step == 2
+    assert len(list((run.store.path / "superseded").iterdir())) == 5
+
+
+def test_moving_the_checkpoints_away_starts_anew(open_run: OpenRun) -> None:
+    """`mv checkpoints elsewhere` is a fresh start, with a notice, and with live rows only."""
+    run = open_run()
+    for step in run:
+        run.log(x=step)
+        if step == 5:
+            run.end_step()
+            break
+    run.store.path.rename(run.path.parent / "elsewhere")
+
+    run = open_run()
+
+    assert run.step == 0
+    for step in run:
+        run.log(x=-step)
+        if step == 2:
+            run.end_step()
+            break
+    assert [row["x"] for row in run.metrics] == [-1, -2]
+
+
+def test_a_damaged_newest_checkpoint_is_set_aside(open_run: OpenRun) -> None:
+    """The next older whole one is used, and the damage is journalled."""
+    run = open_run()
+    run.attach(a=np.arange(100))
+    walk(run, until=5)
+    newest = run.store.path / "000000005"
+    part = next(newest.glob("*.safetensors"))
+    part.chmod(0o644)
+    part.write_bytes(part.read_bytes()[:-1] + b"\x01")
+
+    run = open_run()
+
+    assert run.step == 4
+    event = Journal(run.path / "journal.jsonl").last("quarantined")
+    assert event is not None
+    assert event["step"] == 5
+    assert not newest.exists()
+    assert any((run.store.path / "quarantine").iterdir())
+
+
+def test_must_refuses_a_fresh_start(open_run: OpenRun) -> None:
+    """Where resuming was demanded, having nothing to resume is an error."""
+    with pytest.raises(NotFoundError, match="no checkpoint to resume from"):
+        open_run(resume="must")
+
+
+@pytest.mark.parametrize("resume", ["latest", "must", 5, "5", "best"])
+def test_checkpoints_are_named_in_many_ways(open_run: OpenRun, resume: object) -> None:
+    """Newest, step and best all find their checkpoint."""
+    run = open_run(best="max:x")
+    for step in run:
+        run.log(x=step)
+        if step == 5:
+            run.end_step()
+            break
+
+    assert open_run(best="max:x", resume=resume).step == 5
+
+
+def test_a_path_is_resumed_from_emergency_too(open_run: OpenRun) -> None:
+    """What never resumes by itself can be resumed by hand, by its path."""
+    with pytest.raises(RuntimeError), open_run() as run:
+        for step in run:
+            if step == 3:
+                raise RuntimeError
+    wreck = next((run.store.path / "emergency").iterdir())
+
+    run = open_run(resume=wreck)
+
+    assert run.step == 2
+    assert walk(run)[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("resume", "error"),
+    [("77", NotFoundError), ("best", NotFoundError), ("stage:1", NotFoundError), ("x", UsageError)],
+)
+def test_what_is_not_there_is_told(open_run: OpenRun, resume: str, error: type[Exception]) -> None:
+    """A step, best, stage or word that names nothing is an error, and nothing is changed."""
+    walk(open_run(), until=2)
+
+    with pytest.raises(error):
+        open_run(resume=resume)
+
+    assert open_run().step == 2
