@@ -142,7 +142,10 @@ class Play:
 
     def end(self, limit_s: float = LIMIT_S) -> int:
         """Wait for the end. Return the exit code."""
-        code = self.process.wait(limit_s)
+        try:
+            code = self.process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"no end: {self.text} {self.orphans()}") from None
         self._reader.join(0.3)
         return code
 

@@ -81,10 +81,7 @@ def disk_checks(path: Path, *, fs: Fs, clock: Clock = SYSTEM_CLOCK) -> list[Chec
 
 
 def _python() -> Check:
-    found = f"{platform.python_version()} ({sys.executable})"
-    if sys.version_info >= (3, 11):
-        return Check("python", "ok", found)
-    return Check("python", "bad", found, "Install Python 3.11 or newer.")
+    return Check("python", "ok", f"{platform.python_version()} ({sys.executable})")
 
 
 def _extras() -> Check:

@@ -4,6 +4,7 @@ Layer: cli.
 """
 
 import io
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,7 +92,9 @@ def show(
 
 
 def _origin_rows(found: Resolved[Any]) -> list[list[str]]:
-    return [[key, str(value), str(found.origins[key])] for key, value in leaves(found.config)]
+    return [
+        [key, json.dumps(value), str(found.origins[key])] for key, value in leaves(found.config)
+    ]
 
 
 def _preset(named: recipes.Recipe) -> Preset | None:

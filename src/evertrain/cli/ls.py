@@ -4,13 +4,13 @@ Layer: cli.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from evertrain.checkpoint.info import CheckpointInfo
+from evertrain.cli.facts import Unreadable, best, checkpoint_json, kind, progress, run_json
 from evertrain.cli.render import (
     Column,
     ago,
@@ -21,7 +21,6 @@ from evertrain.cli.render import (
     number,
     print_json,
     print_table,
-    rfc3339,
     size,
 )
 from evertrain.core.errors import EXIT_OK, EXIT_SKIPPED, EvertrainError, NotFoundError
@@ -30,19 +29,6 @@ from evertrain.monitor.read import RunStatus, status
 
 _DEPTH: Final = 3
 _METRIC_COLUMNS: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A run that cannot be read.
-
-    Attributes:
-        path: Its directory.
-        error: Why.
-    """
-
-    path: Path
-    error: EvertrainError
 
 
 @click.command(epilog="Example: evertrain ls runs/trading --detailed")
@@ -147,55 +133,6 @@ def _run_row(found: RunStatus | Unreadable, root: Path, *, detailed: bool) -> li
     ]
 
 
-def progress(found: RunStatus) -> str:
-    """Return `250/300`, or `250` where the total is not known."""
-    return f"{found.step}/{found.total}" if found.total else str(found.step)
-
-
-def best(found: RunStatus) -> str:
-    """Return `total_profit 5234.56 @ 240`, or `-`."""
-    top = found.best
-    return f"{top.metric or 'score'} {number(top.value)} @ {top.step}" if top else "-"
-
-
-def run_json(found: RunStatus | Unreadable) -> dict[str, Any]:
-    """Return one run as `ls --json` and `status --json` show it."""
-    if isinstance(found, Unreadable):
-        return {
-            "path": str(found.path),
-            "state": "unreadable",
-            "reason": found.error.what,
-            "exit_code": found.error.exit_code,
-        }
-    last, top = found.checkpoint, found.best
-    return {
-        "path": str(found.path),
-        "id": found.identity.id,
-        "created_at": found.identity.created_at,
-        "recipe": found.identity.recipe,
-        "state": found.state,
-        "reason": found.reason,
-        "unit": found.identity.unit,
-        "step": found.step,
-        "total": found.total,
-        "stage": found.stage,
-        "checkpoints": len(found.checkpoints),
-        "checkpoint": {
-            "step": last.step,
-            "saved_at": rfc3339(last.saved_at_s),
-            "age_s": last.age_s,
-            "at_risk_steps": last.at_risk_steps,
-            "at_risk_s": last.at_risk_s,
-        }
-        if last
-        else None,
-        "best": {"step": top.step, "metric": top.metric, "value": top.value} if top else None,
-        "attempts": len(found.attempts),
-        "crashes": found.crash_count,
-        "size_bytes": found.size_bytes,
-    }
-
-
 def _list_checkpoints(found: RunStatus, *, detailed: bool, as_json: bool) -> int:
     infos = found.checkpoints
     if as_json:
@@ -269,29 +206,3 @@ def _rows(found: RunStatus, metrics: Sequence[str], *, detailed: bool) -> list[l
         ]
         for each in found.checkpoints
     ]
-
-
-def kind(info: CheckpointInfo, found: RunStatus) -> str:
-    """Return the kind with its marks: `step [BEST]`, `[FINAL]`."""
-    is_best = found.best is not None and found.best.step == info.step
-    word = "[FINAL]" if info.kind == "final" else info.kind
-    marks = ["[BEST]"] * is_best + ["[PINNED]"] * info.is_pinned
-    return " ".join([word, *marks])
-
-
-def checkpoint_json(info: CheckpointInfo, found: RunStatus) -> dict[str, Any]:
-    """Return one checkpoint as `ls --json` and `show --json` show it."""
-    return {
-        "step": info.step,
-        "saved_at": rfc3339(info.saved_at_s),
-        "kind": info.kind,
-        "stage": info.stage,
-        "stage_index": info.stage_index,
-        "metrics": info.metrics,
-        "score": info.score,
-        "is_best": found.best is not None and found.best.step == info.step,
-        "is_pinned": info.is_pinned,
-        "attempt": info.attempt,
-        "size_bytes": info.size_bytes,
-        "path": str(info.path),
-    }

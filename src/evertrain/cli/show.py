@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from evertrain.checkpoint.manifest import MANIFEST, Manifest, parse, state_digest
-from evertrain.cli.ls import checkpoint_json, kind, run_json
+from evertrain.cli.facts import checkpoint_json, kind, run_json
 from evertrain.cli.render import (
     Column,
     clean,
@@ -134,5 +134,8 @@ def _flat(value: object, at: str = "") -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for key, each in value.items():
         name = f"{at}{key}"
-        found += _flat(each, f"{name}.") if isinstance(each, Mapping) else [(name, str(each))]
+        if isinstance(each, Mapping):
+            found += _flat(each, f"{name}.")
+        elif each is not None:
+            found.append((name, str(each)))
     return found

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from evertrain.cli.ls import best, progress, run_json
+from evertrain.cli.facts import best, progress, run_json
 from evertrain.cli.render import (
     Column,
     ago,

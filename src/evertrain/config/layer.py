@@ -69,23 +69,24 @@ def lay(below: Layer, over: Layer) -> None:
 def put(layer: Layer, loc: Loc, value: Any, origin: Origin) -> str | None:
     """Set one value inside `layer`. Return the problem, or None."""
     here: Any = layer.values
-    for depth, part in enumerate(loc[:-1]):
-        problem = _missing_item(here, part, loc[:depth])
+    at: Loc = ()
+    for depth, part in enumerate(loc):
+        problem = _missing_item(here, part, at)
         if problem:
             return problem
-        at = _index(here, part)
-        inner = here[at] if isinstance(here, list) else here.get(at)
+        key = int(part) if isinstance(here, list) else part
+        at = (*at, key)
+        if depth == len(loc) - 1:
+            here[key] = value
+            _forget(layer, at)
+            break
+        inner = here[key] if isinstance(here, list) else here.get(key)
         if not isinstance(inner, (dict, list)):
-            _forget(layer, loc[: depth + 1])
-            inner = here[at] = {}
-            layer.origins[loc[: depth + 1]] = origin
+            _forget(layer, at)
+            inner = here[key] = {}
+            layer.origins[at] = origin
         here = inner
-    problem = _missing_item(here, loc[-1], loc[:-1])
-    if problem:
-        return problem
-    here[_index(here, loc[-1])] = value
-    _forget(layer, loc)
-    layer.origins.update({(*loc, *below): origin for below in [(), *_locs(value)]})
+    layer.origins.update({(*at, *below): origin for below in [(), *_locs(value)]})
     return None
 
 
@@ -117,10 +118,6 @@ def _missing_item(here: Any, part: str | int, at: Loc) -> str | None:
         have = f"items 0 to {len(here) - 1}" if here else "no items"
         return f"there is no item {part!r} in {dotted(at)!r}, which has {have}"
     return None
-
-
-def _index(here: Any, part: str | int) -> Any:
-    return int(part) if isinstance(here, list) else part
 
 
 def _forget(layer: Layer, loc: Loc) -> None:

@@ -3,10 +3,10 @@
 Layer: monitor. Imports core only.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from evertrain.core.journal import Row
 from evertrain.monitor.metrics import int_of, number_of
@@ -15,8 +15,6 @@ End = Literal["running", "stopped", "finished", "crashed"]
 
 SILENT: Final = "ended without a word: killed, out of memory, or the machine went down"
 _ENDS: Final[dict[str, End]] = {"stopped": "stopped", "finished": "finished", "failed": "crashed"}
-# The supervisor writes this one after the trainer's own last word, if there was any.
-_CRASHED: Final = "crashed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +59,7 @@ def attempts_of(journal_rows: Iterable[Row]) -> list[Attempt]:
             continue
         found[number] = _told(found.get(number, Attempt(number=number)), row)
     ordered = [found[number] for number in sorted(found)]
-    return [_silent(each) if each.end == "running" else each for each in ordered[:-1]] + ordered[
-        -1:
-    ]
+    return [closed(each) if each.end == "running" else each for each in ordered[:-1]] + ordered[-1:]
 
 
 def closed(attempt: Attempt, why: str = SILENT) -> Attempt:
@@ -82,40 +78,49 @@ def unix_s(text: object) -> float | None:
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
-def _silent(attempt: Attempt) -> Attempt:
-    return closed(attempt)
-
-
-def _told(attempt: Attempt, row: Mapping[str, Any]) -> Attempt:
+def _told(attempt: Attempt, row: Row) -> Attempt:
     """Return what is known of `attempt` after one more event."""
-    event, at_s, step = row.get("event"), unix_s(row.get("time")), int_of(row, "step")
-    if event == "launched":  # by the supervisor, of any command
-        return replace(attempt, pid=int_of(row, "pid"), started_at_s=at_s)
-    if event == "attempt_started":
-        return replace(
-            attempt,
-            pid=int_of(row, "pid"),
-            host=_text(row, "host") or None,
-            started_at_s=at_s,
-            total=int_of(row, "total"),
-        )
-    if event == "resumed":
-        return replace(attempt, first_step=step, last_step=step)
-    if event == _CRASHED:
-        return _crashed(attempt, row, at_s)
-    if event == "ended" and attempt.end == "running":
-        return _ended_alone(attempt, row, at_s)
-    if event == "saved" or event in _ENDS:
-        attempt = replace(attempt, last_step=step if step is not None else attempt.last_step)
-    if event in _ENDS:
-        why = _text(row, "why") or _text(row, "error")
-        return replace(attempt, end=_ENDS[str(event)], why=why, ended_at_s=at_s)
-    return attempt
+    tell = _TELL.get(str(row.get("event")))
+    return tell(attempt, row) if tell else attempt
 
 
-def _crashed(attempt: Attempt, row: Mapping[str, Any], at_s: float | None) -> Attempt:
+def _launched(attempt: Attempt, row: Row) -> Attempt:
+    """Add what the supervisor says of any command, `Run` or not."""
+    return replace(attempt, pid=int_of(row, "pid"), started_at_s=unix_s(row.get("time")))
+
+
+def _started(attempt: Attempt, row: Row) -> Attempt:
+    return replace(
+        attempt,
+        pid=int_of(row, "pid"),
+        host=_text(row, "host") or None,
+        started_at_s=unix_s(row.get("time")),
+        total=int_of(row, "total"),
+    )
+
+
+def _resumed(attempt: Attempt, row: Row) -> Attempt:
+    step = int_of(row, "step")
+    return replace(attempt, first_step=step, last_step=step)
+
+
+def _saved(attempt: Attempt, row: Row) -> Attempt:
+    step = int_of(row, "step")
+    return attempt if step is None else replace(attempt, last_step=step)
+
+
+def _ended(attempt: Attempt, row: Row) -> Attempt:
+    return replace(
+        _saved(attempt, row),
+        end=_ENDS[row["event"]],
+        why=_text(row, "why") or _text(row, "error"),
+        ended_at_s=unix_s(row.get("time")),
+    )
+
+
+def _crashed(attempt: Attempt, row: Row) -> Attempt:
     """Add the supervisor's verdict; the exception that the trainer named stays the reason."""
-    lasted_s = number_of(row, "seconds")
+    at_s, lasted_s = unix_s(row.get("time")), number_of(row, "seconds")
     started_at_s = attempt.started_at_s
     if started_at_s is None and at_s is not None and lasted_s is not None:
         started_at_s = at_s - lasted_s
@@ -131,20 +136,35 @@ def _crashed(attempt: Attempt, row: Mapping[str, Any], at_s: float | None) -> At
     )
 
 
-def _ended_alone(attempt: Attempt, row: Mapping[str, Any], at_s: float | None) -> Attempt:
+def _ended_alone(attempt: Attempt, row: Row) -> Attempt:
     """Add the end that nobody but the shim saw: its supervisor had died."""
+    if attempt.end != "running":
+        return attempt
     was_asked = row.get("phase") != "running"
     how = _text(row, "signal") or f"exit code {row.get('code')}"
     return replace(
         attempt,
         end="stopped" if was_asked else "crashed",
         why=f"the supervisor died; then {how}",
-        ended_at_s=at_s,
+        ended_at_s=unix_s(row.get("time")),
     )
 
 
-def _text(row: Mapping[str, Any], key: str) -> str:
+def _text(row: Row, key: str) -> str:
     """Return the first line under `key`; files may hold anything."""
     value = row.get(key)
     lines = value.strip().splitlines() if isinstance(value, str) else []
     return lines[0] if lines else ""
+
+
+_TELL: Final[dict[str, Callable[[Attempt, Row], Attempt]]] = {
+    "launched": _launched,
+    "attempt_started": _started,
+    "resumed": _resumed,
+    "saved": _saved,
+    "stopped": _ended,
+    "finished": _ended,
+    "failed": _ended,
+    "crashed": _crashed,  # by the supervisor, after the trainer's own last word if it had one
+    "ended": _ended_alone,
+}

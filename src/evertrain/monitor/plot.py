@@ -10,43 +10,26 @@ import difflib
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from evertrain.core.errors import MissingExtraError, NotFoundError, UsageError
 from evertrain.core.fs import LOCAL_FS, Fs, write_atomic
-from evertrain.core.journal import Row, read_lines
+from evertrain.core.journal import read_lines
 from evertrain.core.rundir import RunDir, read_identity
-from evertrain.monitor.metrics import live_events, read_metrics, series
+from evertrain.monitor.curve import Curve, Marks, fitting, marks_of, smooth, step_label, thin
+from evertrain.monitor.metrics import read_metrics, series
 
 _MAX_PANELS: Final = 12
-_MAX_POINTS: Final = 4_000
 _PANEL_INCHES: Final = (4.6, 2.7)
 _DPI: Final = 130
 
-_CHARACTER: Final = 0.0185  # width of a letter of a stage's name, as a part of the panel's
 
 _CURVE: Final = "#1f6f9f"
 _RESTART: Final = "#c1443c"
 _STAGE: Final = "#6b6f76"
 _INK: Final = "#24292f"
 _FAINT_INK: Final = "#6e7781"
-
-Curve = tuple[list[float], list[float]]
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """Where something happened on the step axis.
-
-    Attributes:
-        restarts: Steps at which a later attempt resumed.
-        stages: Step and name of each stage's start.
-    """
-
-    restarts: tuple[float, ...] = ()
-    stages: tuple[tuple[float, str], ...] = ()
 
 
 def learning_curves(
@@ -88,47 +71,6 @@ def learning_curves(
     fs.mkdir(out.parent)
     write_atomic(out, picture, fs=fs)
     return out
-
-
-def marks_of(journal_rows: Sequence[Row]) -> Marks:
-    """Return the live restarts and stage starts of a journal. Pure."""
-    restarts = {row["step"] for row in live_events(journal_rows, "resumed") if row["step"] > 0}
-    stages: dict[str, float] = {}
-    for row in live_events(journal_rows, "stage_started"):
-        stages.setdefault(str(row.get("stage", "")), row["step"])
-    named = sorted((step, name) for name, step in stages.items())
-    return Marks(tuple(sorted(restarts)), tuple(named))
-
-
-def smooth(values: Sequence[float], span: float) -> list[float]:
-    """Return the exponential moving average over about `span` values, without start-up bias.
-
-    A value that is not finite leaves the average as it is. Pure.
-    """
-    keep = 1.0 - 2.0 / (span + 1.0)
-    total = weight = 0.0
-    found: list[float] = []
-    for value in values:
-        if math.isfinite(value):
-            total = keep * total + value
-            weight = keep * weight + 1.0
-        found.append(total / weight if weight else math.nan)
-    return found
-
-
-def thin(curve: Curve, most: int = _MAX_POINTS) -> Curve:
-    """Return a curve of at most `most` points that keeps every peak: the extremes of buckets."""
-    steps, values = curve
-    if len(steps) <= most:
-        return curve
-    size = math.ceil(len(steps) / (most // 2))
-    kept: list[int] = []
-    for start in range(0, len(steps), size):
-        bucket = range(start, min(start + size, len(steps)))
-        low = min(bucket, key=values.__getitem__)
-        high = max(bucket, key=values.__getitem__)
-        kept += sorted({low, high})
-    return [steps[index] for index in kept], [values[index] for index in kept]
 
 
 def _chosen(
@@ -178,7 +120,7 @@ def _draw(curves: Mapping[str, Curve], marks: Marks, *, title: str, unit: str) -
 
 def _panel(panel: Any, name: str, curve: Curve, marks: Marks) -> None:
     _dress(panel, name, curve)
-    _rules(panel, _fitting(marks, curve[0]))
+    _rules(panel, fitting(marks, curve[0]))
     steps, values = curve
     finite = [(step, value) for step, value in zip(steps, values, strict=True) if _ok(value)]
     is_short = len(finite) < 25  # noqa: PLR2004
@@ -217,7 +159,7 @@ def _dress(panel: Any, name: str, curve: Curve) -> None:
     panel.spines[["left", "bottom"]].set_color("#c9ced4")
     panel.tick_params(labelsize=8, colors=_FAINT_INK, length=3, color="#c9ced4")
     panel.margins(x=0.02, y=0.14)
-    panel.xaxis.set_major_formatter(_step_label)
+    panel.xaxis.set_major_formatter(step_label)
     panel.xaxis.get_major_locator().set_params(nbins=6, integer=True)
 
 
@@ -244,21 +186,6 @@ def _rules(panel: Any, marks: Marks) -> None:
         )
 
 
-def _fitting(marks: Marks, steps: Sequence[float]) -> Marks:
-    """Cut the stages' names to the room that each has before the next one."""
-    low, high = min(steps), max(steps)
-    ends = [*(step for step, _ in marks.stages[1:]), high]
-    cut = []
-    for (step, name), end in zip(marks.stages, ends, strict=False):
-        room = (end - max(step, low)) / max(high - low, 1e-9) / _CHARACTER
-        cut.append((step, _cut(name, int(room))))
-    return Marks(marks.restarts, tuple(cut))
-
-
-def _cut(name: str, room: int) -> str:
-    return name if len(name) <= room else f"{name[: room - 2]}.." if room >= 4 else ""  # noqa: PLR2004
-
-
 def _legend(figure: Any, panel: Any) -> None:
     """Put one legend for all panels at the top right, beside the title."""
     handles, labels = panel.get_legend_handles_labels()
@@ -273,14 +200,6 @@ def _legend(figure: Any, panel: Any) -> None:
             labelcolor=_FAINT_INK,
             handlelength=1.6,
         )
-
-
-def _step_label(value: float, _position: int | None = None) -> str:
-    """Return 1500 as "1.5 k" and 1400000 as "1.4 M"."""
-    for size, suffix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if abs(value) >= size and abs(value) >= 10_000:  # noqa: PLR2004
-            return f"{value / size:g}{suffix}"
-    return f"{value:g}"
 
 
 def _ok(value: float) -> bool:

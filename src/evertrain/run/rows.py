@@ -7,6 +7,7 @@ Layer: run. Imports core only.
 """
 
 from collections.abc import Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,9 +68,9 @@ class Rows:
 
     def _queue(self, step: int, ended: dict[str, Any]) -> None:
         head = {"time": iso_utc(self._clock.now_s()), "attempt": self._attempt}
-        inner = sorted(self._open.items(), key=lambda item: item[0] or 0)
+        inner = [(at, values) for at, values in self._open.items() if at is not None]
         self._open = {}
-        for at, values in [*inner, (step, ended)]:
+        for at, values in [*sorted(inner, key=itemgetter(0)), (step, ended)]:
             if values:
                 self._done.append({"step": at} | head | values)
         if ended:
@@ -92,7 +93,7 @@ class Rows:
         self._flushed_at_s = self._clock.monotonic_s()
 
 
-def _scalar(key: str, value: Any) -> Any:
+def _scalar(key: object, value: Any) -> Any:
     """Return `value` as JSON has it; 0-d arrays and tensors become numbers."""
     if not isinstance(key, str) or key in RESERVED:
         raise UsageError(

@@ -10,7 +10,7 @@ import os
 import queue
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any, Final
 
@@ -57,7 +57,6 @@ class StopSignals:
         self._force_limit_s = force_limit_s
         self._forces: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._previous: dict[signal.Signals, Any] = {}
-        self._pid = os.getpid()
 
     def install(self) -> bool:
         """Take over SIGINT, SIGTERM and SIGHUP. Off the main thread, do nothing and say so.
@@ -91,10 +90,6 @@ class StopSignals:
     def _note(self, number: int, frame: FrameType | None) -> None:
         """Set flags and return: the handler may run between any two bytecodes."""
         del frame
-        if os.getpid() != self._pid:  # a child, signalled before the fork was quite done
-            signal.signal(number, self._previous.get(signal.Signals(number), signal.SIG_DFL))
-            signal.raise_signal(number)
-            return
         if self.requested_by is None:
             self.requested_by = signal.Signals(number).name
         else:
@@ -112,12 +107,32 @@ class StopSignals:
 _INSTALLED: Final[list[StopSignals]] = []
 
 
+_MASKS: Final[list[set[signal.Signals]]] = []
+
+
+def _hold() -> None:
+    """Block the signals while forking: one that arrived too early would be lost in the child."""
+    if _INSTALLED:
+        _MASKS.append(_as_signals(signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)))
+
+
+def _let_go() -> None:
+    """Undo `_hold`."""
+    if _MASKS:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _MASKS.pop())
+
+
 def _restore_in_child() -> None:
     """Give a forked child its own signal handling: it is a worker, not the trainer."""
     for installed in _INSTALLED:
         for number, previous in installed._previous.items():  # noqa: SLF001
             signal.signal(number, previous)
     _INSTALLED.clear()
+    _let_go()
 
 
-os.register_at_fork(after_in_child=_restore_in_child)
+def _as_signals(mask: Iterable[int]) -> set[signal.Signals]:
+    return {signal.Signals(number) for number in mask}
+
+
+os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_restore_in_child)

@@ -32,7 +32,7 @@ from evertrain.core.rundir import RunDir
 from evertrain.supervise.cause import signal_name
 from evertrain.supervise.screen import Screen
 from evertrain.supervise.trainer import find_trainer
-from evertrain.supervise.wire import Order, Row, Wire, decode_order, first_row
+from evertrain.supervise.wire import Order, Row, Wire, decode_order
 
 FORCE_S: Final = 12.0  # a Run's last save may take 10
 TERMINATE_S: Final = 5.0
@@ -142,8 +142,8 @@ class Shim:
         self._supervisor_pid = os.getppid()
         self._is_alone = False
 
-    def run(self) -> int:
-        """Start, watch, sweep, report. Return this process's exit code."""
+    def run(self, rows: list[Row]) -> int:
+        """Start, obey `rows`, watch, sweep, report. Return this process's exit code."""
         order, output = self._order, self._output
         try:
             leader = proc.launch(
@@ -155,6 +155,8 @@ class Shim:
         began_s = self._clock.monotonic_s()
         self._wire.tell({"event": "started", "pid": leader.pid})
         self._note_launch(leader)
+        for row in rows:  # a stop that was already on its way
+            self._do(row)
         code = self._watch(leader)
         seconds = self._clock.monotonic_s() - began_s
         self._sweep(SWEEP_S)
@@ -309,9 +311,10 @@ def _pass_bytes_through(terminal: int) -> None:
 def main() -> int:
     """Run the shim whose wire is the descriptor that the first argument names."""
     wire = Wire(socket.socket(fileno=int(sys.argv[1])))
-    row = first_row(wire)
-    if row is None:
+    heard = wire.hear_first()
+    if heard is None:
         return EXIT_FAILED
+    row, more = heard
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     proc.become_subreaper()
@@ -324,7 +327,7 @@ def main() -> int:
         return EXIT_LOCKED
     with lease:
         output = Output(order.size, run_dir.log(order.attempt), Screen())
-        return Shim(order, wire, output).run()
+        return Shim(order, wire, output).run(more)
 
 
 if __name__ == "__main__":

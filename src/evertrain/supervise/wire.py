@@ -7,7 +7,6 @@ From the supervisor: one `Order`, then `{"do": "stop" | "force" | "kill"}` and
 Layer: supervise. Imports core only.
 """
 
-import json
 import socket
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -84,19 +83,13 @@ class Wire:
         whole, _, self._rest = (self._rest + data).rpartition(b"\n")
         return list(parse_lines(whole).rows)
 
+    def hear_first(self) -> tuple[Row, list[Row]] | None:
+        """Wait for the first row. Return it and what already came after it; None at the end."""
+        while (rows := self.hear()) is not None:
+            if rows:
+                return rows[0], rows[1:]
+        return None
+
     def close(self) -> None:
         """Hang up."""
         self._end.close()
-
-
-def first_row(wire: Wire) -> Row | None:
-    """Wait for the first row; None if the other side hung up before."""
-    while (rows := wire.hear()) is not None:
-        if rows:
-            return rows[0]
-    return None
-
-
-def as_json(value: object) -> str:
-    """Return `value` as compact JSON."""
-    return json.dumps(value, separators=(",", ":"))

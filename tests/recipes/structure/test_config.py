@@ -1,10 +1,11 @@
 """The configuration: what it refuses and what reaches PPO."""
 
-import inspect
+from functools import partial
 
 import pytest
 from pydantic import ValidationError
 from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from evertrain.core.errors import ConfigError
 from evertrain.recipes.structure.config import (
@@ -13,6 +14,7 @@ from evertrain.recipes.structure.config import (
     StructureConfig,
     load_preset,
 )
+from evertrain.recipes.structure.env import StructureEnv
 
 
 def test_default_curriculum() -> None:
@@ -66,6 +68,13 @@ def test_all_faults_at_once() -> None:
     assert places == {("bilding",), ("stages", 2, "max_force_kn"), ("ppo", "gamma")}
 
 
+@pytest.mark.parametrize("number", [float("inf"), float("nan")])
+def test_numbers_are_finite(number: float) -> None:
+    """No infinity and no NaN gets into the physics."""
+    with pytest.raises(ValidationError, match="finite"):
+        BuildingConfig(floor_mass_kg=number)
+
+
 def test_soft_storey_must_exist() -> None:
     """The soft storey is one of the storeys."""
     with pytest.raises(ValidationError, match="soft_storey 13 is above storey 12"):
@@ -103,11 +112,18 @@ def test_overrides_apply() -> None:
     assert config.ppo_of(0) == config.ppo
 
 
-def test_arguments_fit_ppo() -> None:
-    """Each argument is one that stable-baselines3's PPO takes."""
-    taken = inspect.signature(PPO).parameters
+def test_arguments_build_ppo() -> None:
+    """PPO takes the arguments as they are and trains behind VecNormalize."""
+    ppo = PpoConfig(n_steps=10, batch_size=10, net_arch=(8,), log_std_init=-1.0)
+    config = load_preset("small")
+    env = DummyVecEnv([partial(StructureEnv, config, index=i) for i in range(2)])
 
-    assert PpoConfig().arguments().keys() <= taken.keys()
+    model = PPO("MlpPolicy", VecNormalize(env), device="cpu", **ppo.arguments())
+    model.learn(20)
+
+    assert model.num_timesteps == 20
+    assert (model.gamma, model.n_epochs, model.batch_size) == (ppo.gamma, ppo.n_epochs, 10)
+    assert model.policy.net_arch == [8]
 
 
 def test_learning_rate_falls() -> None:

@@ -35,8 +35,6 @@ class EvertrainCallback(BaseCallback):
             rollouts between two resets of all of them.
     """
 
-    has_state = False  # its counters follow from the run's
-
     def __init__(self, run: "Run", *, barrier_rollouts: int = BARRIER_ROLLOUTS) -> None:
         """Touch nothing before the training starts."""
         super().__init__()

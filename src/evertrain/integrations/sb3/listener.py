@@ -1,12 +1,13 @@
 """The state of SB3 callbacks: their counters, and the best evaluation so far.
 
 SB3 keeps none of it, so the first evaluation after a restart overwrites the best
-model, and everything that happens each n calls shifts.
+model, and everything that happens each n calls shifts. A callback of your own
+may give more away with `state_dict` and `load_state_dict`.
 
 Layer: integrations. Imports its siblings only.
 """
 
-from typing import Any, Final
+from typing import Final
 from weakref import WeakKeyDictionary
 
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -15,10 +16,10 @@ from stable_baselines3.common.callbacks import BaseCallback
 from evertrain.checkpoint.plugin import Tree
 from evertrain.integrations.sb3 import attributes
 
-_COUNTERS: Final = ("n_calls", "num_timesteps")
-# Of SB3's own callbacks, only these attributes are state; the rest is configuration.
-_OWN: Final = (
-    *_COUNTERS,
+# Of SB3's own callbacks, these attributes are state; the rest is configuration.
+_STATE: Final = (
+    "n_calls",
+    "num_timesteps",
     "best_mean_reward",
     "last_mean_reward",
     "evaluations_results",
@@ -30,7 +31,7 @@ _OWN: Final = (
     "last_best_mean_reward",
     "last_time_trigger",
 )
-_NOT_STATE: Final = ("model", "parent", "locals", "globals", "verbose")
+_LINKS: Final = ("model", "parent", "locals", "globals")
 
 _LISTENERS: WeakKeyDictionary[BaseAlgorithm, BaseCallback] = WeakKeyDictionary()
 _WAITING: WeakKeyDictionary[BaseAlgorithm, Tree] = WeakKeyDictionary()
@@ -60,16 +61,11 @@ def put(model: BaseAlgorithm, tree: Tree) -> None:
 
 
 def _take(callback: BaseCallback) -> Tree:
-    is_own = type(callback).__module__.startswith("stable_baselines3.")
-    skipped = {*_NOT_STATE, *(n for n, v in vars(callback).items() if _is_machine(v))}
-    names = [
-        name for name in vars(callback) if name not in skipped and (not is_own or name in _OWN)
-    ]
-    if not getattr(callback, "has_state", True):
-        names = []
+    give = getattr(callback, "state_dict", None)
     return {
         "class": type(callback).__name__,
-        "attributes": attributes.take(callback, names),
+        "attributes": attributes.take(callback, _STATE),
+        "own": give() if give else None,
         "children": [_take(child) for child in _children(callback)],
     }
 
@@ -78,19 +74,17 @@ def _put(callback: BaseCallback, tree: Tree) -> None:
     if tree["class"] != type(callback).__name__:
         return
     attributes.put(callback, tree["attributes"])
+    accept = getattr(callback, "load_state_dict", None)
+    if accept and tree["own"] is not None:
+        accept(tree["own"])
     for child, stored in zip(_children(callback), tree["children"], strict=False):
         _put(child, stored)
-
-
-def _is_machine(value: Any) -> bool:
-    """Say whether `value` is an object with a life of its own: a bar, a writer, a run."""
-    return hasattr(value, "__dict__")
 
 
 def _children(callback: BaseCallback) -> list[BaseCallback]:
     found: list[BaseCallback] = []
     for name, value in vars(callback).items():
-        if name not in _NOT_STATE:
+        if name not in _LINKS:
             candidates = value if isinstance(value, list) else [value]
             found += [each for each in candidates if isinstance(each, BaseCallback)]
     return found

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from evertrain.checkpoint.plugin import Encoded, Meta, RawArray, Tree
-from evertrain.core.errors import CorruptError, StateError
+from evertrain.checkpoint.tree.kinds import Unstorable
+from evertrain.core.errors import CorruptError
 from evertrain.integrations.torch.rng import cuda_is_awake
 
 # dtypes that safetensors has a name for; the names of the rest would need a newer reader.
@@ -50,7 +51,7 @@ class TensorCodec:
         """See `Codec.encode`. Shares memory with a contiguous CPU tensor.
 
         Raises:
-            StateError: It is not a plain strided tensor: sparse, quantized, on
+            Unstorable: It is not a plain strided tensor: sparse, quantized, on
                 the meta device, not initialized yet, or of a foreign subclass.
         """
         _refuse_strange(value)
@@ -183,9 +184,8 @@ def from_bytes(array: RawArray, dtype: torch.dtype, shape: tuple[int, ...]) -> t
 def _refuse_strange(tensor: torch.Tensor) -> None:
     problem = _problem(tensor)
     if problem:
-        raise StateError(
-            f"a {type(tensor).__name__} {problem}.",
-            "evertrain stores plain strided tensors, bit for bit.",
+        raise Unstorable(
+            f"it {problem}; evertrain stores plain strided tensors, bit for bit.",
             "Attach the plain tensors it is made of, or convert it before it is saved.",
         )
 

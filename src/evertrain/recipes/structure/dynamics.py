@@ -4,7 +4,8 @@ Force and ground acceleration are held over a step, so a step of the linear
 system is exact (zero-order hold). The stops at both ends of the damper's
 travel are stiff buffers: while the damper presses on one, a second linear
 system with the buffer's spring and dashpot applies, and its steps are exact
-too. Which system applies is decided at the start of each step.
+too. Which system applies is decided at the start of each step, so a contact is
+noticed up to one step late: 6 cm at 6 m/s and 0.01 s.
 
 Layer: recipes. Imports `building` and `config` only.
 """
@@ -150,5 +151,6 @@ def roof_m(state: Array) -> Array:
 def drift_m(state: Array) -> Array:
     """Return the largest inter-storey drift, in m, shape (batch,)."""
     floors = state[:, : state.shape[1] // 2 - 1]
-    drift: Array = np.abs(np.diff(floors, axis=1, prepend=0.0)).max(axis=1)
+    above = np.abs(floors[:, 1:] - floors[:, :-1]).max(axis=1)
+    drift: Array = np.maximum(above, np.abs(floors[:, 0]))
     return drift

@@ -118,7 +118,7 @@ def evaluate(
         raise UsageError(
             what=f"An examination with {count} motion(s) was asked for.",
             why="A standard error needs two or more.",
-            fix="Pass motions=2 or more; 40 is the default.",
+            fix="Pass motions=2 or more; 60 is the default.",
         )
     chosen = range(len(config.stages)) if stages is None else stages
     return [score for stage in chosen for score in _stage(policy, config, stage, count, seed)]

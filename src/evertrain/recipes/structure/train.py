@@ -1,0 +1,181 @@
+"""Train the damper with PPO, stage after stage, and examine what it has learned.
+
+Read it top to bottom: build, learn each stage, report. Killed anywhere, it goes
+on where it was; the report at the end is the same.
+
+Layer: recipes. Imports its siblings, integrations, run, checkpoint and core.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import VecNormalize
+
+from evertrain.checkpoint.keep import Keep, keep_all, keep_any, keep_best, keep_last, keep_stages
+from evertrain.checkpoint.when import When, auto, every
+from evertrain.core.fs import LOCAL_FS, write_atomic
+from evertrain.integrations.sb3 import apply_overrides, learn, vector_env
+from evertrain.recipes.structure.config import CheckpointConfig, PpoConfig, StructureConfig
+from evertrain.recipes.structure.env import StructureEnv
+from evertrain.recipes.structure.evaluate import Score, evaluate, table
+from evertrain.run.run import Run
+from evertrain.run.stage import Stage, StageLoop
+
+_EXAM_MOTIONS: Final = 8  # per look while training; the report uses config.evaluation
+_EXAM_SEED: Final = 1_000_003  # other motions than the report's
+
+
+def train(config: StructureConfig, path: Path | str) -> None:
+    """Train with `config` in the run directory `path`, or go on there, then report.
+
+    Raises:
+        Stopped: A stop was requested; the state is saved.
+        EvertrainError: As `Run`.
+    """
+    with Run(
+        path,
+        unit="step",
+        seed=config.seed,
+        best="max:exam/reduction_percent",
+        save=_save(config.checkpoints),
+        keep=_keep(config.checkpoints),
+        config=config.model_dump(mode="json"),
+        recipe="structure",
+    ) as run:
+        model = build(config)
+        for stage in run.stages(_stages(config), apply=partial(_apply, config, run, model)):
+            learn(run, model, stage=stage, callback=_Exam(config, stage), log_interval=None)
+        with run.phase("report", isolate_rng=True):
+            scores = evaluate(_policy(model), config)
+        run.say(table(scores))
+        write_atomic(run.path / "report.txt", (table(scores) + "\n").encode(), fs=LOCAL_FS)
+
+
+def build(config: StructureConfig) -> PPO:
+    """Return the model and its environments as they are on a fresh start."""
+    envs = [partial(_make_env, config, index) for index in range(config.envs)]
+    clip = config.normalize_clip
+    venv = VecNormalize(
+        vector_env(envs, processes=False),
+        gamma=config.ppo_of(0).gamma,
+        clip_obs=clip,
+        clip_reward=clip,
+    )
+    return PPO("MlpPolicy", venv, device="cpu", **config.ppo_of(0).arguments())
+
+
+def _make_env(config: StructureConfig, index: int) -> Monitor[Any, Any]:
+    return Monitor(StructureEnv(config, index=index, seed=config.seed))
+
+
+def _stages(config: StructureConfig) -> list[Stage]:
+    return [
+        Stage(stage.name, steps=stage.steps, overrides=_overrides(config.ppo_of(index)))
+        for index, stage in enumerate(config.stages)
+    ]
+
+
+def _overrides(settings: PpoConfig) -> dict[str, Any]:
+    """Return all that may change between stages, but the schedule, which needs to know when."""
+    fixed = {"policy_kwargs", "learning_rate"}
+    return {name: value for name, value in settings.arguments().items() if name not in fixed}
+
+
+def _apply(config: StructureConfig, run: Run, model: PPO, overrides: Mapping[str, Any]) -> None:
+    """Make the running stage's settings real: hyper-parameters, and force and motions."""
+    stage, venv = run.stage, model.get_vec_normalize_env()
+    assert stage is not None  # noqa: S101  (called where a stage starts)
+    assert venv is not None  # noqa: S101  (build made it)
+    index = stage.index - 1
+    falling = _falling(config.ppo_of(index), model, stage)
+    apply_overrides(model, {**overrides, "learning_rate": falling})
+    venv.gamma = overrides["gamma"]
+    venv.env_method("set_stage", index)
+
+
+def _falling(settings: PpoConfig, model: PPO, stage: StageLoop) -> Any:
+    """Return a schedule that falls over the stage, not over the whole run."""
+    start, length = stage.start, stage.end - stage.start
+
+    def learning_rate(_: float) -> float:
+        return settings.learning_rate_at((model.num_timesteps - start) / length)
+
+    return learning_rate
+
+
+class _Exam(BaseCallback):
+    """Looks every few rollouts how the policy does on fresh motions of its stage.
+
+    Args:
+        config: The whole recipe.
+        stage: The stage that runs.
+    """
+
+    def __init__(self, config: StructureConfig, stage: StageLoop) -> None:
+        """Draw nothing: the motions follow from a seed of their own."""
+        super().__init__()
+        self._config = config
+        self._stage = stage
+
+    def _on_step(self) -> bool:
+        """Go on."""
+        return True
+
+    def _on_rollout_end(self) -> None:
+        """Examine at the first rollout's end behind each eighth of the stage."""
+        part = (self._stage.end - self._stage.start) / 8
+        now, before = self.num_timesteps, self.num_timesteps - self._rollout_steps()
+        if (now - self._stage.start) // part == (before - self._stage.start) // part:
+            return
+        scores = evaluate(
+            _policy(self.model),
+            self._config,
+            stages=[self._stage.index - 1],
+            motions=_EXAM_MOTIONS,
+            seed=_EXAM_SEED,
+        )
+        for name, value in _exam_row(scores).items():
+            self.logger.record(f"exam/{name}", value)
+
+    def _rollout_steps(self) -> int:
+        assert isinstance(self.model, PPO)  # noqa: S101  (build made it)
+        return self.model.n_steps * self.model.n_envs
+
+
+def _exam_row(scores: list[Score]) -> dict[str, float]:
+    policy = scores[-1]
+    return {
+        "reduction_percent": policy.roof_reduction_percent.mean,
+        "drift_m": policy.peak_drift_m.mean,
+        "rms_roof_m": policy.rms_roof_m.mean,
+        "rms_force_kn": policy.rms_force_kn.mean,
+    }
+
+
+def _policy(model: Any) -> Any:
+    """Return the model as a function of observations that are not normalized."""
+    normalize = model.get_vec_normalize_env()
+
+    def act(observation: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        actions: np.ndarray[Any, Any] = model.predict(
+            normalize.normalize_obs(observation), deterministic=True
+        )[0]
+        return actions
+
+    return act
+
+
+def _save(config: CheckpointConfig) -> When:
+    return auto() if config.every_steps is None else every(steps=config.every_steps)
+
+
+def _keep(config: CheckpointConfig) -> Keep:
+    if config.keep_last == 0:
+        return keep_all()
+    return keep_any(keep_last(config.keep_last), keep_best(1), keep_stages())

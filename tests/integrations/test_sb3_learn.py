@@ -1,0 +1,183 @@
+"""SB3: killed and resumed equals uninterrupted, bit for bit."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stable_baselines3 import A2C, DQN, SAC
+from stable_baselines3.common.callbacks import EvalCallback
+
+from evertrain.integrations.sb3 import listener, model, vector
+from evertrain.integrations.torch.optimizer import OptimizerAdapter
+from evertrain.run import rng
+from integrations.worlds import (
+    ROLLOUT,
+    TOTAL,
+    Crash,
+    StatelessWorld,
+    World,
+    build,
+    digest,
+    rows,
+    train,
+)
+
+
+def crash_and_resume(path: Path, make_model: Callable[[], Any], **options: Any) -> Any:
+    """Train, die in the middle of the fourth rollout, and train on in a new program."""
+    with pytest.raises(Crash):
+        train(path, make_model, crash_at=3 * ROLLOUT + 20, **options)
+    return train(path, make_model, **options)
+
+
+def test_a_killed_ppo_goes_on_exactly(tmp_path: Path) -> None:
+    """All that the last checkpoint holds, and every metric, equals an uninterrupted run's."""
+    train(tmp_path / "whole", build)
+    crash_and_resume(tmp_path / "cut", build)
+
+    assert digest(tmp_path / "cut") == digest(tmp_path / "whole")
+    assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
+    assert len(rows(tmp_path / "cut")) == TOTAL // ROLLOUT
+
+
+@pytest.mark.slow
+def test_worker_processes_are_restored_too(tmp_path: Path) -> None:
+    """With SubprocVecEnv, wrappers and generators inside the workers come back."""
+    train(tmp_path / "whole", lambda: build(is_parallel=True))
+    crash_and_resume(tmp_path / "cut", lambda: build(is_parallel=True))
+
+    assert digest(tmp_path / "cut") == digest(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    "lost", ["running returns", "environments", "generators", "last observation", "moments"]
+)
+def test_each_part_of_the_state_is_needed(
+    lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is left out, the resumed run differs: so the tests above can fail."""
+    train(tmp_path / "whole", build)
+    with pytest.raises(Crash):
+        train(tmp_path / "cut", build, crash_at=3 * ROLLOUT + 20)
+
+    owner, name = {
+        "running returns": (vector, "put"),
+        "environments": (World, "set_state"),
+        "generators": (rng, "restore"),
+        "last observation": (model, "_put_env"),
+        "moments": (OptimizerAdapter, "restore"),
+    }[lost]
+    monkeypatch.setattr(owner, name, lambda *_: None)
+    train(tmp_path / "cut", build)
+
+    assert digest(tmp_path / "cut") != digest(tmp_path / "whole")
+
+
+def test_a_barrier_stands_in_for_unknown_state(tmp_path: Path) -> None:
+    """Environments that tell no state are reset on a schedule, in every run alike."""
+
+    def make() -> Any:
+        return build(StatelessWorld)
+
+    train(tmp_path / "whole", make, barrier_rollouts=2)
+    crash_and_resume(tmp_path / "cut", make, barrier_rollouts=2)
+
+    assert digest(tmp_path / "cut") == digest(tmp_path / "whole")
+    assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
+
+
+def test_between_barriers_nothing_is_saved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A step of the run ends only where its state is known; the console says so."""
+    with pytest.raises(Crash):
+        train(
+            tmp_path / "run",
+            lambda: build(StatelessWorld),
+            crash_at=3 * ROLLOUT + 20,
+            barrier_rollouts=2,
+        )
+
+    names = sorted(path.name for path in (tmp_path / "run/checkpoints").glob("0*"))
+    assert names == ["000000128"]
+    assert "environment state: by barrier every 2 rollouts (128 steps)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "options"),
+    [
+        (A2C, {"n_steps": ROLLOUT // 2}),
+        (DQN, {"learning_starts": 50, "train_freq": 8, "buffer_size": 300, "n_steps": 1}),
+        (SAC, {"learning_starts": 50, "train_freq": 8, "buffer_size": 300, "n_steps": 1}),
+    ],
+    ids=["A2C", "DQN", "SAC"],
+)
+def test_other_algorithms_go_on_exactly(
+    algorithm: type[Any], options: dict[str, Any], tmp_path: Path
+) -> None:
+    """Replay buffer, target networks, exploration and temperature come back as well."""
+
+    def make() -> Any:
+        world = (lambda: World(is_discrete=True)) if algorithm is DQN else World
+        return build(world, algorithm=algorithm, **options)
+
+    train(tmp_path / "whole", make)
+    crash_and_resume(tmp_path / "cut", make)
+
+    assert digest(tmp_path / "cut") == digest(tmp_path / "whole")
+    assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
+
+
+def test_state_dependent_exploration_goes_on_exactly(tmp_path: Path) -> None:
+    """The noise matrices of gSDE are drawn anew at the same places."""
+
+    def make() -> Any:
+        return build(use_sde=True, sde_sample_freq=5)
+
+    train(tmp_path / "whole", make)
+    crash_and_resume(tmp_path / "cut", make)
+
+    assert digest(tmp_path / "cut") == digest(tmp_path / "whole")
+
+
+def test_a_finished_run_trains_no_more(tmp_path: Path) -> None:
+    """Called again, `learn` restores the final state and returns."""
+    first = train(tmp_path / "run", build)
+    again = train(tmp_path / "run", build)
+
+    assert again.num_timesteps == first.num_timesteps == TOTAL
+    assert digest(tmp_path / "run")
+    for mine, theirs in zip(first.policy.parameters(), again.policy.parameters(), strict=True):
+        assert mine.equal(theirs)
+
+
+def test_another_number_of_environments_is_named(tmp_path: Path) -> None:
+    """A checkpoint of two environments does not silently fit one."""
+    with pytest.raises(Crash):
+        train(tmp_path / "run", build, crash_at=2 * ROLLOUT)
+
+    def make() -> Any:
+        program = build()
+        program.env.unwrapped.num_envs = 1
+        program.env.num_envs = 1
+        return program
+
+    with pytest.raises(ValueError, match=r"model\.env\.num_envs: 2 environments there, 1 here"):
+        train(tmp_path / "run", make)
+
+
+@pytest.mark.filterwarnings("ignore:Training and eval env are not of the same type")
+def test_listeners_keep_their_counters() -> None:
+    """The best evaluation so far is taken along; the configuration stays the program's."""
+    program = build()
+    callback = EvalCallback(build().env.venv, eval_freq=10)
+    callback.init_callback(program)
+    callback.n_calls, callback.best_mean_reward = 5, 1.5
+    listener.register(program, callback)
+    stored = listener.take(program)
+    callback.n_calls, callback.best_mean_reward, callback.eval_freq = 0, -9.0, 20
+
+    listener.put(program, stored)
+
+    assert (callback.n_calls, callback.best_mean_reward, callback.eval_freq) == (5, 1.5, 20)

@@ -1,0 +1,191 @@
+"""Leaves of torch: every dtype and shape comes back bit for bit, or is refused by name."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evertrain.checkpoint.tree import flatten, unflatten
+from evertrain.core.errors import CorruptError, StateError
+from evertrain.integrations.torch.codec import TensorCodec, from_bytes, raw
+
+DTYPES = [
+    torch.bool,
+    torch.uint8,
+    torch.int8,
+    torch.int16,
+    torch.uint16,
+    torch.int32,
+    torch.uint32,
+    torch.int64,
+    torch.uint64,
+    torch.float16,
+    torch.bfloat16,
+    torch.float32,
+    torch.float64,
+    torch.float8_e4m3fn,
+    torch.float8_e5m2,
+    torch.float8_e4m3fnuz,
+    torch.float8_e5m2fnuz,
+    torch.complex32,
+    torch.complex64,
+    torch.complex128,
+]
+
+
+def bits(tensor: torch.Tensor) -> bytes:
+    """Return the bytes of a tensor."""
+    return raw(tensor).data.tobytes()
+
+
+def come_back(value: object) -> object:
+    """Store and load a value."""
+    flat = flatten({"leaf": value})
+    return unflatten(flat.skeleton, flat.arrays)["leaf"]
+
+
+def random_tensor(dtype: torch.dtype, shape: tuple[int, ...], seed: int) -> torch.Tensor:
+    """Return a tensor of random bits, NaNs of all kinds included."""
+    count = int(np.prod(shape, dtype=int)) * dtype.itemsize
+    data = np.random.default_rng(seed).integers(0, 256, count, dtype=np.uint8)
+    if dtype is torch.bool:
+        data &= 1
+    return torch.from_numpy(data).view(dtype).reshape(shape)
+
+
+@given(
+    dtype=st.sampled_from(DTYPES),
+    shape=st.lists(st.integers(0, 4), max_size=4).map(tuple),
+    seed=st.integers(0, 2**16),
+)
+def test_any_dtype_and_shape_comes_back_bit_for_bit(
+    dtype: torch.dtype, shape: tuple[int, ...], seed: int
+) -> None:
+    """Scalars, empty tensors, NaN payloads: the bits are the same."""
+    tensor = random_tensor(dtype, shape, seed)
+
+    again = come_back(tensor)
+
+    assert isinstance(again, torch.Tensor)
+    assert (again.dtype, again.shape, bits(again)) == (dtype, tensor.shape, bits(tensor))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_a_view_with_gaps_comes_back(dtype: torch.dtype) -> None:
+    """Transposed and strided views are stored as what they show."""
+    tensor = random_tensor(dtype, (6, 4), 1)[::2].T
+
+    again = come_back(tensor)
+
+    assert isinstance(again, torch.Tensor)
+    assert bits(again) == bits(tensor)
+
+
+def test_conjugated_and_negated_views_are_resolved() -> None:
+    """Lazy complex conjugation is made real before it is stored."""
+    tensor = torch.tensor([1 + 2j, 3 - 4j]).conj()
+
+    assert torch.equal(come_back(tensor), tensor)  # type: ignore[arg-type]
+    assert torch.equal(come_back(tensor.imag), tensor.imag)  # type: ignore[arg-type]
+
+
+def test_a_contiguous_cpu_tensor_is_not_copied() -> None:
+    """Its array shares the memory of the tensor."""
+    tensor = torch.zeros(8)
+    array = raw(tensor)
+
+    tensor[0] = 1.0
+
+    assert array.data.any()
+
+
+def test_what_comes_back_has_memory_of_its_own() -> None:
+    """Changing the loaded tensor does not change the bytes that it came from."""
+    tensor = torch.zeros(3)
+    again = come_back(tensor)
+    assert isinstance(again, torch.Tensor)
+
+    again += 1
+
+    assert not tensor.any()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        torch.nn.Parameter(torch.ones(2)),
+        torch.nn.Parameter(torch.ones(2), requires_grad=False),
+        torch.ones(2, requires_grad=True),
+    ],
+)
+def test_parameters_and_gradient_flags_are_kept(value: torch.Tensor) -> None:
+    """A parameter is one again, and needs a gradient if it did."""
+    again = come_back(value)
+
+    assert type(again) is type(value)
+    assert isinstance(again, torch.Tensor)
+    assert again.requires_grad == value.requires_grad
+
+
+STRANGE: dict[str, Callable[[], torch.Tensor]] = {
+    "not strided": lambda: torch.eye(2).to_sparse(),
+    "quantized": lambda: torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8),
+    "meta device": lambda: torch.ones(2, device="meta"),
+    "no shape yet": lambda: torch.nn.LazyLinear(2).weight,
+}
+
+
+@pytest.mark.parametrize("reason", STRANGE)
+@pytest.mark.filterwarnings("ignore:.*quant.*", "ignore:.*Lazy.*")
+def test_strange_tensors_are_refused_with_their_path(reason: str) -> None:
+    """The error says which leaf, and what is wrong with it."""
+    with pytest.raises(StateError, match=f"(?s)agent\\.layers\\[0\\].*{reason}"):
+        flatten({"layers": [STRANGE[reason]()]}, "agent")
+
+
+@pytest.mark.parametrize(
+    "value", [torch.Size([2, 3]), torch.device("cuda:1"), torch.bfloat16, torch.Size([])], ids=str
+)
+def test_shapes_devices_and_dtypes_come_back(value: object) -> None:
+    """They are equal, and of the same type."""
+    again = come_back(value)
+
+    assert again == value
+    assert type(again) is type(value)
+
+
+def test_a_generator_goes_on_where_it_was() -> None:
+    """It draws what the stored one would have drawn."""
+    generator = torch.Generator().manual_seed(3)
+    torch.rand(5, generator=generator)
+    again = come_back(generator)
+    assert isinstance(again, torch.Generator)
+
+    assert torch.equal(torch.rand(9, generator=again), torch.rand(9, generator=generator))
+
+
+def test_a_tensor_that_lived_on_an_absent_gpu_comes_back_on_the_cpu() -> None:
+    """Reading a checkpoint of a GPU needs none, and wakes none."""
+    encoded = TensorCodec().encode(torch.ones(2))
+
+    again = TensorCodec().decode({**encoded.meta, "device": "cuda:7"}, encoded.children)
+
+    assert again.device.type == "cpu"
+    assert not torch.cuda.is_initialized()
+
+
+def test_too_few_bytes_are_an_error() -> None:
+    """A damaged leaf is named as such."""
+    with pytest.raises(CorruptError, match="has 8 bytes"):
+        from_bytes(raw(torch.ones(2)), torch.float32, (3,))
+
+
+def test_an_unknown_dtype_is_an_error() -> None:
+    """A name that is no dtype of this torch is refused, whatever attribute it names."""
+    encoded = TensorCodec().encode(torch.ones(2))
+
+    with pytest.raises(CorruptError, match="'load'"):
+        TensorCodec().decode({**encoded.meta, "dtype": "load"}, encoded.children)
