@@ -1,6 +1,5 @@
 """Run directories for tests that only read."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,8 @@ def tell(run_dir: RunDir, *events: Mapping[str, Any], clock: FakeClock | None = 
     clock = clock or FakeClock()
     journal = Journal(run_dir.journal, clock=clock)
     for event in events:
-        journal.record(sync=False, **event)
+        fields = {key: value for key, value in event.items() if key != "event"}
+        journal.record(event["event"], sync=False, **fields)
         clock.advance(1)
 
 
@@ -59,7 +59,7 @@ def tree_of(path: Path) -> dict[str, tuple[int, int, int, bytes]]:
     found = {}
     for at in [path, *sorted(path.rglob("*"))]:
         stat = at.lstat()
-        data = os.readlink(at).encode() if at.is_symlink() else b""
-        data = at.read_bytes() if at.is_file() and not at.is_symlink() else data
+        is_link = at.is_symlink()
+        data = bytes(at.readlink()) if is_link else at.read_bytes() if at.is_file() else b""
         found[str(at)] = (stat.st_ino, stat.st_mode, stat.st_mtime_ns, data)
     return found

@@ -35,7 +35,11 @@ def test_a_clean_life() -> None:
     ("event", "end", "why"),
     [
         ({"event": "stopped", "step": 5, "why": "SIGINT"}, "stopped", "SIGINT"),
-        ({"event": "failed", "step": 5, "error": "ValueError: x\nmore"}, "crashed", "ValueError: x"),
+        (
+            {"event": "failed", "step": 5, "error": "ValueError: x\nmore"},
+            "crashed",
+            "ValueError: x",
+        ),
         ({"event": "crashed", "cause": "oom", "message": "killed"}, "crashed", "oom: killed"),
         ({"event": "crashed"}, "crashed", "crashed"),
         ({"event": "ended", "phase": "stopping", "code": 75}, "stopped", "exit code 75"),
@@ -95,6 +99,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner),
     max_leaves=4,
 )
+FIELDS = ("attempt", "step", "time", "pid", "host", "why", "error", "seconds")
 EVENTS = st.sampled_from(
     ["attempt_started", "resumed", "saved", "stopped", "finished", "failed", "crashed", "ended"]
 )
@@ -104,10 +109,7 @@ EVENTS = st.sampled_from(
     st.lists(
         st.fixed_dictionaries(
             {"event": EVENTS | JSON},
-            optional={
-                key: JSON
-                for key in ("attempt", "step", "time", "pid", "host", "why", "error", "seconds")
-            },
+            optional=dict.fromkeys(FIELDS, JSON),
         ),
         max_size=8,
     )

@@ -132,11 +132,18 @@ def test_a_leaf_that_cannot_be_stored_is_named_by_its_path(open_run: OpenRun) ->
         open_run().attach(table={"inner": {"hooks": [print]}})
 
 
-@pytest.mark.parametrize("name", ["state", "rng", "run"])
-def test_the_runs_own_names_are_taken(open_run: OpenRun, name: str) -> None:
-    """An attached thing cannot shadow the run's own parts."""
-    with pytest.raises(StateError, match="taken"):
-        open_run().attach(**{name: [1]})
+def test_no_name_is_taken(open_run: OpenRun) -> None:
+    """What programs like to call their things does not clash with the run's own parts."""
+    run = open_run()
+    run.attach(state=[1], rng=np.random.default_rng(0), run=[2], position=[3])
+    walk(run, until=1)
+
+    run = open_run()
+    things = {"state": [0], "rng": np.random.default_rng(9), "run": [0], "position": [0]}
+    run.attach(**things)
+    run.restore()
+
+    assert (things["state"], things["run"], things["position"]) == ([1], [2], [3])
 
 
 def test_all_differences_are_listed_and_nothing_is_changed(open_run: OpenRun) -> None:

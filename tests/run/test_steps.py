@@ -49,7 +49,7 @@ def test_a_checkpoint_holds_the_state_after_its_step(open_run: OpenRun) -> None:
             run.end_step()
             break
 
-    assert run.store.load(3).state["state"]["seen"] == 3
+    assert run.store.load(3).state["run.state"]["seen"] == 3
 
 
 def test_a_finished_run_yields_nothing_and_restores_its_end(open_run: OpenRun) -> None:

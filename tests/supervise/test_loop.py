@@ -3,12 +3,10 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from tests.supervise.conftest import Stage
+from supervise.play import Stage
 
 PYTHON = sys.executable
 pytestmark = pytest.mark.slow
@@ -36,7 +34,7 @@ RUN_CHILD = """
 """
 
 
-def test_a_crash_is_followed_by_a_restart_until_it_is_done(stage: "Stage") -> None:
+def test_a_crash_is_followed_by_a_restart_until_it_is_done(stage: Stage) -> None:
     """Each crash shows code, runtime and count; then the next attempt begins; the end is 0."""
     stage.script(
         """
@@ -72,7 +70,7 @@ def test_a_crash_is_followed_by_a_restart_until_it_is_done(stage: "Stage") -> No
     assert "\x1b" not in play.text
 
 
-def test_max_crashes_stops_at_that_crash(stage: "Stage") -> None:
+def test_max_crashes_stops_at_that_crash(stage: Stage) -> None:
     """--max-crashes 2 starts the command twice, then gives up with 20 and says where to look."""
     stage.script("import sys; sys.exit(3)")
     play = stage.run("--max-crashes", "2", "--delay", "0", "--", PYTHON, "train.py")
@@ -84,7 +82,7 @@ def test_max_crashes_stops_at_that_crash(stage: "Stage") -> None:
     assert gave_up["cause"] == "exit code: 3"
 
 
-def test_attempt_numbers_and_crash_counts_over_two_supervisors(stage: "Stage") -> None:
+def test_attempt_numbers_and_crash_counts_over_two_supervisors(stage: Stage) -> None:
     """Starting again goes on counting attempts, and begins counting crashes anew."""
     stage.script("import sys; sys.exit(3)")
     words = ("--max-crashes", "1", "--delay", "0", "--", PYTHON, "train.py")
@@ -110,7 +108,7 @@ def test_attempt_numbers_and_crash_counts_over_two_supervisors(stage: "Stage") -
         ),
     ],
 )
-def test_what_cannot_get_better_is_not_tried_again(stage: "Stage", body: str, named: str) -> None:
+def test_what_cannot_get_better_is_not_tried_again(stage: Stage, body: str, named: str) -> None:
     """Errors of code and configuration stop at once, with their name, even where unlimited."""
     stage.script(body)
     play = stage.run("--max-crashes", "0", "--delay", "0", "--", PYTHON, "train.py")
@@ -120,7 +118,7 @@ def test_what_cannot_get_better_is_not_tried_again(stage: "Stage", body: str, na
     assert "starting again cannot help" in play.events("gave_up")[0]["why"]
 
 
-def test_exit_code_0_of_a_run_is_not_the_end(stage: "Stage") -> None:
+def test_exit_code_0_of_a_run_is_not_the_end(stage: Stage) -> None:
     """A `Run` that ends with 0 without `finished` crashed; with `finished` it is done."""
     stage.script(RUN_CHILD)
     play = stage.run("--delay", "0", "--", PYTHON, "train.py", "exit0", "5", "finish")
@@ -133,7 +131,7 @@ def test_exit_code_0_of_a_run_is_not_the_end(stage: "Stage") -> None:
     assert rows[1][-4:] == ["20", "->", "30", "000000020"]
 
 
-def test_a_failure_after_the_training_is_neither_hidden_nor_repeated(stage: "Stage") -> None:
+def test_a_failure_after_the_training_is_neither_hidden_nor_repeated(stage: Stage) -> None:
     """`finished`, then exit code 4: no restart, and the supervisor fails with 1."""
     stage.script(RUN_CHILD)
     play = stage.run("--delay", "0", "--", PYTHON, "train.py", "finish-then-fail")
@@ -142,7 +140,7 @@ def test_a_failure_after_the_training_is_neither_hidden_nor_repeated(stage: "Sta
     assert "run #2" not in play.text
 
 
-def test_exit_code_75_means_stopped(stage: "Stage") -> None:
+def test_exit_code_75_means_stopped(stage: Stage) -> None:
     """A child that stopped on request is not restarted, and 75 is passed on."""
     stage.script("import sys; sys.exit(75)")
     play = stage.run("--", PYTHON, "train.py")
@@ -150,7 +148,7 @@ def test_exit_code_75_means_stopped(stage: "Stage") -> None:
     assert play.events("supervisor_stopped")
 
 
-def test_the_resume_keyword_is_for_the_first_attempt_only(stage: "Stage") -> None:
+def test_the_resume_keyword_is_for_the_first_attempt_only(stage: Stage) -> None:
     """A rewind must not repeat after each crash."""
     stage.script(RUN_CHILD)
     words = ("--delay", "0", "--resume", "best", "--", PYTHON, "train.py", "5", "finish")
@@ -177,7 +175,7 @@ SAVES = """
 """
 
 
-def test_a_foreign_command_gets_its_newest_whole_checkpoint(stage: "Stage") -> None:
+def test_a_foreign_command_gets_its_newest_whole_checkpoint(stage: Stage) -> None:
     """No argument at first, then the newest, then the one before a truncated one."""
     stage.script(SAVES)
     words = ["--checkpoints", "models/model_ep*.pt", "--resume-arg", "--resume {path} --ep {step}"]
@@ -193,7 +191,7 @@ def test_a_foreign_command_gets_its_newest_whole_checkpoint(stage: "Stage") -> N
     assert last.endswith("models/model_ep10.pt")
 
 
-def test_a_finished_foreign_run_is_not_repeated(stage: "Stage") -> None:
+def test_a_finished_foreign_run_is_not_repeated(stage: Stage) -> None:
     """The same command again says so and exits 0; --resume never and other commands train."""
     stage.script("print('training')")
     assert stage.run("--", PYTHON, "train.py").end() == 0
@@ -207,7 +205,7 @@ def test_a_finished_foreign_run_is_not_repeated(stage: "Stage") -> None:
         assert "training\n" in play.text
 
 
-def test_resume_never_forgets_checkpoints_of_the_past_for_good(stage: "Stage") -> None:
+def test_resume_never_forgets_checkpoints_of_the_past_for_good(stage: Stage) -> None:
     """After --resume never, a crash resumes what this supervisor's attempts saved, no older."""
     stage.script(
         """
@@ -226,7 +224,7 @@ def test_resume_never_forgets_checkpoints_of_the_past_for_good(stage: "Stage") -
     assert "arguments ['model_3.bin']" in play.text
 
 
-def test_a_second_supervisor_is_refused(stage: "Stage") -> None:
+def test_a_second_supervisor_is_refused(stage: Stage) -> None:
     """It exits 11, naming pid and host; the first one goes on."""
     stage.script("import time; print('here'); time.sleep(60)")
     first = stage.run("--", PYTHON, "train.py")
@@ -238,7 +236,7 @@ def test_a_second_supervisor_is_refused(stage: "Stage") -> None:
     assert first.end() == 75
 
 
-def test_a_trainer_of_somebody_else_is_respected(stage: "Stage") -> None:
+def test_a_trainer_of_somebody_else_is_respected(stage: Stage) -> None:
     """A live owner of the run's lock that we did not start means exit 11, before any attempt."""
     from evertrain.core import lock
 
@@ -251,7 +249,7 @@ def test_a_trainer_of_somebody_else_is_respected(stage: "Stage") -> None:
     assert "training\n" not in play.text
 
 
-def test_nothing_is_created_for_a_command_that_does_not_exist(stage: "Stage") -> None:
+def test_nothing_is_created_for_a_command_that_does_not_exist(stage: Stage) -> None:
     """A typo in the program is a config error that leaves no directory behind."""
     play = stage.run("--", "pyhton", "train.py")
     assert play.end() == 78
@@ -259,24 +257,24 @@ def test_nothing_is_created_for_a_command_that_does_not_exist(stage: "Stage") ->
     assert not (stage.folder / "runs").exists()
 
 
-def test_a_program_of_the_wrong_format_is_a_config_error(stage: "Stage") -> None:
+def test_a_program_of_the_wrong_format_is_a_config_error(stage: Stage) -> None:
     """An executable text without `#!` cannot be started: 78, and what to write instead."""
-    stage.script("echo hello", "train.sh").chmod(0o755)
+    stage.script("echo hello", name="train.sh").chmod(0o755)
     play = stage.run("--", "./train.sh")
     assert play.end() == 78
     assert "evertrain run -- bash ./train.sh" in play.text
 
 
-def test_modules_in_the_working_directory_do_not_shadow_ours(stage: "Stage") -> None:
+def test_modules_in_the_working_directory_do_not_shadow_ours(stage: Stage) -> None:
     """A project with its own `select.py` and `signal.py` is supervised all the same."""
     for name in ("socket.py", "selectors.py", "journal.py", "struct.py", "evertrain.py"):
-        stage.script("raise SystemExit('shadowed')", name)
+        stage.script("raise SystemExit('shadowed')", name=name)
     play = stage.run("--", PYTHON, "-P", "-c", "print('trained')")
     assert play.end() == 0
     assert "trained\n" in play.text
 
 
-def test_a_full_disk_does_not_stop_the_training(stage: "Stage", tmp_path: Path) -> None:
+def test_a_full_disk_does_not_stop_the_training(stage: Stage, tmp_path: Path) -> None:
     """Where the log cannot be written, the output is shown, the loss is said, training ends."""
     stage.script("print('trained')")
     log = tmp_path / "runs" / "train" / "logs" / "attempt-0001.log"

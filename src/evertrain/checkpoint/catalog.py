@@ -6,6 +6,7 @@ Layer: checkpoint. Imports core only.
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.manifest import MANIFEST, to_info
@@ -16,7 +17,7 @@ from evertrain.core.rundir import parse_step
 # Identifies the bytes of a manifest without reading them.
 Stamp = tuple[int, int, int]
 
-PINS = "pins"
+PINS: Final = "pins"
 
 
 class Catalog:
@@ -82,10 +83,9 @@ def pinned_names(root: Path) -> frozenset[str]:
 def _read(path: Path) -> CheckpointInfo | None:
     try:
         with opened(path) as directory:
-            manifest = read_manifest(directory)
+            return to_info(read_manifest(directory), path)
     except (CorruptError, FormatError):
         return None
-    return to_info(manifest, path) if manifest.step == parse_step(path.name) else None
 
 
 def _stamp(path: Path) -> Stamp:

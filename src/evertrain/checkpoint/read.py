@@ -22,6 +22,7 @@ from evertrain.checkpoint.manifest import ArrayEntry, Manifest
 from evertrain.checkpoint.plugin import RawArray, Tree
 from evertrain.checkpoint.strict import corrupt
 from evertrain.core.errors import NotFoundError, StateError
+from evertrain.core.rundir import parse_step
 
 if TYPE_CHECKING:
     from blake3 import blake3
@@ -87,10 +88,11 @@ class Opened:
             if error.errno not in {errno.ELOOP, errno.ENXIO, errno.EIO}:
                 raise
             raise corrupt(path, f"it cannot be opened ({error})") from error
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            os.close(handle)
+            raise corrupt(path, "it is no regular file")
         with os.fdopen(handle, "rb", buffering=0) as file:
-            found = os.fstat(handle)
-            if not stat.S_ISREG(found.st_mode):
-                raise corrupt(path, "it is no regular file")
             yield file, found.st_size
 
     def _is_in_place(self) -> bool:
@@ -120,7 +122,7 @@ def read_manifest(directory: Opened) -> Manifest:
     """Return what the checkpoint says about itself.
 
     Raises:
-        CorruptError: It is missing or damaged.
+        CorruptError: It is missing or damaged, or the directory is named for another step.
         FormatError: A newer version wrote it.
         FileNotFoundError: The whole checkpoint is gone.
     """
@@ -130,7 +132,10 @@ def read_manifest(directory: Opened) -> Manifest:
             raise corrupt(path, f"it has {size_bytes} bytes")
         data = bytearray(size_bytes)
         fill(file, memoryview(data), path)
-        return manifests.parse(bytes(data), path)
+    manifest = manifests.parse(bytes(data), path)
+    if parse_step(directory.path.name) not in {None, manifest.step}:
+        raise corrupt(path, f"it is of step {manifest.step}, under another name")
+    return manifest
 
 
 def read_checkpoint(path: Path, *, names: Collection[str] | None = None) -> Loaded:

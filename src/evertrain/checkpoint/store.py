@@ -28,7 +28,7 @@ from evertrain.checkpoint.rank import Best, parse_best, ranked
 from evertrain.checkpoint.read import Loaded, opened, read_checkpoint, read_manifest
 from evertrain.checkpoint.verify import Fault, faults_of
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
-from evertrain.core.errors import CorruptError, EvertrainError, NotFoundError, UsageError
+from evertrain.core.errors import EvertrainError, NotFoundError, UsageError
 from evertrain.core.fs import LOCAL_FS, Fs
 from evertrain.core.rundir import RunDir, step_name
 
@@ -126,12 +126,6 @@ class Store:
         def read() -> Loaded:
             info = self._find(which)
             loaded = read_checkpoint(info.path, names=names)
-            if loaded.manifest.step != info.step:
-                raise CorruptError(
-                    f"{info.path} holds the checkpoint of step {loaded.manifest.step}.",
-                    "a checkpoint under a wrong name would send the run to a wrong step.",
-                    f"Name it {step_name(loaded.manifest.step)}, or verify: evertrain verify RUN",
-                )
             return replace(loaded, info=replace(loaded.info, is_pinned=info.is_pinned))
 
         return self._despite_pruning(read)

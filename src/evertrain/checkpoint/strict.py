@@ -8,11 +8,12 @@ import math
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
-from evertrain.core.errors import CorruptError
+from evertrain.core.errors import CorruptError, EvertrainError
 
 T = TypeVar("T")
 Json = Any
 
+_DAMAGED: Final = " is damaged: "
 _INT_LIMIT: Final = 2**62
 _NON_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -20,10 +21,15 @@ _NON_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.
 def corrupt(path: Path, problem: str) -> CorruptError:
     """Return the error for a file that is not what evertrain wrote."""
     return CorruptError(
-        f"{path} is damaged: {problem}.",
+        f"{path}{_DAMAGED}{problem}.",
         "these are not the bytes that were saved; training on from them could go silently wrong.",
         "Use another checkpoint; list the damaged ones with: evertrain verify RUN",
     )
+
+
+def problem_of(error: EvertrainError) -> str:
+    """Return what an error says is wrong with a file, without its path."""
+    return error.what.partition(_DAMAGED)[2].rstrip(".") or error.what
 
 
 def loads(data: bytes, path: Path) -> Json:

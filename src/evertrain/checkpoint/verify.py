@@ -11,8 +11,8 @@ from evertrain.checkpoint import manifest as manifests
 from evertrain.checkpoint import parts
 from evertrain.checkpoint.manifest import ArrayEntry, Manifest
 from evertrain.checkpoint.read import Opened, fill, opened, read_manifest, skip
+from evertrain.checkpoint.strict import problem_of
 from evertrain.core.errors import CorruptError, EvertrainError, FormatError
-from evertrain.core.rundir import parse_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,8 @@ def faults_of(path: Path, step: int) -> list[Fault]:
         try:
             manifest = read_manifest(directory)
         except (CorruptError, FormatError) as error:
-            return [Fault(step, path / manifests.MANIFEST, error.what)]
-        found = [Fault(step, path / name, problem) for name, problem in _check(directory, manifest)]
-        if parse_step(path.name) not in {None, manifest.step}:
-            found.append(Fault(step, path, f"its manifest is of step {manifest.step}"))
-        return found
+            return [Fault(step, path / manifests.MANIFEST, problem_of(error))]
+        return [Fault(step, path / name, problem) for name, problem in _check(directory, manifest)]
 
 
 def _check(directory: Opened, manifest: Manifest) -> Iterator[tuple[str, str]]:
@@ -55,7 +52,7 @@ def _check(directory: Opened, manifest: Manifest) -> Iterator[tuple[str, str]]:
         try:
             yield from ((name, problem) for problem in _check_file(directory, manifest, name))
         except EvertrainError as error:
-            yield name, error.what
+            yield name, problem_of(error)
 
 
 def _check_file(directory: Opened, manifest: Manifest, name: str) -> Iterator[str]:

@@ -15,11 +15,14 @@ import click
 from evertrain import recipes
 from evertrain.cli.render import Column, clean, json_option, print_json, print_table
 from evertrain.config import Fault, Resolved, examine, resolve
-from evertrain.config.resolve import Preset, leaves
+from evertrain.config.resolve import leaves
 from evertrain.core.errors import EXIT_CONFIG, EXIT_OK, UsageError
 
 override_option = click.option(
     "-o", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable."
+)
+preset_option = click.option(
+    "--preset", default="default", show_default=True, help="Settings below the file."
 )
 
 
@@ -34,9 +37,12 @@ def config() -> None:
 @config.command(epilog="Example: evertrain config check my.yaml --recipe structure")
 @click.argument("target", metavar="FILE|RECIPE")
 @click.option("--recipe", help="What FILE configures; by default its keys decide.")
+@preset_option
 @override_option
 @json_option
-def check(*, target: str, recipe: str | None, overrides: tuple[str, ...], as_json: bool) -> int:
+def check(
+    *, target: str, recipe: str | None, preset: str, overrides: tuple[str, ...], as_json: bool
+) -> int:
     """List every fault of a configuration, each with file, line and column.
 
     Exits with 78 if there is one.
@@ -48,7 +54,7 @@ def check(*, target: str, recipe: str | None, overrides: tuple[str, ...], as_jso
         file=file,
         overrides=overrides,
         environ=os.environ,
-        preset=_preset(named),
+        preset=named.preset_named(preset),
     )
     if as_json:
         rows = [_fault_json(each) for each in faults]
@@ -65,11 +71,18 @@ def check(*, target: str, recipe: str | None, overrides: tuple[str, ...], as_jso
 @click.option(
     "--config", "file", type=click.Path(path_type=Path), help="YAML file over the preset."
 )
+@preset_option
 @override_option
 @click.option("--origin", is_flag=True, help="Say where each value comes from.")
 @json_option
-def show(
-    *, recipe: str, file: Path | None, overrides: tuple[str, ...], origin: bool, as_json: bool
+def show(  # noqa: PLR0913  (one parameter per option)
+    *,
+    recipe: str,
+    file: Path | None,
+    preset: str,
+    overrides: tuple[str, ...],
+    origin: bool,
+    as_json: bool,
 ) -> None:
     """Print the effective configuration of a recipe, as YAML."""
     named = recipes.find(recipe)
@@ -78,7 +91,7 @@ def show(
         file=file,
         overrides=overrides,
         environ=os.environ,
-        preset=_preset(named),
+        preset=named.preset_named(preset),
     )
     values = found.config.model_dump(mode="json")
     if as_json:
@@ -95,10 +108,6 @@ def _origin_rows(found: Resolved[Any]) -> list[list[str]]:
     return [
         [key, json.dumps(value), str(found.origins[key])] for key, value in leaves(found.config)
     ]
-
-
-def _preset(named: recipes.Recipe) -> Preset | None:
-    return Preset("default", named.preset) if named.preset else None
 
 
 def _guess(file: Path) -> str:

@@ -9,8 +9,10 @@ Layer: cli.
 import difflib
 import json
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Final, NoReturn
 
@@ -46,6 +48,19 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
 }
 
 
+class ReaderLeftError(Exception):
+    """Whoever read our output, such as `head`, has seen enough."""
+
+
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    """Let a closed pipe end the command as it ends any program, not as click would."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise ReaderLeftError from error
+
+
 class Lazy(click.Group):
     """A group that imports a subcommand when it is called, not before."""
 
@@ -75,6 +90,24 @@ class Lazy(click.Group):
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"The commands are: {', '.join(known)}."
         raise click.UsageError(f"There is no command {name!r}. {hint}", ctx=ctx)
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Parse the arguments; `--help` prints here."""
+        with _reader_may_leave():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command and have its output out before saying how it went."""
+        with _reader_may_leave():
+            found = super().invoke(ctx)
+            sys.stdout.flush()
+            return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table of commands without importing any."""
@@ -134,9 +167,9 @@ def _run(run: Any, args: list[str], prog_name: str, extra: dict[str, Any]) -> in
     except (click.Abort, KeyboardInterrupt):
         print("evertrain: interrupted", file=sys.stderr)
         return EXIT_FORCED
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+    except ReaderLeftError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 128 + signal.SIGPIPE
     return code if isinstance(code, int) else 0
 
 

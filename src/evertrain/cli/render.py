@@ -120,6 +120,7 @@ def number(value: object) -> str:
         return str(value)
     if isinstance(value, int) or not math.isfinite(value):
         return str(value)
+    value += 0.0  # -0.0 is 0
     return f"{value:.2f}" if 10 <= abs(value) < 1e7 else f"{value:.4g}"  # noqa: PLR2004
 
 

@@ -5,6 +5,8 @@ Layer: cli.
 
 import click
 
+from evertrain.cli.supervision import resume_option, supervision_options
+
 EPILOG = """
 Examples:
 
@@ -30,29 +32,7 @@ Ctrl+C stops at the next safe point, twice forces, three times kills. Exit codes
     metavar="DIR",
     help="Run directory, new or old.  [default: runs/ and the name of the script]",
 )
-@click.option(
-    "--max-crashes",
-    default=10,
-    show_default=True,
-    metavar="N",
-    help="Stop at the N-th crash; 0 is unlimited.",
-)
-@click.option(
-    "--delay",
-    "delay_s",
-    default=5.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Pause before each restart.",
-)
-@click.option(
-    "--grace",
-    "grace_s",
-    default=120.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Longest time that a graceful stop may take.",
-)
+@supervision_options
 @click.option(
     "--checkpoints",
     metavar="GLOB",
@@ -64,14 +44,7 @@ Ctrl+C stops at the next safe point, twice forces, three times kills. Exit codes
     help="Appended to the command when there is such a file, such as '--resume {path}'; "
     "{step} is the number in its name.",
 )
-@click.option(
-    "--resume",
-    default="auto",
-    show_default=True,
-    metavar="WHERE",
-    help="Where the first attempt begins: auto, never, must, latest, best, a step, "
-    "stage:N, last-stage or a path.",
-)
+@resume_option
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="COMMAND...")
 def run(  # noqa: PLR0913  (one parameter per option)
     command: tuple[str, ...],

@@ -3,6 +3,7 @@
 Layer: cli.
 """
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ def _show_run(found: RunStatus, *, as_json: bool) -> None:
     about = {
         "seed": known.seed,
         "command": known.command,
+        "cwd": known.cwd,
         "config": known.config,
         "format": known.format,
     }
@@ -61,7 +63,8 @@ def _show_run(found: RunStatus, *, as_json: bool) -> None:
         ("recipe", known.recipe or "-"),
         ("unit", known.unit),
         ("seed", "-" if known.seed is None else str(known.seed)),
-        ("command", " ".join(known.command) or "-"),
+        ("command", shlex.join(known.command) or "-"),
+        ("directory", known.cwd or "-"),
         ("checkpoints", str(len(found.checkpoints))),
         ("size", size(found.size_bytes)),
         *((f"config {key}", value) for key, value in _flat(known.config)),

@@ -74,7 +74,7 @@ def put(layer: Layer, loc: Loc, value: Any, origin: Origin) -> str | None:
         problem = _missing_item(here, part, at)
         if problem:
             return problem
-        key = int(part) if isinstance(here, list) else part
+        key: Any = int(part) if isinstance(here, list) else part
         at = (*at, key)
         if depth == len(loc) - 1:
             here[key] = value

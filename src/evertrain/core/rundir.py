@@ -123,6 +123,7 @@ class Identity:
         unit: What a step is called: "step", "episode", "iteration".
         seed: Seed of the fresh start, or None.
         command: The command line that started it; empty if unknown.
+        cwd: Directory in which it was started; empty if unknown.
         config: The configuration in force at the last start.
         recipe: Name of the shipped recipe, or None.
     """
@@ -133,6 +134,7 @@ class Identity:
     unit: str = "step"
     seed: int | None = None
     command: list[str] = field(default_factory=list)
+    cwd: str = ""
     config: dict[str, Any] = field(default_factory=dict)
     recipe: str | None = None
 

@@ -17,10 +17,11 @@ from evertrain.run import rng
 from evertrain.run.adapters import adapter_for
 from evertrain.run.template import State, fill, values_of
 
-STATE: Final = "state"
-RNG: Final = "rng"
-RUN: Final = "run"
-RESERVED: Final = frozenset({STATE, RNG, RUN})
+# The run's own parts. The dot keeps them apart from any name that can be attached.
+STATE: Final = "run.state"
+RNG: Final = "run.rng"
+RUN: Final = "run.position"
+OWN: Final = frozenset({STATE, RNG, RUN})
 
 
 class Capture:
@@ -47,12 +48,6 @@ class Capture:
             StateError: One of them cannot be stored; the message has its path.
         """
         for name, thing in things.items():
-            if name in RESERVED or not name.isidentifier():
-                raise StateError(
-                    f"attach({name}=...): the name is taken.",
-                    f"{', '.join(sorted(RESERVED))} are the run's own parts.",
-                    f"Use another name, e.g. attach(my_{name}=...).",
-                )
             adapter = adapter_for(name, thing)
             flatten(adapter.capture(thing), name)
             self._things[name] = (thing, adapter)
@@ -136,7 +131,7 @@ class Capture:
         faults = [
             Mismatch(name, "in the checkpoint, but not attached")
             for name in trees
-            if name not in self._things and name not in RESERVED
+            if name not in self._things and name not in OWN
         ]
         fitting: list[str] = []
         for name, (thing, adapter) in self._things.items():

@@ -32,6 +32,7 @@ ENV_RUN: Final = "EVERTRAIN_RUN"
 ENV_ATTEMPT: Final = "EVERTRAIN_ATTEMPT"
 ENV_RESUME: Final = "EVERTRAIN_RESUME"
 ENV_COMMAND: Final = "EVERTRAIN_COMMAND"
+ENV_CWD: Final = "EVERTRAIN_CWD"
 ENV_HEARTBEAT: Final = "EVERTRAIN_HEARTBEAT"
 ENV_SUPERVISED: Final = "EVERTRAIN_SUPERVISED"
 
@@ -143,13 +144,14 @@ def _identify(  # noqa: PLR0913
             unit=plea.unit,
             seed=plea.seed,
             command=command,
+            cwd=_cwd(environ),
             config=config,
             recipe=plea.recipe,
         )
     else:
         identity = replace(known, config=config, unit=plea.unit, recipe=plea.recipe or known.recipe)
         if ENV_COMMAND in environ:
-            identity = replace(identity, command=command)
+            identity = replace(identity, command=command, cwd=_cwd(environ))
     changes = _changes(known, identity, plea, journal)
     if identity != known:
         write_identity(run_dir, identity, fs=fs)
@@ -203,6 +205,10 @@ def _command(environ: Mapping[str, str]) -> list[str]:
     if isinstance(given, list) and all(isinstance(each, str) for each in given):
         return given
     return list(sys.orig_argv)
+
+
+def _cwd(environ: Mapping[str, str]) -> str:
+    return environ.get(ENV_CWD) or str(Path.cwd())
 
 
 def _jsonable(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,18 +8,16 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from evertrain.core import proc
-from evertrain.core.clock import Clock
 from evertrain.core.errors import ConfigError, LockedError
 from evertrain.core.proc import Proc
-from evertrain.supervise.screen import Screen
 from evertrain.supervise.shim import FORCE_S, SWEEP_S, TERMINATE_S
-from evertrain.supervise.signals import Signals
+from evertrain.supervise.task import World
 from evertrain.supervise.wire import Order, Row, Wire, encode_order
 
 STOP_SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
@@ -47,9 +45,20 @@ class Outcome:
     lost_log_bytes: int = 0
 
 
-def run_attempt(
-    order: Order, env: Mapping[str, str], *, screen: Screen, signals: Signals, clock: Clock
-) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Something to do once, if the attempt lives long enough.
+
+    Attributes:
+        after_s: How long, seconds.
+        do: What.
+    """
+
+    after_s: float
+    do: Callable[[], None]
+
+
+def run_attempt(order: Order, env: Mapping[str, str], world: World, later: Later) -> Outcome:
     """Run the command that `order` names, until nothing of it is left.
 
     Raises:
@@ -57,7 +66,7 @@ def run_attempt(
         LockedError: Another shim still holds the run.
     """
     spare = proc.children(os.getpid())
-    screen.flush()
+    world.screen.flush()
     mine, theirs = socket.socketpair()
     with theirs:
         handle = theirs.fileno()
@@ -65,9 +74,9 @@ def run_attempt(
         shim = proc.spawn(
             command, env=env, stdio=(subprocess.DEVNULL, None, None), pass_fds=[handle]
         )
-    watch = _Watch(order, Wire(mine), shim, screen=screen, clock=clock)
+    watch = _Watch(order, Wire(mine), shim, world, later)
     try:
-        watch.until_ended(signals)
+        watch.until_ended()
     finally:
         watch.clean_up(spare)
     return watch.outcome()
@@ -77,42 +86,46 @@ class _Watch:
     """The supervisor's end of one attempt."""
 
     def __init__(
-        self,
-        order: Order,
-        wire: Wire,
-        shim: proc.Child,
-        *,
-        screen: Screen,
-        clock: Clock,
+        self, order: Order, wire: Wire, shim: proc.Child, world: World, later: Later
     ) -> None:
         self._order = order
         self._wire = wire
         self._shim = shim
         self._shim_proc = Proc(shim.pid, proc.start_time(shim.pid) or 0)
-        self._screen = screen
-        self._clock = clock
-        self._began_s = clock.monotonic_s()
+        self._signals = world.signals
+        self._screen = world.screen
+        self._clock = world.clock
+        self._began_s = world.clock.monotonic_s()
+        self._later = later
+        self._later_s = self._began_s + later.after_s
         self._limit_s = float("inf")
         self._stop_count = 0
         self._ended: Row | None = None
         wire.tell(encode_order(order))
 
-    def until_ended(self, signals: Signals) -> None:
+    def until_ended(self) -> None:
         """Pass on signals until the shim reports the end, dies, or breaks its promise."""
-        while self._ended is None:
+        signals = self._signals
+        while self._ended is None and self._clock.monotonic_s() < self._limit_s:
             for number in signals.take():
                 self._on_signal(number)
-            left_s = self._limit_s - self._clock.monotonic_s()
-            if left_s <= 0:
-                return
-            timeout_s = None if left_s == float("inf") else left_s
-            if not signals.wait(timeout_s, [self._wire.fileno()]):
+            if not signals.wait(self._timeout_s(), [self._wire.fileno()]):
+                self._do_if_due()
                 continue
             rows = self._wire.hear()
             if rows is None:
                 return
             for row in rows:
                 self._on_row(row)
+
+    def _timeout_s(self) -> float | None:
+        left_s = min(self._limit_s, self._later_s) - self._clock.monotonic_s()
+        return None if left_s == float("inf") else max(0.0, left_s)
+
+    def _do_if_due(self) -> None:
+        if self._clock.monotonic_s() >= self._later_s:
+            self._later_s = float("inf")
+            self._later.do()
 
     def clean_up(self, spare: list[Proc]) -> None:
         """Leave nothing: neither the shim nor, if it died, what it held."""

@@ -22,6 +22,7 @@ from evertrain.core.errors import (
 )
 from evertrain.supervise.options import SuperviseOptions
 
+RESUMABLE: Final = "stopped on request; it can go on from here"
 _SIGINT: Final = 2
 _LAST_WORDS: Final = {
     EXIT_CONFIG: "it reports a configuration error (exit code 78)",
@@ -102,7 +103,7 @@ def decide(ends: Sequence[End], options: SuperviseOptions) -> Restart | Stop:
     if last.is_complete:
         return _done(last)
     if last.was_asked:
-        return Stop("stopped", "stopped on request; it can go on from here", EXIT_STOPPED)
+        return Stop("stopped", RESUMABLE, EXIT_STOPPED)
     if last.is_locked:
         return Stop("locked", "another live process owns the run", EXIT_LOCKED)
     fatal = last.fatal or _LAST_WORDS.get(last.code or 0)

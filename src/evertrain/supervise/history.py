@@ -4,13 +4,14 @@ Layer: supervise. Imports core only.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evertrain.core import lock, proc
 from evertrain.core.heartbeat import read_beat
 from evertrain.core.journal import Journal, Row
 from evertrain.core.proc import Proc
 from evertrain.core.rundir import RunDir
+from evertrain.supervise.options import SuperviseOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,21 @@ def stray_leader(run_dir: RunDir) -> Proc | None:
         return None
     leader = Proc(_number(last, "pid") or 0, _number(last, "start_time") or 0)
     return leader if leader.pid > 0 and leader.is_alive else None
+
+
+def remembered_options(run_dir: RunDir, options: SuperviseOptions) -> SuperviseOptions:
+    """Return `options` with the checkpoints of the last start where they name none.
+
+    For `evertrain resume`: the command is remembered, and so is where it saves.
+    """
+    last = Journal(run_dir.journal).last("supervisor_started")
+    known = last.get("options") if last is not None else None
+    if options.checkpoints is not None or not isinstance(known, dict):
+        return options
+    found = {key: known.get(key) for key in ("checkpoints", "resume_arg")}
+    if not all(value is None or isinstance(value, str) for value in found.values()):
+        return options
+    return replace(options, **found)
 
 
 def is_complete(run_dir: RunDir, command: Sequence[str]) -> bool:

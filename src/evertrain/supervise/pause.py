@@ -3,24 +3,26 @@
 Layer: supervise. Imports core only.
 """
 
+import signal
+
 from evertrain.core import proc
-from evertrain.core.clock import Clock
 from evertrain.core.proc import Proc
 from evertrain.supervise.attempt import STOP_SIGNALS
-from evertrain.supervise.screen import Screen
 from evertrain.supervise.signals import Signals
+from evertrain.supervise.task import World
 
 
-def count_down(wait_s: float, *, screen: Screen, signals: Signals, clock: Clock) -> bool:
+def count_down(wait_s: float, world: World) -> bool:
     """Wait `wait_s` seconds, showing how many are left.
 
     Returns:
         False as soon as somebody wants to stop.
     """
+    screen, signals, clock = world.screen, world.signals, world.clock
     deadline_s = clock.monotonic_s() + wait_s
     left_s = wait_s
     screen.say()
-    if not screen.is_terminal:
+    if wait_s > 0 and not screen.is_terminal:
         screen.say(_restarting_in(wait_s))
     while left_s > 0:
         if screen.is_terminal:
@@ -30,22 +32,25 @@ def count_down(wait_s: float, *, screen: Screen, signals: Signals, clock: Clock)
             screen.say()
             return False
         left_s = deadline_s - clock.monotonic_s()
-    if screen.is_terminal:
+    if wait_s > 0 and screen.is_terminal:
         screen.say()
     screen.say("Restarting now!", "blue")
     return True
 
 
-def wait_until_gone(
-    target: Proc, limit_s: float, *, screen: Screen, signals: Signals, clock: Clock
-) -> bool:
+def wait_until_gone(target: Proc, limit_s: float, world: World) -> bool:
     """Wait until `target` has ended, and kill its tree after `limit_s` seconds.
+
+    A stopped one (SIGSTOP) is continued: it can do nothing until then.
 
     Returns:
         False as soon as somebody wants to stop; `target` then goes on ending.
     """
+    screen, signals, clock = world.screen, world.signals, world.clock
     deadline_s = clock.monotonic_s() + limit_s
     while target.is_alive:
+        if proc.is_stopped(target.pid):
+            proc.send(target, signal.SIGCONT)
         signals.wait(0.1)
         if is_stop_wanted(signals):
             return False

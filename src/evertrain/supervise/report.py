@@ -4,6 +4,7 @@ Layer: supervise. Imports core only.
 """
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,12 +16,20 @@ from evertrain.core.journal import finite
 from evertrain.core.rundir import RunDir
 from evertrain.supervise.attempt import Outcome
 from evertrain.supervise.cause import Tail, name_of, signal_name
-from evertrain.supervise.decide import End
+from evertrain.supervise.decide import End, Stop
+from evertrain.supervise.foreign import Choice
 from evertrain.supervise.screen import Screen
+from evertrain.supervise.task import Task
 
 WIDTH: Final = 60
 CRASH_FORMAT: Final = 1
 _EXACT_BELOW_S: Final = 10.0
+_TITLES: Final = {
+    "done": ("Training complete!", "green"),
+    "stopped": ("Training stopped.", "yellow"),
+    "gave up": ("Gave up.", "red"),
+    "locked": ("Not started.", "red"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +78,51 @@ def banner(screen: Screen, lines: Sequence[tuple[str, str | None]]) -> None:
     for text, color in lines:
         screen.say(text, color)
     screen.say("=" * WIDTH, lines[0][1])
+
+
+def introduce(screen: Screen, task: Task) -> None:
+    """Show what is going to be supervised, and how."""
+    options = task.options
+    lines: list[tuple[str, str | None]] = [
+        ("evertrain: auto-restart", "blue"),
+        (f"Command: {shlex.join(task.command)}", None),
+        (f"Run: {task.shown}", None),
+        (f"Max crashes before stopping: {options.max_crashes or 'unlimited'}", None),
+        (f"Restart delay: {options.delay_s:g}s", None),
+    ]
+    banner(screen, lines)
+
+
+def announce(screen: Screen, task: Task, attempt: int, choice: Choice, *, resume: str) -> None:
+    """Show which attempt begins, and where."""
+    banner(screen, [(f"Starting training run #{attempt}", "blue")])
+    for path, problem in choice.skipped:
+        screen.say(f"skipping {path}: {problem}", "yellow")
+    latest = task.run_dir.checkpoints / "latest"
+    if choice.found is not None:
+        screen.say(f"Found checkpoint: {choice.found.path}", "green")
+    elif resume == "never" or task.options.checkpoints or not latest.exists():
+        screen.say("Starting fresh training", "blue")
+    elif resume in {"auto", "latest", "must"}:
+        path = task.shown / "checkpoints" / latest.resolve().name
+        screen.say(f"Found checkpoint: {path}", "green")
+    else:
+        screen.say(f"Resuming from: {resume}", "green")
+    screen.say()
+
+
+def conclude(screen: Screen, task: Task, verdict: Stop, records: Sequence[Record]) -> None:
+    """Show why it is over, and the table of the attempts."""
+    title, color = _TITLES[verdict.kind]
+    lines: list[tuple[str, str | None]] = [(title, color)]
+    if verdict.why != "training finished":
+        lines.append((verdict.why[0].upper() + verdict.why[1:], None))
+    if verdict.kind == "gave up" and records:
+        path = task.run_dir.crash(records[-1].attempt).relative_to(task.run_dir.path)
+        lines.append((f"Last crash: {task.shown / path}", None))
+    banner(screen, lines)
+    for line in table(records) if records else ():
+        screen.say(line)
 
 
 def runtime(seconds: float) -> str:

@@ -310,7 +310,9 @@ def _pass_bytes_through(terminal: int) -> None:
 
 def main() -> int:
     """Run the shim whose wire is the descriptor that the first argument names."""
-    wire = Wire(socket.socket(fileno=int(sys.argv[1])))
+    handle = int(sys.argv[1])
+    os.set_inheritable(handle, False)  # the training must not hold the wire open
+    wire = Wire(socket.socket(fileno=handle))
     heard = wire.hear_first()
     if heard is None:
         return EXIT_FAILED

@@ -161,8 +161,22 @@ class _Dir:
 _Node = _File | _Link | _Dir
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Move:
+    """A rename into another directory that is not durable there yet."""
+
+    source: _Dir
+    name: str
+    node: _Node
+    target: _Dir
+
+
 class PowerDisk:
     """An `Fs` on a real directory that also remembers what a power cut would leave of it.
+
+    The model is stricter than most file systems: names and data reach the
+    medium in any order, and a name moved to another directory may show in
+    both. It may not show in neither: a rename is one step on all of them.
 
     Args:
         root: The directory, with everything in it durable. All operations stay inside.
@@ -174,6 +188,7 @@ class PowerDisk:
         self._root_path = root
         self._fs = fs
         self._dirs: list[_Dir] = []
+        self._moves: list[_Move] = []
         self._root = self._scan(root, ".")
 
     def worlds(self) -> Iterator[World]:
@@ -233,12 +248,15 @@ class PowerDisk:
         if path.is_relative_to(self._root_path):  # the one above is not ours to lose
             node = self._dir(self._inside(path))
             node.durable = dict(node.live)
+            self._moves = [move for move in self._moves if move.target is not node]
 
     def replace(self, src: Path, dst: Path) -> None:
         """See `Fs.replace`."""
         self._fs.replace(src, dst)
-        node = self._dir(self._inside(src).parent).live.pop(src.name)
-        self._dir(self._inside(dst).parent).live[dst.name] = node
+        source, target = self._dir(self._inside(src).parent), self._dir(self._inside(dst).parent)
+        node = target.live[dst.name] = source.live.pop(src.name)
+        if source is not target:
+            self._moves.append(_Move(source, src.name, node, target))
 
     def link(self, src: Path, dst: Path) -> None:
         """See `Fs.link`."""
@@ -303,7 +321,10 @@ class PowerDisk:
 
     def _build(self, node: _Dir, into: Path, world: World) -> None:
         into.mkdir()
-        names = node.live if node.name in world.flushed else node.durable
+        names = dict(_names(node, world))
+        for move in self._moves:
+            if move.source is node and move.node not in _names(move.target, world).values():
+                names.setdefault(move.name, move.node)
         for name, each in names.items():
             if isinstance(each, _Dir):
                 self._build(each, into / name, world)
@@ -311,6 +332,10 @@ class PowerDisk:
                 (into / name).symlink_to(each.target)
             else:
                 (into / name).write_bytes(_contents(each, world.data))
+
+
+def _names(node: _Dir, world: World) -> "dict[str, _Node]":
+    return node.live if node.name in world.flushed else node.durable
 
 
 def _contents(file: _File, data: Data) -> bytes:

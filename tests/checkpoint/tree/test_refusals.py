@@ -54,7 +54,7 @@ CYCLE.append({"again": CYCLE})
         (np.zeros(2, [("a", "O")]), "Python objects"),
         (np.ma.masked_array([1, 2], [0, 1]), "holds more than an array"),
         (np.rec.array([(1, 2.0)]), "holds more than an array"),
-        (np.zeros(2, np.dtypes.StringDType()), "no description"),
+        (np.zeros(2, np.dtypes.StringDType()), "Python objects"),
         (defaultdict(lambda: 0), "default_factory"),
         (Loose(1), "hidden is set on it but is no field"),
         ({RawArray("U8", (1,), np.zeros(1, np.uint8)): 1}, "cannot be an array"),

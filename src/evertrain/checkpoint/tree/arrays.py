@@ -64,17 +64,18 @@ def array_to_raw(array: "Array") -> tuple[RawArray, dict[str, Json]]:
     if type(array) not in {np.ndarray, np.memmap}:
         raise Unstorable(f"{type(array).__qualname__} holds more than an array does.", _PLAIN_ARRAY)
     about: dict[str, Json] = {}
+    name = NATIVE.get(array.dtype.str) if array.dtype.names is None else None
+    descr = None if name is not None else _descr(array.dtype)
     array = array.view(np.ndarray)
     if array.flags.f_contiguous and not array.flags.c_contiguous:
         about["order"] = "F"
         array = array.T
     elif not array.flags.c_contiguous:
         array = array.copy(order="C")
-    name = NATIVE.get(array.dtype.str) if array.dtype.names is None else None
     data = _bytes_of(array)
     if name is not None:
         return RawArray(name, array.shape, data), about
-    about |= {"descr": _descr(array.dtype), "shape": list(array.shape)}
+    about |= {"descr": descr, "shape": list(array.shape)}
     return RawArray("U8", (data.size,), data), about
 
 
@@ -147,7 +148,7 @@ def _build(shape: tuple[int, ...], dtype: "Dtype", data: "npt.NDArray[np.uint8]"
         if type(size) is not int or size < 0:
             raise ValueError(f"shape {shape!r}")
         count *= size
-    if count * dtype.itemsize != data.size:
+    if count * dtype.itemsize != data.size or count > _MAX_ITEMS:
         raise ValueError(f"{data.size} bytes are not shape {shape!r} of {dtype}")
     if data.size == 0:
         return np.zeros(shape, dtype)
@@ -174,6 +175,7 @@ def _descr(dtype: "Dtype") -> Json:
     )
 
 
+_MAX_ITEMS: Final = 2**48  # bounds arrays whose items have no bytes
 _USER: Final = 2  # numpy.dtype.isbuiltin of types that other packages add
 
 

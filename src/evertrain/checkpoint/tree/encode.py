@@ -198,7 +198,13 @@ def _is_bulk(values: Sequence[Tree]) -> bool:
 
 
 def _part(key: Tree) -> Part:
-    return key if type(key) in {str, int} else repr(key)[:40]
+    """Return what a path calls a key, short."""
+    if type(key) is str or (type(key) is int and abs(key) < EXACT_INT):
+        return key
+    try:
+        return repr(key)[:40]
+    except ValueError:  # an int of thousands of digits, here or inside
+        return f"a {type(key).__name__}"
 
 
 def _dict(encoder: Encoder, value: dict[Tree, Tree], path: Path) -> Json:
@@ -220,7 +226,7 @@ def _defaultdict(encoder: Encoder, value: defaultdict[Tree, Tree], path: Path) -
 
 
 def _set(encoder: Encoder, value: set[Tree] | frozenset[Tree], path: Path) -> Json:
-    members = [encoder.inline(each, (*path, repr(each)[:40])) for each in value]
+    members = [encoder.inline(each, (*path, _part(each))) for each in value]
     return {MARK: type(value).__name__, "items": sorted(members, key=json.dumps)}
 
 

@@ -46,6 +46,7 @@ class Boundary:
         self._model = model
         self._env = _env_of(model)
         self._rollouts = 0
+        self._owes_reset = False
         self._per_step = 1 if vector.knows_state(self._env) else barrier_rollouts
         self._has_barriers = not vector.knows_state(self._env)
 
@@ -61,12 +62,20 @@ class Boundary:
             "they have no get_state and set_state, so all are reset there"
         )
 
+    def owe_reset(self) -> None:
+        """Where the state is unknown, reset when the rollout begins: SB3 looks for it earlier."""
+        self._owes_reset = self._model._last_obs is None  # noqa: SLF001
+        if self._owes_reset:
+            self._model._last_obs = np.empty(0)  # noqa: SLF001
+
     def before(self) -> None:
         """Begin a rollout: after a barrier, or an unknown state, with a reset."""
         model = self._model
         model.num_timesteps = max(model.num_timesteps, self._run.step)
-        if (self._has_barriers and self._rollouts == 0) or model._last_obs is None:  # noqa: SLF001
+        is_at_barrier = self._has_barriers and self._rollouts == 0
+        if is_at_barrier or self._owes_reset or model._last_obs is None:  # noqa: SLF001
             self._reset()
+            self._owes_reset = False
 
     def after(self, row: dict[str, Any], *, is_last: bool) -> bool:
         """End a rollout; a step of the run too, if it is safe here or nothing follows.
@@ -93,8 +102,9 @@ class Boundary:
         """Reset and seed every environment from (seed, step), whatever happened before."""
         model = self._model
         words = np.random.SeedSequence([seed_of(model), model.num_timesteps])
-        vector.seed(self._env, int(words.generate_state(1)[0]) // 2)
-        vector.seed_workers(self._env, int(words.generate_state(2)[1]) // 2)
+        for_env, for_worker = (int(word) // 2 for word in words.generate_state(2))
+        self._env.seed(for_env)
+        vector.seed_workers(self._env, for_worker)
         if model.action_noise is not None:
             model.action_noise.reset()
         model._last_obs = self._env.reset()  # noqa: SLF001

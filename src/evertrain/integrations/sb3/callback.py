@@ -55,6 +55,7 @@ class EvertrainCallback(BaseCallback):
         self.num_timesteps = self.model.num_timesteps
         self._boundary = Boundary(run, self.model, self._barrier_rollouts)
         self._boundary.announce()
+        self._boundary.owe_reset()
         if run.resumed_from is not None and self.model.use_sde:
             self._noise = (exploration(self.model), torch.random.get_rng_state())
 

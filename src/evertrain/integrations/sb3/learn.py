@@ -80,7 +80,7 @@ def learn(  # noqa: PLR0913  (the arguments of SB3's own learn, less one)
     _refuse_foreign_loop(model)
     if stage is not None:
         apply_overrides(model, stage.overrides)
-    callbacks = _set_up(model, callback)
+    callbacks = _set_up(model, callback, stage.name if stage is not None else "")
     run.attach(model=model)
     run.restore()
     end = _end(run, stage, total_timesteps)
@@ -196,7 +196,7 @@ def _loop(run: "Run", boundary: Boundary, rollout: Rollout, end: int) -> None:
         is_going = boundary.after(row or {}, is_last=is_last) and not is_last
 
 
-def _set_up(model: BaseAlgorithm, callback: MaybeCallback) -> BaseCallback:
+def _set_up(model: BaseAlgorithm, callback: MaybeCallback, stage: str) -> BaseCallback:
     """Prepare as SB3 does; what an earlier restore brought stays."""
     _seed_once(model)
     waiting = logged(model)
@@ -206,7 +206,7 @@ def _set_up(model: BaseAlgorithm, callback: MaybeCallback) -> BaseCallback:
     )
     put_action_noise(model, noise)
     put_logged(model, waiting)
-    listener.register(model, callbacks)
+    listener.register(model, callbacks, stage)
     return callbacks
 
 
@@ -217,7 +217,7 @@ def _seed_once(model: BaseAlgorithm) -> None:
     seed = seed_of(model)
     vector.seed_workers(model.env, seed)
     if model._last_obs is None and not vector.is_seeded(model.env):  # noqa: SLF001
-        vector.seed(model.env, seed)
+        model.env.seed(seed)
         model.action_space.seed(seed)
 
 

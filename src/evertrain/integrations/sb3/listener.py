@@ -33,31 +33,39 @@ _STATE: Final = (
 )
 _LINKS: Final = ("model", "parent", "locals", "globals")
 
-_LISTENERS: WeakKeyDictionary[BaseAlgorithm, BaseCallback] = WeakKeyDictionary()
+_LISTENERS: WeakKeyDictionary[BaseAlgorithm, tuple[str, BaseCallback]] = WeakKeyDictionary()
 _WAITING: WeakKeyDictionary[BaseAlgorithm, Tree] = WeakKeyDictionary()
 
 
-def register(model: BaseAlgorithm, callback: BaseCallback) -> None:
-    """Say which callback listens to `model`; what was restored before it came is put back."""
-    _LISTENERS[model] = callback
+def register(model: BaseAlgorithm, callback: BaseCallback, stage: str = "") -> None:
+    """Say which callback listens to `model`; what was restored before it came is put back.
+
+    Args:
+        model: What is trained.
+        callback: Who listens.
+        stage: Name of the stage for which it listens: the next one starts afresh.
+    """
+    _LISTENERS[model] = (stage, callback)
     waiting = _WAITING.pop(model, None)
     if waiting is not None:
-        _put(callback, waiting)
+        put(model, waiting)
 
 
 def take(model: BaseAlgorithm) -> Tree:
     """Return the state of the callbacks of `model`."""
-    callback = _LISTENERS.get(model)
-    return None if callback is None else _take(callback)
+    stage, callback = _LISTENERS.get(model, ("", None))
+    return None if callback is None else {"stage": stage, "callback": _take(callback)}
 
 
 def put(model: BaseAlgorithm, tree: Tree) -> None:
     """Put it back, now or when the callbacks come. Where classes differ, they start fresh."""
-    callback = _LISTENERS.get(model)
-    if tree is not None and callback is not None:
-        _put(callback, tree)
-    elif tree is not None:
+    stage, callback = _LISTENERS.get(model, ("", None))
+    if tree is None:
+        return
+    if callback is None:
         _WAITING[model] = tree
+    elif stage == tree["stage"]:
+        _put(callback, tree["callback"])
 
 
 def _take(callback: BaseCallback) -> Tree:

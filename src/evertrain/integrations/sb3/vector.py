@@ -122,11 +122,6 @@ def is_seeded(venv: VecEnv) -> bool:
     return any(each is not None for each in venv.unwrapped._seeds)  # noqa: SLF001
 
 
-def seed(venv: VecEnv, value: int) -> None:
-    """Seed the environments' next reset."""
-    venv.seed(value)
-
-
 def seed_workers(venv: VecEnv, value: int) -> None:
     """Seed the global generators of worker processes; those of the trainer are the run's."""
     if _tell(venv):

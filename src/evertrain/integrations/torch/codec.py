@@ -158,8 +158,13 @@ class GeneratorCodec:
 
 def raw(tensor: torch.Tensor) -> RawArray:
     """Return the bytes of a strided tensor, shared where it is contiguous and on the CPU."""
-    flat = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
-    data: np.ndarray[Any, np.dtype[np.uint8]] = flat.view(torch.uint8).numpy()
+    plain = tensor.detach().cpu().resolve_conj().resolve_neg()
+    if plain.is_complex():
+        plain = torch.view_as_real(plain)  # pairs of numbers: complex32 has few operations
+    flat = plain.contiguous().reshape(-1)
+    data: np.ndarray[Any, np.dtype[np.uint8]] = np.empty(0, np.uint8)
+    if flat.numel():
+        data = flat.view(torch.uint8).numpy()
     named = _NAMES.get(tensor.dtype)
     return RawArray(named, tuple(tensor.shape), data) if named else RawArray("U8", data.shape, data)
 
@@ -178,6 +183,8 @@ def from_bytes(array: RawArray, dtype: torch.dtype, shape: tuple[int, ...]) -> t
             f"it needs {wanted}.",
             "Take another checkpoint; `evertrain verify` names the good ones.",
         )
+    if not wanted:
+        return torch.empty(shape, dtype=dtype)
     return torch.from_numpy(data).view(dtype).reshape(shape)
 
 

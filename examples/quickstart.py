@@ -1,0 +1,152 @@
+"""Train a small recipe, kill it three times, and prove that nothing was lost.
+
+    python examples/quickstart.py [--keep-going] [evertrain train options ...]
+
+Two trainings with the same seed run side by side. One is left alone. The other
+one is killed with SIGKILL: once in the middle of a save, twice at random
+moments. In the end both must hold the same bits.
+"""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from evertrain.checkpoint.manifest import state_digest
+from evertrain.checkpoint.store import Store
+from evertrain.core import lock, proc
+from evertrain.core.journal import Journal
+from evertrain.core.rundir import RunDir
+from evertrain.monitor.goodput import account
+from evertrain.monitor.plot import learning_curves
+
+HOME = Path("runs/quickstart")
+KILLS = 3
+EVERTRAIN = [sys.executable, "-m", "evertrain"]
+
+
+def main(options: list[str]) -> int:
+    """Run the whole demonstration. Return 0 if both trainings end with the same bits."""
+    victim, twin = RunDir(HOME / "killed"), RunDir(HOME / "twin")
+    if HOME.exists():
+        shutil.rmtree(HOME)
+    HOME.mkdir(parents=True)
+    print(f"Training twice, side by side: {twin.path} is left alone, {victim.path} is killed.\n")
+    with (HOME / "twin.log").open("wb") as log:
+        other = subprocess.Popen(_train(twin, options), stdout=log, stderr=log)
+        mine = subprocess.Popen(_train(victim, options))
+        try:
+            kills = Killer(victim, other).run(lambda: mine.poll() is not None)
+            if mine.wait() != 0:
+                other.terminate()
+            codes = mine.wait(), other.wait()
+        except KeyboardInterrupt:
+            codes = mine.wait(), other.wait()
+            print("Interrupted.")
+            return max(codes)
+    if codes != (0, 0):
+        print(f"The trainings ended with {codes}; see {HOME / 'twin.log'}.")
+        return 1
+    return report(victim, twin, kills)
+
+
+def _train(run_dir: RunDir, options: list[str]) -> list[str]:
+    chosen = options or ["--preset", "small"]
+    where = ["--run", str(run_dir.path), "--delay", "1"]
+    return [*EVERTRAIN, "train", "structure", *chosen, *where]
+
+
+class Killer:
+    """Sends SIGKILL to a training: first in the middle of a save, then at random moments."""
+
+    def __init__(self, victim: RunDir, other: "subprocess.Popen[bytes]") -> None:
+        """Choose the moments; they differ each time."""
+        self._victim = victim
+        self._other = other
+        self._rng = random.Random()  # noqa: S311  (not a secret)
+        self.kills: list[str] = []
+
+    def run(self, is_over: Callable[[], bool]) -> list[str]:
+        """Kill until there were enough kills, or the training is over. Return where it hit."""
+        while len(self.kills) < KILLS and not is_over():
+            attempt = self._wait_for_life(is_over)
+            if attempt is None:
+                break
+            moment = self._wait_for_save if not self.kills else self._wait_at_random
+            where = moment(attempt, is_over)
+            if where and self._kill(attempt):
+                self.kills.append(where)
+                print(f"\n\n*** SIGKILL {len(self.kills)} of {KILLS}: {where} ***\n", flush=True)
+        return self.kills
+
+    def _wait_for_life(self, is_over: Callable[[], bool]) -> lock.Owner | None:
+        """Wait until a training owns the run and has saved something of its own."""
+        while not is_over():
+            owner = lock.live_owner(self._victim.lock)
+            saved = Journal(self._victim.journal).last("saved")
+            if owner is not None and saved is not None and saved["attempt"] == owner.attempt:
+                return owner
+            time.sleep(0.05)
+        return None
+
+    def _wait_for_save(self, owner: lock.Owner, is_over: Callable[[], bool]) -> str:
+        """Return as soon as a half-written checkpoint is on the disk."""
+        while not is_over() and owner.is_alive:
+            if any(self._victim.checkpoints.glob(".tmp-*")):
+                return "in the middle of a save"
+            time.sleep(0.0005)
+        return ""
+
+    def _wait_at_random(self, owner: lock.Owner, is_over: Callable[[], bool]) -> str:
+        deadline = time.monotonic() + self._rng.uniform(0.5, 8.0)
+        while time.monotonic() < deadline:
+            if is_over() or not owner.is_alive:
+                return ""
+            time.sleep(0.01)
+        return "at a random moment"
+
+    def _kill(self, owner: lock.Owner) -> bool:
+        return proc.send(proc.Proc(owner.pid, owner.start_time), signal.SIGKILL)
+
+
+def report(victim: RunDir, twin: RunDir, kills: list[str]) -> int:
+    """Print what happened to the killed training, and whether it mattered."""
+    spent = account(Journal(victim.journal).events())
+    print(
+        f"\nTime: useful {spent.useful_s:.0f} s, done twice {spent.repeated_s:.0f} s, "
+        f"waiting and starting {spent.waiting_s:.0f} s "
+        f"(goodput {100 * spent.goodput:.0f} % with {len(kills)} kills)\n"
+    )
+    subprocess.run([*EVERTRAIN, "ls", str(victim.path)], check=False)
+    picture = victim.plots / "learning.png"
+    learning_curves(victim, picture)
+    print(f"\nLearning curves: {picture}")
+    return prove(victim, twin, kills)
+
+
+def prove(victim: RunDir, twin: RunDir, kills: list[str]) -> int:
+    """Compare the last checkpoints, leaf by leaf, and every live row of the metrics."""
+    mine, other = Store(victim.path).load("latest"), Store(twin.path).load("latest")
+    one, two = state_digest(mine.manifest), state_digest(other.manifest)
+    leaves = sum(len(each) for each in mine.manifest.arrays.values())
+    where = f"step {mine.info.step:,}, {leaves} arrays, {mine.info.size_bytes / 1e3:.0f} kB"
+    if one != two or mine.info.step != other.info.step:
+        print(f"DIFFERENT: {one[:16]} and {two[:16]} at {where}")
+        return 1
+    if len(kills) < KILLS:
+        print(f"Only {len(kills)} of {KILLS} kills hit: the training was over too soon.")
+        return 1
+    print(f"bit-exact: {one[:16]} after {len(kills)} kills equals the twin's ({where})")
+    return 0
+
+
+if __name__ == "__main__":
+    threading.current_thread().name = "quickstart"
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,92 @@
+"""`evertrain resume RUN`: go on with a run, with the command it was started with.
+
+Layer: cli.
+"""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from evertrain.checkpoint.info import CheckpointInfo
+from evertrain.checkpoint.store import Store
+from evertrain.cli.supervision import supervision_options
+from evertrain.core.errors import ConfigError, UsageError
+from evertrain.core.rundir import Identity, RunDir, open_run_dir, read_identity
+
+
+@click.command(epilog="Example: evertrain resume runs/structure --from stage:1")
+@click.argument("run")
+@click.option(
+    "--from",
+    "resume",
+    default="auto",
+    show_default=True,
+    metavar="WHERE",
+    help="latest, best, a step, stage:N, last-stage, never, or the path of a checkpoint. "
+    "Checkpoints after it are set aside, not deleted.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@supervision_options
+def resume(  # noqa: PLR0913  (one parameter per option)
+    *, run: str, resume: str, yes: bool, max_crashes: int, delay_s: float, grace_s: float
+) -> int:
+    """Go on with RUN where it was, or from an earlier checkpoint.
+
+    Shows what it will do, and asks.
+    """
+    from evertrain.supervise.loop import supervise
+    from evertrain.supervise.options import SuperviseOptions
+
+    run_dir = open_run_dir(run)
+    identity = read_identity(run_dir)
+    command = _command(run_dir, identity)
+    options = SuperviseOptions(
+        max_crashes=max_crashes, delay_s=delay_s, grace_s=grace_s, resume=resume
+    )
+    _show(run_dir, command, resume)
+    if not yes:
+        _confirm()
+    path = run_dir.path.absolute()
+    if identity is not None and Path(identity.cwd or ".").is_dir():
+        os.chdir(identity.cwd or ".")  # relative paths in the command mean what they meant
+    return supervise(command, path, options)
+
+
+def _command(run_dir: RunDir, identity: Identity | None) -> list[str]:
+    if identity is not None and identity.command:
+        return identity.command
+    raise ConfigError(
+        f"{run_dir.identity} does not say how the run was started.",
+        "there is no command to start again.",
+        f"Start it yourself: evertrain run --run {run_dir.path} -- COMMAND",
+    )
+
+
+def _show(run_dir: RunDir, command: list[str], where: str) -> None:
+    found = Store(run_dir.checkpoints).list()
+    newest = f"step {found[-1].step}" if found else "none"
+    click.echo(f"Run:         {run_dir.path}")
+    click.echo(f"Command:     {shlex.join(command)}")
+    click.echo(f"Checkpoints: {len(found)}, newest: {newest}")
+    click.echo(f"Resume from: {where}{_cost(found, where)}")
+
+
+def _cost(found: list[CheckpointInfo], where: str) -> str:
+    """Say what going back sets aside, where that is known beforehand."""
+    if where == "never":
+        return f" (a fresh start; {len(found)} checkpoints are set aside)" if found else ""
+    later = [info for info in found if where.isdigit() and info.step > int(where)]
+    return f" ({len(later)} later checkpoints are set aside)" if later else ""
+
+
+def _confirm() -> None:
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "resume asks before it starts, and there is no terminal to ask on.",
+            "a script should say that it means it.",
+            "Add --yes",
+        )
+    click.confirm("Go on?", default=True, abort=True)

@@ -1,0 +1,59 @@
+"""What an end means: exit status, journal, lock and log, put together.
+
+Layer: supervise. Imports core only.
+"""
+
+from evertrain.core import lock
+from evertrain.supervise import foreign, history
+from evertrain.supervise.attempt import Outcome
+from evertrain.supervise.cause import read_tail, why_fatal
+from evertrain.supervise.decide import End
+from evertrain.supervise.foreign import Found
+from evertrain.supervise.history import Story
+from evertrain.supervise.report import Record
+from evertrain.supervise.task import Task
+from evertrain.supervise.wire import Order
+
+
+def judge(
+    task: Task, order: Order, began_at_s: float, outcome: Outcome, found: Found | None
+) -> Record:
+    """Return all that is known about an attempt after its end.
+
+    Args:
+        task: What is supervised.
+        order: What the attempt was.
+        began_at_s: Unix time of its start, seconds.
+        outcome: How it ended.
+        found: Foreign checkpoint that it began with, or None.
+    """
+    story = history.read_story(task.run_dir, order.attempt)
+    tail = read_tail(task.run_dir.log(order.attempt))
+    is_owned = lock.live_owner(task.run_dir.lock) is not None
+    is_well = story.is_finished or outcome.code == 0
+    end = End(
+        code=outcome.code,
+        is_run=story.is_run,
+        is_finished=story.is_finished,
+        is_stopped=story.is_stopped,
+        stop_requested=outcome.stop_requested,
+        is_locked=is_owned and not story.is_run,
+        fatal=None if is_well else why_fatal(outcome.code, tail, outcome.seconds),
+    )
+    return Record(
+        attempt=order.attempt,
+        began_at_s=began_at_s,
+        outcome=outcome,
+        end=end,
+        steps=_steps(task, story, found),
+        resumed_from=story.resumed_from or order.resumed_from,
+        tail=tail,
+    )
+
+
+def _steps(task: Task, story: Story, found: Found | None) -> tuple[int | None, int | None]:
+    pattern = task.options.checkpoints
+    if story.is_run or pattern is None:
+        return story.step_from, story.step_to
+    saved = foreign.list_found(pattern)
+    return (found.step if found else 0), (saved[-1].step if saved else None)

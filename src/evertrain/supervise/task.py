@@ -1,0 +1,64 @@
+"""What is supervised, and the world in which that happens.
+
+Layer: supervise. Imports core only.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from evertrain.core.clock import Clock
+from evertrain.core.rundir import RunDir
+from evertrain.supervise.options import SuperviseOptions
+from evertrain.supervise.screen import Screen
+from evertrain.supervise.signals import Signals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What to supervise, and how.
+
+    Attributes:
+        command: Program and arguments, as the user gave them.
+        run_dir: Where everything of it lies.
+        shown: That path as the user knows it.
+        options: Limits and pace.
+    """
+
+    command: list[str]
+    run_dir: RunDir
+    shown: Path
+    options: SuperviseOptions
+
+    def environment(self, attempt: int, *, resume: str) -> dict[str, str]:
+        """Return the child's environment: ours, and what a `Run` in it has to know."""
+        env = {key: value for key, value in os.environ.items() if key != "EVERTRAIN_RESUME"}
+        if resume != "auto":
+            env["EVERTRAIN_RESUME"] = resume
+        return env | {
+            "EVERTRAIN_RUN": str(self.run_dir.path),
+            "EVERTRAIN_ATTEMPT": str(attempt),
+            "EVERTRAIN_HEARTBEAT": str(self.run_dir.heartbeat),
+            "EVERTRAIN_SUPERVISED": "1",
+            "EVERTRAIN_COMMAND": json.dumps(self.command),
+            "EVERTRAIN_CWD": str(Path.cwd()),
+            # Whole lines when it is killed, and a traceback when it dies below Python.
+            "PYTHONUNBUFFERED": env.get("PYTHONUNBUFFERED", "1"),
+            "PYTHONFAULTHANDLER": env.get("PYTHONFAULTHANDLER", "1"),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Whom the supervisor talks to, and whose time it keeps.
+
+    Attributes:
+        screen: Where people look.
+        signals: What people and schedulers want.
+        clock: Source of the time.
+    """
+
+    screen: Screen
+    signals: Signals
+    clock: Clock
