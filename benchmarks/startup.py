@@ -1,8 +1,9 @@
 """How long a person waits before evertrain does anything.
 
-Measures whole processes, best of N, with nothing subtracted, and writes
-`results/startup.json`. The limits are those of the design: 50 ms for
-`import evertrain` beyond the bare interpreter, 150 ms for the commands.
+Measures whole processes, best of N, with nothing subtracted (the first line is
+the bare interpreter), and writes `results/startup.json`. The limits: 50 ms for
+`import evertrain`, 150 ms for the commands. Measure on a quiet machine: the
+load average is written with the results.
 
 Usage: python benchmarks/startup.py [N]
 """

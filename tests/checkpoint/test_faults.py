@@ -28,7 +28,10 @@ REFUSED = (CorruptError, FormatError, StateError)
 def store(tmp_path: Path) -> Store:
     """Provide a store with one checkpoint of two files of the same size."""
     store = Store(tmp_path / "store")
-    state = {"a": {"x": np.arange(5, dtype="u1"), "y": np.zeros(3)}, "b": {"x": np.ones(5, "u1"), "y": np.ones(3)}}
+    state = {
+        "a": {"x": np.arange(5, dtype="u1"), "y": np.zeros(3)},
+        "b": {"x": np.ones(5, "u1"), "y": np.ones(3)},
+    }
     store.save(7, state, about=About(metrics={"m": 1.5}, score=1.5, stage="s"))
     return store
 
@@ -64,8 +67,12 @@ def test_every_flipped_bit_is_found(store: Store, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("change", [lambda d: d[:-1], lambda d: b"", lambda d: d + b"\n", lambda d: d + b"\0" * 4096])
-def test_every_changed_length_is_found(store: Store, name: str, change: Callable[[bytes], bytes]) -> None:
+@pytest.mark.parametrize(
+    "change", [lambda d: d[:-1], lambda d: b"", lambda d: d + b"\n", lambda d: d + b"\0" * 4096]
+)
+def test_every_changed_length_is_found(
+    store: Store, name: str, change: Callable[[bytes], bytes]
+) -> None:
     """A file that lost or gained bytes is found by its name."""
     path = store.path / STEP / name
     write(path, change(path.read_bytes()))
@@ -253,7 +260,9 @@ HOSTILE = {
     "deep skeleton": put("skeletons", "a", value=nested(300)),
     "unknown kind": put("skeletons", "a", value={"$": "pickle", "data": "gASV"}),
     "lost key": put("skeletons", "a", value={"$": "array", "key": "nope"}),
-    "registered": put("skeletons", "a", value={"$": "registered", "name": "os.system", "tree": "id"}),
+    "registered": put(
+        "skeletons", "a", value={"$": "registered", "name": "os.system", "tree": "id"}
+    ),
     "infinite": put("skeletons", "a", value=[1e308 * 10]),
     "missing member": lambda d: d.pop("attempt") and None,
     "a list": lambda _: b'["a"',
@@ -269,7 +278,10 @@ HOSTILE = {
 
 @pytest.mark.parametrize("change", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_manifest(
-    store: Store, change: Callable[[dict[str, Any]], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store,
+    change: Callable[[dict[str, Any]], Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A forged manifest whose digest is right is refused; nothing is run, written or read outside."""
     monkeypatch.setattr(os, "system", lambda _: pytest.fail("code was run"))
@@ -326,10 +338,18 @@ def test_giant_sparse_file(store: Store, monkeypatch: pytest.MonkeyPatch) -> Non
         store.load(7)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100
+)
 @given(
     data=st.data(),
-    value=st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | st.just([]) | st.just({}),
+    value=st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=5)
+    | st.just([])
+    | st.just({}),
 )
 def test_any_member_may_be_anything(store: Store, data: st.DataObject, value: Any) -> None:
     """Whatever one member of a forged manifest is, loading ends in a state or in our errors."""

@@ -66,7 +66,9 @@ class TestOurs(KeepContract):
 
 def test_any_is_the_union() -> None:
     """The best and the latest both stay; the rest may go."""
-    found = [CheckpointInfo(step=s, saved_at_s=s, score=q) for s, q in enumerate([0.9, 0.1, 0.2, 0.3])]
+    found = [
+        CheckpointInfo(step=s, saved_at_s=s, score=q) for s, q in enumerate([0.9, 0.1, 0.2, 0.3])
+    ]
     assert to_delete(found, keep_any(keep_last(1), keep_best(1))) == [1, 2]
 
 
@@ -132,7 +134,9 @@ def test_any_of_nothing() -> None:
 
 
 @given(found=runs, kept=st.frozensets(st.integers()))
-def test_newest_and_pinned_always_survive(found: list[CheckpointInfo], kept: frozenset[int]) -> None:
+def test_newest_and_pinned_always_survive(
+    found: list[CheckpointInfo], kept: frozenset[int]
+) -> None:
     """No rule, however wrong, deletes the newest checkpoint or a pinned one."""
     doomed = to_delete(found, lambda _: kept)
     assert not {info.step for info in found if info.is_pinned} & set(doomed)

@@ -34,7 +34,9 @@ def parse(data: bytes) -> dict[str, Placed]:
     return parse_header(data[: header_bytes(data[:8], len(data), HERE)], len(data), HERE)
 
 
-native = st.sampled_from(["?", "u1", "i1", "<u2", "<i2", "<f2", "<u4", "<i4", "<f4", "<u8", "<i8", "<f8"])
+native = st.sampled_from(
+    ["?", "u1", "i1", "<u2", "<i2", "<f2", "<u4", "<i4", "<f4", "<u8", "<i8", "<f8"]
+)
 some_arrays = st.dictionaries(
     st.text(max_size=9).filter(lambda key: key != "__metadata__"),
     hnp.arrays(native, hnp.array_shapes(min_dims=0, min_side=0, max_dims=3, max_side=4)),

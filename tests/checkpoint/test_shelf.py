@@ -155,7 +155,10 @@ def test_emergencies(tmp_path: Path) -> None:
         about = About(kind=kind)  # type: ignore[arg-type]
         info = save_emergency(root, step, {"s": step}, about, Tools(clock=clock))
         assert read_checkpoint(info.path).state == {"s": step}
-    assert [info.path.name for info in emergencies(root)] == ["000000008-ERROR", "000000008-ERROR-2"]
+    assert [info.path.name for info in emergencies(root)] == [
+        "000000008-ERROR",
+        "000000008-ERROR-2",
+    ]
     assert Store(root).load().info.step == 1
     (root / "emergency" / "000000008-ERROR" / "manifest.json").unlink()
     assert [info.path.name for info in emergencies(root)] == ["000000008-ERROR-2"]

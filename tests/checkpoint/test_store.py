@@ -217,7 +217,9 @@ def test_recover_repairs(tmp_path: Path) -> None:
     damage(tmp_path / "index.json", b"\xff")
     (tmp_path / "trash" / "000000000").mkdir(parents=True)
     store.recover()
-    assert str((tmp_path / "latest").readlink()) == str((tmp_path / "best").readlink()) == "000000002"
+    assert (
+        str((tmp_path / "latest").readlink()) == str((tmp_path / "best").readlink()) == "000000002"
+    )
     assert json.loads((tmp_path / "index.json").read_text())["format"] == 1
     assert not list((tmp_path / "trash").iterdir())
     for name in ("000000001", "000000002"):
@@ -330,7 +332,9 @@ def test_manifests_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     real = catalog.read_manifest
     monkeypatch.setattr(
-        catalog, "read_manifest", lambda directory: (reads.append(directory.path), real(directory))[1]
+        catalog,
+        "read_manifest",
+        lambda directory: (reads.append(directory.path), real(directory))[1],
     )
     store.save(7, {})
     store.list()

@@ -51,7 +51,8 @@ def test_no_multiple_is_missed(steps: int, strides: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "period_s"), [(every(seconds=90), 90), (every(minutes=5), 300), (every(hours=0.5), 1800)]
+    ("rule", "period_s"),
+    [(every(seconds=90), 90), (every(minutes=5), 300), (every(hours=0.5), 1800)],
 )
 def test_every_stretch_of_time(rule: When, period_s: float) -> None:
     """Time rules count from the last save, in the unit that the user wrote."""

@@ -1,6 +1,7 @@
 """`evertrain.supervise.loop`: restarts, limits, resumes, exit codes, with real processes."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def test_max_crashes_stops_at_that_crash(stage: Stage) -> None:
     assert "run #3" not in play.text
     assert "Last crash: runs/train/crashes/attempt-0002.json" in play.text
     (gave_up,) = play.events("gave_up")
-    assert gave_up["cause"] == "exit code: 3"
+    assert gave_up["cause"] == "exit code 3"
 
 
 def test_attempt_numbers_and_crash_counts_over_two_supervisors(stage: Stage) -> None:
@@ -232,7 +233,7 @@ def test_a_second_supervisor_is_refused(stage: Stage) -> None:
     second = stage.run("--", PYTHON, "train.py")
     assert second.end() == 11
     assert f"pid {first.process.pid} on " in second.text
-    first.send(2)
+    first.send(signal.SIGINT)
     assert first.end() == 75
 
 

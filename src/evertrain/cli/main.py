@@ -6,7 +6,6 @@ it runs. So start-up stays fast however many commands there are.
 Layer: cli.
 """
 
-import difflib
 import json
 import os
 import signal
@@ -87,6 +86,8 @@ class Lazy(click.Group):
         known = self.list_commands(ctx)
         if name in known or name.startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
+        import difflib
+
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"The commands are: {', '.join(known)}."
         raise click.UsageError(f"There is no command {name!r}. {hint}", ctx=ctx)

@@ -11,7 +11,6 @@ import ctypes
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -74,7 +73,7 @@ def boot_id() -> str:
 
 def host() -> str:
     """Return the machine's name."""
-    return socket.gethostname()
+    return os.uname().nodename
 
 
 def start_time(pid: int) -> int | None:

@@ -105,7 +105,7 @@ def name_of(code: int | None) -> str:
     """Return an exit status as people say it: "exit code 1", "SIGSEGV"."""
     if code is None:
         return "exit status unknown"
-    return signal_name(code) or f"exit code: {code}"
+    return signal_name(code) or f"exit code {code}"
 
 
 def signal_name(code: int | None) -> str | None:

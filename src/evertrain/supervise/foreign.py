@@ -7,6 +7,7 @@ Layer: supervise. Imports core only.
 
 import glob
 import json
+import pickle
 import pickletools
 import re
 import shlex
@@ -22,8 +23,11 @@ _WORD: Final = (
     r"((?:time|train)?steps?|iter(?:ation)?s?|updates?|episodes?|epochs?|ep|ckpt|checkpoint)"
 )
 _NUMBER: Final = r"((?<![\d.])\d+(?!\.?\d))"  # no part of 0.25
-_NAMED: Final = re.compile(rf"{_WORD}[-_= ]?{_NUMBER}|{_NUMBER}[-_ ]?{_WORD}", re.IGNORECASE)
+_AFTER_WORD: Final = re.compile(rf"{_WORD}[-_= ]?{_NUMBER}", re.IGNORECASE)
+_BEFORE_WORD: Final = re.compile(rf"{_NUMBER}[-_ ]?{_WORD}", re.IGNORECASE)
 _SUFFIX: Final = re.compile(r"\.[A-Za-z]\w*$")
+_ZIP_MAGIC: Final = b"PK\x03\x04"
+_PICKLE_MARK: Final = 0x80
 _MAX_HEADER_BYTES: Final = 100 << 20
 
 
@@ -58,9 +62,12 @@ class Choice:
 def step_in(name: str) -> int | None:
     """Return the step in a file name: after "step", "ep" and the like, or the last number."""
     stem = _SUFFIX.sub("", name)
-    named = [(word or late, int(a or b)) for word, a, b, late in _NAMED.findall(stem)]
+    after = [(word, int(number)) for word, number in _AFTER_WORD.findall(stem)]
+    before = [(word, int(number)) for number, word in _BEFORE_WORD.findall(stem)]
+    named = after or before
     by_step = [number for word, number in named if "step" in word.lower()]
-    numbers = by_step or [number for _, number in named] or _numbers(stem)
+    by_word = [number for _, number in named]
+    numbers = by_step or by_word or [int(number) for number in re.findall(_NUMBER, stem)]
     return numbers[-1] if numbers else None
 
 
@@ -157,10 +164,6 @@ def problem_of(path: Path) -> str | None:
         return f"it cannot be read ({error.strerror})"
 
 
-def _numbers(stem: str) -> list[int]:
-    return [int(number) for number in re.findall(_NUMBER, stem)]
-
-
 def _newest(found: list[Found]) -> Choice:
     skipped: list[tuple[Path, str]] = []
     for each in reversed(found):
@@ -201,11 +204,12 @@ def _problem_of_file(path: Path, file: BinaryIO) -> str | None:
     file.seek(0)
     if not head:
         return "empty file"
-    if head == b"PK\x03\x04" or path.suffix in {".zip", ".npz"}:
+    if _ZIP_MAGIC.startswith(head) or path.suffix in {".zip", ".npz"}:
         return _problem_of_zip(file)
     if path.suffix == ".safetensors":
         return _problem_of_safetensors(file)
-    if (head[0] == 0x80 and head[1:2] and head[1] <= 5) or path.suffix in {".pkl", ".pickle"}:  # noqa: PLR2004
+    is_pickle = head[0] == _PICKLE_MARK and (len(head) == 1 or head[1] <= pickle.HIGHEST_PROTOCOL)
+    if is_pickle or path.suffix in {".pkl", ".pickle"}:
         return _problem_of_pickle(file)
     return None
 

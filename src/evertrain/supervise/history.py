@@ -83,10 +83,11 @@ def remembered_options(run_dir: RunDir, options: SuperviseOptions) -> SuperviseO
     known = last.get("options") if last is not None else None
     if options.checkpoints is not None or not isinstance(known, dict):
         return options
-    found = {key: known.get(key) for key in ("checkpoints", "resume_arg")}
-    if not all(value is None or isinstance(value, str) for value in found.values()):
+    checkpoints, resume_arg = known.get("checkpoints"), known.get("resume_arg")
+    if not isinstance(checkpoints, str):
         return options
-    return replace(options, **found)
+    template = resume_arg if isinstance(resume_arg, str) else None
+    return replace(options, checkpoints=checkpoints, resume_arg=template)
 
 
 def is_complete(run_dir: RunDir, command: Sequence[str]) -> bool:

@@ -68,7 +68,7 @@ class Record:
         """How it ended, in a word or two."""
         if self.end.is_complete:
             return "finished"
-        return "stopped" if self.end.was_asked else name_of(self.outcome.code).replace(":", "")
+        return "stopped" if self.end.was_asked else name_of(self.outcome.code)
 
 
 def banner(screen: Screen, lines: Sequence[tuple[str, str | None]]) -> None:
@@ -133,13 +133,17 @@ def runtime(seconds: float) -> str:
 def show_crash(screen: Screen, record: Record, count: int, limit: int) -> None:
     """Show what happened, how long it ran, and how many crashes that makes."""
     lines: list[tuple[str, str | None]] = [
-        (f"Training crashed! ({record.cause})", "red"),
+        (f"Training crashed! ({_as_in_the_guide(record.cause)})", "red"),
         (f"Runtime before crash: {runtime(record.outcome.seconds)}", None),
         (f"Crash count: {count} / {limit or 'unlimited'}", None),
     ]
     if record.tail.exception is not None:
         lines.insert(1, (record.tail.exception, None))
     banner(screen, lines)
+
+
+def _as_in_the_guide(cause: str) -> str:
+    return cause.replace("exit code ", "exit code: ", 1) if cause.startswith("exit") else cause
 
 
 def write_crash(

@@ -156,7 +156,10 @@ HUGE = RawArray("U8", (0,), np.zeros(0, np.uint8))
         {"$": "scalar", "descr": "<f4", "hex": "00"},
         {"$": "scalar", "descr": "evil", "hex": ""},
         {"$": "scalar", "descr": "U", "hex": "ff"},
-        {"$": "generator", "tree": {"class": "Generator", "bits": "eval", "state": {}, "seed": None}},
+        {
+            "$": "generator",
+            "tree": {"class": "Generator", "bits": "eval", "state": {}, "seed": None},
+        },
         {"$": "generator", "tree": {"class": "Popen", "bits": "PCG64", "state": {}, "seed": None}},
         {"$": "generator", "tree": {"class": "RandomState", "state": {"bit_generator": "x"}}},
         {"$": "generator", "tree": 5},
@@ -191,10 +194,18 @@ json_values = st.recursive(
     | st.booleans()
     | st.integers(-(2**65), 2**65)
     | st.floats(allow_nan=False)
-    | st.sampled_from(["", "raw", "odd", "none", "<f4", "|O", "PCG64", "Generator", "zz", "00", "F"]),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(FIELDS, inner, max_size=4)
-    | st.builds(lambda kind, body: {"$": kind, **body}, KINDS, st.dictionaries(FIELDS, inner, max_size=5)),
+    | st.sampled_from(
+        ["", "raw", "odd", "none", "<f4", "|O", "PCG64", "Generator", "zz", "00", "F"]
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(FIELDS, inner, max_size=4)
+        | st.builds(
+            lambda kind, body: {"$": kind, **body},
+            KINDS,
+            st.dictionaries(FIELDS, inner, max_size=5),
+        )
+    ),
     max_leaves=15,
 )
 

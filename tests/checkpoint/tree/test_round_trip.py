@@ -44,7 +44,9 @@ def same(one: Any, two: Any) -> bool:
         return same(one.real, two.real) and same(one.imag, two.imag)
     if isinstance(one, dict):
         pairs = zip(one.items(), two.items(), strict=True)
-        return len(one) == len(two) and all(same(a, b) for x, y in pairs for a, b in zip(x, y, strict=True))
+        return len(one) == len(two) and all(
+            same(a, b) for x, y in pairs for a, b in zip(x, y, strict=True)
+        )
     if isinstance(one, (list, tuple, deque)):
         is_alike = len(one) == len(two) and getattr(one, "maxlen", 0) == getattr(two, "maxlen", 0)
         return is_alike and all(same(a, b) for a, b in zip(one, two, strict=True))
@@ -53,9 +55,16 @@ def same(one: Any, two: Any) -> bool:
 
 floats = st.floats() | st.sampled_from([math.nan, -math.nan, -0.0, math.inf, -math.inf, 5e-324])
 ints = st.integers() | st.sampled_from([2**53, -(2**53), 2**53 - 1, 2**64, -(10**300)])
-texts = st.text(st.characters(codec=None)) | st.sampled_from(["$", "\ud800\udc00", "a/b", "__metadata__"])
+texts = st.text(st.characters(codec=None)) | st.sampled_from(
+    ["$", "\ud800\udc00", "a/b", "__metadata__"]
+)
 hashables = st.recursive(
-    st.none() | st.booleans() | ints | floats.filter(lambda x: x == x) | texts | st.binary(max_size=99),
+    st.none()
+    | st.booleans()
+    | ints
+    | floats.filter(lambda x: x == x)
+    | texts
+    | st.binary(max_size=99),
     lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=3),
     max_leaves=4,
 )
@@ -82,15 +91,17 @@ leaves = (
 )
 trees = st.recursive(
     leaves | hashables,
-    lambda inner: st.lists(inner, max_size=4)
-    | st.lists(inner, max_size=4).map(tuple)
-    | st.dictionaries(texts, inner, max_size=4)
-    | st.dictionaries(hashables, inner, max_size=4)
-    | st.dictionaries(texts, inner, max_size=4).map(OrderedDict)
-    | st.dictionaries(texts, inner, max_size=3).map(lambda d: defaultdict(list, d))
-    | st.dictionaries(hashables, ints, max_size=3).map(Counter)
-    | st.builds(deque, st.lists(inner, max_size=4), st.sampled_from([None, 4, 9]))
-    | st.sets(hashables, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=4).map(tuple)
+        | st.dictionaries(texts, inner, max_size=4)
+        | st.dictionaries(hashables, inner, max_size=4)
+        | st.dictionaries(texts, inner, max_size=4).map(OrderedDict)
+        | st.dictionaries(texts, inner, max_size=3).map(lambda d: defaultdict(list, d))
+        | st.dictionaries(hashables, ints, max_size=3).map(Counter)
+        | st.builds(deque, st.lists(inner, max_size=4), st.sampled_from([None, 4, 9]))
+        | st.sets(hashables, max_size=3)
+    ),
     max_leaves=12,
 )
 
@@ -215,8 +226,10 @@ def test_nan_keeps_its_bits() -> None:
 def test_numpy_generators(name: str, wrap: Any) -> None:
     """A generator goes on with the same numbers and spawns the same children."""
     generator = wrap(getattr(np.random, name)(np.random.SeedSequence([3, 4], spawn_key=(5,))))
-    draw = (lambda g: g.integers(0, 255, 9).tolist()) if wrap is np.random.Generator else (
-        lambda g: g.random_raw(9).tolist()
+    draw = (
+        (lambda g: g.integers(0, 255, 9).tolist())
+        if wrap is np.random.Generator
+        else (lambda g: g.random_raw(9).tolist())
     )
     draw(generator)
     generator.spawn(2)
@@ -233,7 +246,10 @@ def test_half_used_generators() -> None:
     old.standard_normal()
     py.gauss(0, 1)
     new2, old2, py2 = trip([new, old, py])
-    assert new2.integers(0, 9, 5, dtype=np.int32).tolist() == new.integers(0, 9, 5, dtype=np.int32).tolist()
+    assert (
+        new2.integers(0, 9, 5, dtype=np.int32).tolist()
+        == new.integers(0, 9, 5, dtype=np.int32).tolist()
+    )
     assert old2.standard_normal(3).tolist() == old.standard_normal(3).tolist()
     assert [py2.gauss(0, 1) for _ in range(3)] == [py.gauss(0, 1) for _ in range(3)]
 

@@ -77,12 +77,11 @@ def test_agrees_with_the_environment() -> None:
         action = shove(observation[None])[0].astype(np.float32)
         observation, _, _, is_over, info = env.step(action)
 
-    def forces(state: Array, *_: Array) -> Array:
-        seen = env._sensors.read(state, np.zeros(1), np.zeros(1))
-        return np.clip(shove(seen)[:, 0], -1, 1) * 150e3
+    def forces(state: Array) -> Array:
+        return np.clip(shove(env._sensors.read(state))[:, 0], -1, 1) * 150e3
 
     active = simulate(forces, CONFIG, ground[None])
-    twin = simulate(lambda *_: np.zeros(1), CONFIG, ground[None])
+    twin = simulate(lambda _: np.zeros(1), CONFIG, ground[None])
     reduction = 100 * (1 - active.peak_roof_m[0] / twin.peak_roof_m[0])
 
     assert info["peak_reduction_percent"] == pytest.approx(reduction, abs=0.01)
@@ -92,7 +91,7 @@ def test_force_statistics() -> None:
     """A constant force has its own value as RMS and peak, in kN."""
     ground = ground_motion(evaluation_rng(0, 0), SHORT.motion, 0.25)[None]
 
-    response = simulate(lambda *_: np.full(1, -2e4), SHORT, ground)
+    response = simulate(lambda _: np.full(1, -2e4), SHORT, ground)
 
     assert response.rms_force_kn[0] == pytest.approx(20)
     assert response.peak_force_kn[0] == pytest.approx(20)

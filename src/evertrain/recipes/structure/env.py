@@ -20,9 +20,8 @@ from evertrain.recipes.structure.config import StructureConfig
 from evertrain.recipes.structure.control import energy
 from evertrain.recipes.structure.dynamics import Dynamics, roof_m
 from evertrain.recipes.structure.motion import GRAVITY_M_S2, ground_motion, training_rng
-from evertrain.recipes.structure.sensors import OBSERVED, Sensors
+from evertrain.recipes.structure.sensors import OBSERVED, Observation, Sensors
 
-Observation = NDArray[np.float32]
 Action = NDArray[np.float32]
 
 _ACTIVE: Final = 0
@@ -33,8 +32,7 @@ _FARTHEST_M: Final = 100.0  # no building gets here; a bound that Gymnasium's ch
 class StructureEnv(gymnasium.Env[Observation, Action]):
     """Control of a damper during earthquakes of one stage after another.
 
-    Observation: `sensors.OBSERVED`, float32, shape (8,); m, the last without
-    unit. Action: force on the roof over the stage's limit, float32, shape (1,),
+    Observation: `sensors.OBSERVED`, in m, float32, shape (6,). Action: force on the roof over the stage's limit, float32, shape (1,),
     clipped to -1..1. Reward per step: increase of the energy kept out of the
     building (J), over the work of the full force along a typical displacement
     (J): dimensionless and of like size in all stages.
@@ -75,7 +73,6 @@ class StructureEnv(gymnasium.Env[Observation, Action]):
         self._state: Array = np.zeros((2, 2 * len(building.mass)))
         self._ground_m_s2: Array = np.zeros(config.motion.samples)
         self._peaks_m: Array = np.zeros(2)
-        self._force_fraction = 0.0
         self._saved_j = 0.0
 
     @property
@@ -111,7 +108,6 @@ class StructureEnv(gymnasium.Env[Observation, Action]):
         self._step = 0
         self._state = np.zeros_like(self._state)
         self._peaks_m = np.zeros(2)
-        self._force_fraction = 0.0
         self._saved_j = 0.0
         return self._observe(), {}
 
@@ -126,8 +122,7 @@ class StructureEnv(gymnasium.Env[Observation, Action]):
         """
         if self._step >= self.config.actions:
             raise ResetNeeded("The earthquake is over; call reset() for the next one.")
-        self._force_fraction = min(max(float(action[0]), -1.0), 1.0)
-        self._shake()
+        self._shake(min(max(float(action[0]), -1.0), 1.0))
         self._step += 1
         is_over = self._step == self.config.actions
         info = {"peak_reduction_percent": self._peak_reduction_percent()} if is_over else {}
@@ -149,7 +144,6 @@ class StructureEnv(gymnasium.Env[Observation, Action]):
             "building": self._state.copy(),
             "ground_m_s2": self._ground_m_s2.copy(),
             "peaks_m": self._peaks_m.copy(),
-            "force_fraction": self._force_fraction,
             "saved_j": self._saved_j,
         }
 
@@ -172,13 +166,16 @@ class StructureEnv(gymnasium.Env[Observation, Action]):
         self._state = np.array(state["building"], dtype=np.float64)
         self._ground_m_s2 = np.array(state["ground_m_s2"], dtype=np.float64)
         self._peaks_m = np.array(state["peaks_m"], dtype=np.float64)
-        self._force_fraction = float(state["force_fraction"])
         self._saved_j = float(state["saved_j"])
 
-    def _shake(self) -> None:
-        """Advance building and twin by one action period."""
+    def _shake(self, fraction: float) -> None:
+        """Advance building and twin by one action period.
+
+        Args:
+            fraction: Force on the building over its limit, -1 to 1.
+        """
         limit_n = self.config.stages[self._stage].max_force_kn * 1e3
-        inputs = np.array([[self._force_fraction * limit_n, 0.0], [0.0, 0.0]])
+        inputs = np.array([[fraction * limit_n, 0.0], [0.0, 0.0]])
         count = self.config.control.samples_per_action
         first = self._step * count
         for ground in self._ground_m_s2[first : first + count]:
@@ -197,12 +194,7 @@ class StructureEnv(gymnasium.Env[Observation, Action]):
 
     def _observe(self) -> Observation:
         """Return what the sensors read now."""
-        now = min(self._step * self.config.control.samples_per_action, len(self._ground_m_s2) - 1)
-        readings = self._sensors.read(
-            self._state[:1], self._ground_m_s2[now : now + 1], np.asarray(self._force_fraction)
-        )
-        observation: Observation = readings[0].astype(np.float32)
-        return observation
+        return self._sensors.read(self._state[:1])[0]
 
     def _peak_reduction_percent(self) -> float:
         return float(100.0 * (1.0 - self._peaks_m[_ACTIVE] / self._peaks_m[_PASSIVE]))

@@ -17,10 +17,10 @@ from evertrain.recipes.structure.config import StructureConfig
 from evertrain.recipes.structure.control import passive, saturated_lqr
 from evertrain.recipes.structure.dynamics import Dynamics, drift_m, roof_m, stroke_m
 from evertrain.recipes.structure.motion import evaluation_rng, ground_motion
-from evertrain.recipes.structure.sensors import Sensors
+from evertrain.recipes.structure.sensors import Observation, Sensors
 
-Policy = Callable[[Array], Array]
-Forces = Callable[[Array, Array, Array], Array]
+Policy = Callable[[Observation], Array]
+Forces = Callable[[Array], Array]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def evaluate(
     Draws nothing from any global generator and changes nothing.
 
     Args:
-        policy: Deterministic map of observations (float32, shape (motions, 8),
+        policy: Deterministic map of observations (float32, shape (motions, 6),
             not normalised) to actions (shape (motions, 1), -1 to 1; clipped).
         config: The recipe that the policy was trained with.
         stages: Indices of the stages, from 0. None: all.
@@ -136,13 +136,13 @@ def _stage(
     limit_n = config.stages[stage].max_force_kn * 1e3
     sensors = Sensors.of(building)
 
-    def policy_forces(state: Array, ground_m_s2: Array, last_n: Array) -> Array:
-        seen = sensors.read(state, ground_m_s2, last_n / limit_n).astype(np.float32)
-        return np.clip(np.asarray(policy(seen), dtype=np.float64)[:, 0], -1.0, 1.0) * limit_n
+    def policy_forces(state: Array) -> Array:
+        action = np.asarray(policy(sensors.read(state)), dtype=np.float64)
+        return np.clip(action[:, 0], -1.0, 1.0) * limit_n
 
     responses = {
-        "passive": simulate(lambda state, *_: passive(state, limit_n), config, ground),
-        "lqr": simulate(lambda state, *_: lqr(state, limit_n), config, ground),
+        "passive": simulate(lambda state: passive(state, limit_n), config, ground),
+        "lqr": simulate(lambda state: lqr(state, limit_n), config, ground),
         "policy": simulate(policy_forces, config, ground),
     }
     name = config.stages[stage].name
@@ -154,8 +154,8 @@ def simulate(forces: Forces, config: StructureConfig, ground_m_s2: Array) -> Res
     """Return how the building answers to many motions at once.
 
     Args:
-        forces: Function of states (m, m/s), ground accelerations (m/s2) and last
-            forces (N) that returns the next forces (N), all motions together.
+        forces: Function of states (m, m/s) that returns forces on the roof (N),
+            all motions together.
         config: The plant.
         ground_m_s2: Motions, in m/s2, shape (motions, samples).
     """
@@ -169,7 +169,7 @@ def simulate(forces: Forces, config: StructureConfig, ground_m_s2: Array) -> Res
     for sample in range(samples):
         now = ground_m_s2[:, sample]
         if sample % config.control.samples_per_action == 0:
-            force_n = forces(state, now, force_n)
+            force_n = forces(state)
         state = dynamics.step(state, np.column_stack([force_n, now]))
         roof = roof_m(state)
         seen = np.stack([drift_m(state), roof, force_n / 1e3, stroke_m(state)])

@@ -1,0 +1,115 @@
+"""`evertrain.supervise.history`: attempts as the journal tells them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evertrain.core import lock, proc
+from evertrain.core.heartbeat import Heart
+from evertrain.core.journal import Journal
+from evertrain.core.rundir import RunDir
+from evertrain.supervise.history import (
+    Story,
+    is_complete,
+    next_attempt,
+    read_story,
+    remembered_options,
+    stray_leader,
+)
+from evertrain.supervise.options import SuperviseOptions
+
+Tell = Callable[..., None]
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> RunDir:
+    """An empty run."""
+    return RunDir(tmp_path)
+
+
+@pytest.fixture
+def tell(run_dir: RunDir) -> Tell:
+    """Record an event."""
+
+    def record(event: str, **fields: Any) -> None:
+        Journal(run_dir.journal).record(event, sync=False, **fields)
+
+    return record
+
+
+def test_numbers_go_on_whoever_gave_them(run_dir: RunDir, tell: Tell) -> None:
+    """The next attempt is one more than journal and locks know."""
+    assert next_attempt(run_dir) == 1
+    tell("launched", attempt=4)
+    assert next_attempt(run_dir) == 5
+    lock.take(run_dir.lock, attempt=8).release()
+    assert next_attempt(run_dir) == 9
+
+
+def test_the_story_of_a_run(run_dir: RunDir, tell: Tell) -> None:
+    """Only its own attempt counts: begun at 20, saved at 30, finished."""
+    tell("attempt_started", attempt=1)
+    tell("finished", attempt=1, step=99)
+    tell("launched", attempt=2)
+    tell("attempt_started", attempt=2)
+    tell("resumed", attempt=2, step=20, **{"from": "000000020"})
+    tell("saved", attempt=2, step=30)
+    assert read_story(run_dir, 2) == Story(
+        is_run=True, step_from=20, step_to=30, resumed_from="000000020"
+    )
+    tell("finished", attempt=2, step=30)
+    assert read_story(run_dir, 2).is_finished
+    with Heart(run_dir.heartbeat, pid=1) as heart:
+        heart.beat(34, "step")
+    assert read_story(run_dir, 2).step_to == 34
+
+
+def test_the_supervisor_is_no_witness(run_dir: RunDir, tell: Tell) -> None:
+    """What supervisor and shim record does not make a foreign command a `Run`."""
+    tell("launched", attempt=1)
+    tell("ended", attempt=1, by="shim")
+    tell("finished", attempt=1, by="supervisor")
+    assert read_story(run_dir, 1) == Story()
+
+
+def test_a_foreign_run_is_complete_until_something_begins(run_dir: RunDir, tell: Tell) -> None:
+    """The same command after its `finished`; not another one, not after a new launch."""
+    tell("launched", attempt=1)
+    assert not is_complete(run_dir, ["a", "b"])
+    tell("finished", attempt=1, by="supervisor", command=["a", "b"])
+    assert is_complete(run_dir, ["a", "b"])
+    assert not is_complete(run_dir, ["a", "c"])
+    tell("launched", attempt=2)
+    assert not is_complete(run_dir, ["a", "b"])
+
+
+def test_the_end_of_a_run_is_its_own_business(run_dir: RunDir, tell: Tell) -> None:
+    """A `Run` that finished is started again: it may have a raised total."""
+    tell("attempt_started", attempt=1)
+    tell("finished", attempt=1, step=9)
+    assert not is_complete(run_dir, ["a"])
+
+
+def test_a_stray_leader_is_that_very_process(run_dir: RunDir, tell: Tell) -> None:
+    """Same pid, start time and boot; a reused pid or another boot is none."""
+    me = proc.children(1)[0]
+    boot = proc.boot_id()
+    tell("launched", attempt=1, pid=me.pid, start_time=me.start_time - 1, boot_id=boot)
+    assert stray_leader(run_dir) is None
+    tell("launched", attempt=1, pid=me.pid, start_time=me.start_time, boot_id="another boot")
+    assert stray_leader(run_dir) is None
+    tell("launched", attempt=1, pid=me.pid, start_time=me.start_time, boot_id=boot)
+    assert stray_leader(run_dir) == me
+
+
+def test_options_are_remembered(run_dir: RunDir, tell: Tell) -> None:
+    """Resuming a foreign run knows where its checkpoints are, unless told otherwise."""
+    plain = SuperviseOptions()
+    assert remembered_options(run_dir, plain) == plain
+    tell("supervisor_started", options={"checkpoints": "*.pt", "resume_arg": "--r {path}"})
+    found = remembered_options(run_dir, plain)
+    assert (found.checkpoints, found.resume_arg) == ("*.pt", "--r {path}")
+    own = SuperviseOptions(checkpoints="other*.pt")
+    assert remembered_options(run_dir, own) == own

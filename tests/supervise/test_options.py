@@ -1,0 +1,37 @@
+"""`evertrain.supervise.options`: what cannot work is refused, all of it at once."""
+
+import math
+
+import pytest
+
+from evertrain.core.errors import ConfigError
+from evertrain.supervise.options import SuperviseOptions
+
+
+def test_every_fault_is_named_at_once() -> None:
+    """One error lists all wrong options, each with its value."""
+    with pytest.raises(ConfigError) as caught:
+        SuperviseOptions(max_crashes=-1, delay_s=math.nan, grace_s=0, resume_arg="--go", resume="")
+    text = str(caught.value)
+    for fault in (
+        "--max-crashes is -1",
+        "--delay is nan",
+        "--grace is 0",
+        "--resume is empty",
+        "--resume-arg needs --checkpoints",
+        "--resume-arg is '--go', but must contain {path} or {step}",
+    ):
+        assert fault in text
+    assert caught.value.exit_code == 78
+
+
+def test_unmatched_quotes_are_found_before_the_first_crash() -> None:
+    """A template that cannot be split would otherwise fail hours later."""
+    with pytest.raises(ConfigError, match="unmatched quotes"):
+        SuperviseOptions(checkpoints="*.pt", resume_arg="--resume '{path}")
+
+
+@pytest.mark.parametrize("extreme", [{"max_crashes": 0}, {"delay_s": 0}, {"grace_s": 0.001}])
+def test_extremes_that_work_are_accepted(extreme: dict[str, float]) -> None:
+    """0 crashes is unlimited, no delay and a tiny grace are choices."""
+    SuperviseOptions(**extreme)  # type: ignore[arg-type]
