@@ -1,11 +1,10 @@
 """Readers need no lock: they see whole checkpoints while another process saves and prunes."""
 
-import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +53,7 @@ def check(store: Store, which: str) -> int:
 
 @pytest.mark.slow
 def test_readers_beside_a_writer(tmp_path: Path) -> None:
-    """While 150 checkpoints come and go, every load is whole, every listing sane, no fault found."""
+    """While 150 checkpoints come and go, every load is whole and every listing sane."""
     store, seen = Store(tmp_path), set()
     with writing(tmp_path, 150) as process:
         while process.poll() is None:
@@ -64,11 +63,9 @@ def test_readers_beside_a_writer(tmp_path: Path) -> None:
             if not infos:
                 continue
             seen |= {check(store, "latest"), check(Store(tmp_path), "best")}
-            assert [fault for fault in store.verify() if "checkpoints" in str(fault.path)] == []
-            try:
+            assert store.verify() == []
+            with suppress(NotFoundError):  # pruned since the listing, and said so
                 store.load(steps[0])
-            except NotFoundError:  # pruned since the listing, and said so
-                pass
         assert process.returncode == 0
     assert check(store, "latest") == 150
     assert len(seen) > 5
@@ -79,19 +76,17 @@ def test_readers_beside_a_writer(tmp_path: Path) -> None:
 def test_sigkill_at_any_time(tmp_path: Path) -> None:
     """Killed again and again at whatever moment, the store always has a whole checkpoint."""
     last = 0
-    for round_ in range(12):
+    for number in range(12):
         with writing(tmp_path, 10_000) as process:
             reader = Store(tmp_path)
-            while (reader.latest() or reader.list() or [0]) == [0] or check(
-                reader, "latest"
-            ) < last + 2:
+            while reader.latest() is None or check(reader, "latest") < last + 2:
                 assert process.poll() is None
-            for _ in range(round_ * 37):  # another moment each time
-                os.stat(tmp_path)  # noqa: PTH116
+            for _ in range(number * 37):  # another moment each time
+                tmp_path.stat()
             process.send_signal(signal.SIGKILL)
         now = check(Store(tmp_path), "latest")
         assert now > last
         last = now
     Store(tmp_path).recover()
     assert Store(tmp_path).verify() == []
-    assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]  # noqa: PTH208
+    assert not list(tmp_path.glob(".*"))

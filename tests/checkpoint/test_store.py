@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evertrain.checkpoint import About, Store, keep_all, keep_any, keep_best, keep_last
+from evertrain.checkpoint import About, Store, catalog, keep_all, keep_any, keep_best, keep_last
+from evertrain.checkpoint import store as module
 from evertrain.checkpoint.manifest import state_digest
 from evertrain.core.errors import (
     ConfigError,
@@ -27,6 +28,11 @@ def filled(path: Path, *steps: int, **more: Any) -> Store:
     for step in steps:
         store.save(step, {"a": {"x": np.full(3, step)}}, about=About(score=float(step)))
     return store
+
+
+def numpy_int(value: int) -> Any:
+    """Return a number as numpy counts."""
+    return np.int64(value)
 
 
 def damage(path: Path, data: bytes = b"{}") -> None:
@@ -53,7 +59,11 @@ def test_save_and_load(tmp_path: Path) -> None:
         parent=200,
     )
     store = Store(tmp_path / "ckpts", clock=clock)
-    state = {"agent": {"w": np.arange(6.0).reshape(2, 3), "lr": 0.1}, "epsilon": 0.5, "none": None}
+    state: dict[str, Any] = {
+        "agent": {"w": np.arange(6.0).reshape(2, 3), "lr": 0.1},
+        "epsilon": 0.5,
+        "none": None,
+    }
 
     info = store.save(250, state, about=about)
     loaded = store.load()
@@ -106,7 +116,7 @@ def test_which(tmp_path: Path) -> None:
     assert store.load("latest").state == {"s": 40}
     assert store.load("best").state == {"s": 20}
     assert store.load(10).state == store.load("10").state == {"s": 10}
-    assert store.load(np.int64(30)).state == {"s": 30}
+    assert store.load(numpy_int(30)).state == {"s": 30}
     for bad in ("newest", "1e3", "-1", True, ""):
         with pytest.raises(UsageError):
             store.load(bad)
@@ -145,7 +155,7 @@ def test_bad_steps(tmp_path: Path, step: Any) -> None:
 def test_steps_of_any_length(tmp_path: Path) -> None:
     """Steps beyond nine digits sort by number, and numpy's integers are steps."""
     store = Store(tmp_path)
-    for step in (2, np.int64(10**9), 10**12, 0, 999_999_999):
+    for step in (2, numpy_int(10**9), 10**12, 0, 999_999_999):
         store.save(step, {"s": 1})
     assert [info.step for info in store.list()] == [0, 2, 999_999_999, 10**9, 10**12]
 
@@ -328,14 +338,13 @@ def test_manifests_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """Saving the hundredth checkpoint does not read the other ninety-nine again."""
     store = filled(tmp_path, *range(5))
     reads: list[Path] = []
-    from evertrain.checkpoint import catalog
+    real = vars(catalog)["_read"]
 
-    real = catalog.read_manifest
-    monkeypatch.setattr(
-        catalog,
-        "read_manifest",
-        lambda directory: (reads.append(directory.path), real(directory))[1],
-    )
+    def recorded(path: Path) -> object:
+        reads.append(path)
+        return real(path)
+
+    monkeypatch.setattr(catalog, "_read", recorded)
     store.save(7, {})
     store.list()
     store.prune(keep_all())
@@ -344,13 +353,16 @@ def test_manifests_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_state_digest(tmp_path: Path) -> None:
     """Equal state has an equal digest whenever and wherever it was saved; nothing else has."""
-    state = {"a": {"x": np.arange(3), "y": [1.0, {"z": 2}]}, "clock": {"elapsed_s": 3.0}}
+    state: dict[str, Any] = {
+        "a": {"x": np.arange(3), "y": [1.0, {"z": 2}]},
+        "clock": {"elapsed_s": 3.0},
+    }
     one = Store(tmp_path / "one", clock=FakeClock(1.0))
     two = Store(tmp_path / "two", clock=FakeClock(2.0))
     one.save(1, state)
     two.save(9, {**state, "clock": {"elapsed_s": 4.0}}, about=About(attempt=7, score=1.0))
     digests = [state_digest(s.load().manifest) for s in (one, two)]
-    changed = [
+    changed: list[dict[str, Any]] = [
         {"a": {"x": np.arange(3) + 1, "y": [1.0, {"z": 2}]}},
         {"a": {"x": np.arange(3), "y": [1.0, {"z": 3}]}},
         {"a": {"x": np.arange(3), "y": [1, {"z": 2}]}},
@@ -368,9 +380,7 @@ def test_state_digest(tmp_path: Path) -> None:
 def test_pruned_under_the_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint that vanishes between listing and reading is no damage: the next one is read."""
     reader, writer = filled(tmp_path, 1), Store(tmp_path)
-    from evertrain.checkpoint import store as module
-
-    real = module.read_checkpoint
+    real = vars(module)["read_checkpoint"]
 
     def meanwhile(path: Path, **more: Any) -> Any:
         if not (tmp_path / "000000002").exists():

@@ -82,7 +82,7 @@ def test_any() -> None:
 def test_auto_interval(cost_s: float | None, mtbf_s: float | None, interval_s: float) -> None:
     """The interval is the larger of the budget's and Young's, and never below the floor."""
     rule = auto()
-    there = {"cost_s": cost_s, "mtbf_s": mtbf_s}
+    there: dict[str, Any] = {"cost_s": cost_s, "mtbf_s": mtbf_s}
     assert rule.interval_s(moment(**there)) == pytest.approx(interval_s)
     assert rule(moment(since_save_s=interval_s * 0.99, **there)) is None
     reason = rule(moment(since_save_s=interval_s * 1.01, **there))

@@ -42,8 +42,10 @@ def test_a_clean_life() -> None:
         ),
         ({"event": "crashed", "cause": "oom", "message": "killed"}, "crashed", "oom: killed"),
         ({"event": "crashed"}, "crashed", "crashed"),
-        ({"event": "ended", "phase": "stopping", "code": 75}, "stopped", "exit code 75"),
-        ({"event": "ended", "phase": "running", "signal": "SIGKILL"}, "crashed", "SIGKILL"),
+        ({"event": "ended", "by": "shim", "phase": "stopping", "code": 75}, "stopped", "code 75"),
+        ({"event": "ended", "by": "shim", "phase": "running", "signal": "SIGK"}, "crashed", "SIGK"),
+        ({"event": "ended", "by": "supervisor", "code": 75}, "stopped", "on request"),
+        ({"event": "ended", "by": "supervisor", "code": 0}, "running", ""),
     ],
 )
 def test_ends(event: dict[str, Any], end: str, why: str) -> None:
@@ -92,6 +94,26 @@ def test_the_shim_does_not_overrule_the_trainer() -> None:
     rows = [START, {"event": "finished", "attempt": 1}, {"event": "ended", "attempt": 1}]
 
     assert attempts_of(rows)[0].end == "finished"
+
+
+def test_a_command_that_was_stopped() -> None:
+    """The supervisor saw it end, and says afterwards that this was wanted."""
+    ended = {"event": "ended", "by": "supervisor", "attempt": 1, "code": -2, "time": T9}
+    about = {"step_from": 0, "step_to": 40}
+    stopped = {"event": "supervisor_stopped", "why": "on request"}
+
+    (life,) = attempts_of([ended | about, stopped])
+
+    assert (life.end, life.why, life.ended_at_s) == ("stopped", "on request", unix_s(T9))
+    assert (life.first_step, life.last_step) == (0, 40)
+    assert attempts_of([stopped]) == []
+
+
+def test_the_same_is_not_said_twice() -> None:
+    """A cause that repeats the message is told once."""
+    rows = [{"event": "crashed", "attempt": 1, "cause": "exit code 3", "message": "exit code 3"}]
+
+    assert attempts_of(rows)[0].why == "exit code 3"
 
 
 JSON = st.recursive(

@@ -57,6 +57,12 @@ def _state(rows: list[dict[str, Any]], life: Life) -> tuple[str, str]:
             "gave-up",
             "10 crashes",
         ),
+        (
+            [START, {"event": "crashed", "attempt": 1}, {"event": "supervisor_stopped"}],
+            DEAD,
+            "stopped",
+            "on request",
+        ),
         ([START, {"event": "gave_up"}], DEAD, "gave-up", "no restarts left"),
         (
             [START, {"event": "gave_up"}, START | {"attempt": 2}],

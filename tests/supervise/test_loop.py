@@ -276,7 +276,7 @@ def test_modules_in_the_working_directory_do_not_shadow_ours(stage: Stage) -> No
 
 
 def test_a_full_disk_does_not_stop_the_training(stage: Stage, tmp_path: Path) -> None:
-    """Where the log cannot be written, the output is shown, the loss is said, training ends."""
+    """Where the log cannot be written, training goes on, and the loss is said."""
     stage.script("print('trained')")
     log = tmp_path / "runs" / "train" / "logs" / "attempt-0001.log"
     log.parent.mkdir(parents=True)

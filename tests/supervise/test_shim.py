@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,6 +13,8 @@ import pytest
 
 from evertrain.core import proc
 from evertrain.core.errors import EXIT_STOPPED
+from evertrain.core.journal import Row
+from evertrain.supervise.wire import Order, Wire, encode_order
 from supervise.play import Play, Stage
 
 PYTHON = sys.executable
@@ -425,3 +429,30 @@ def test_the_descriptors_of_the_shim_stay_its_own(stage: Stage, tmp_path: Path) 
     play = stage.run("--", PYTHON, "train.py")
     assert play.end() == 0
     assert "descriptors ['0', '1', '2', '3']" in play.text, "3 is the listing"
+
+
+def test_a_lease_that_cannot_be_written_does_not_stop_the_training(tmp_path: Path) -> None:
+    """On a full disk the shim starts the training all the same: the supervisor holds a lease."""
+    code = """
+import sys
+from evertrain.core import lock
+def take(*_, **__):
+    raise OSError(28, "No space left on device")
+lock.take = take
+from evertrain.supervise.shim import main
+sys.exit(main())
+"""
+    mine, theirs = socket.socketpair()
+    near = Wire(mine)
+    order = Order(command=["true"], run=str(tmp_path), attempt=1, grace_s=1.0, size=None)
+    handle = theirs.fileno()
+    with subprocess.Popen([PYTHON, "-c", code, str(handle)], pass_fds=[handle]) as shim:
+        theirs.close()
+        near.tell(encode_order(order))
+        rows: list[Row] = []
+        while (heard := near.hear()) is not None:
+            rows += heard
+        assert shim.wait() == 0
+    near.close()
+    assert [row["event"] for row in rows] == ["started", "ended"]
+    assert rows[-1]["code"] == 0

@@ -1,4 +1,4 @@
-"""Which checkpoints there are: read from their manifests, each of them once.
+"""Which checkpoints there are: from their manifests, each read once, or from the index.
 
 Layer: checkpoint. Imports core only.
 """
@@ -8,20 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from evertrain.checkpoint.commit import Tools
+from evertrain.checkpoint.index import Known, Stamp, read_index, refresh
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.manifest import MANIFEST, to_info
 from evertrain.checkpoint.read import opened, read_manifest
 from evertrain.core.errors import CorruptError, FormatError
 from evertrain.core.rundir import parse_step
 
-# Identifies the bytes of a manifest without reading them.
-Stamp = tuple[int, int, int]
-
 PINS: Final = "pins"
 
 
 class Catalog:
-    """The listing of one directory of checkpoints. Takes no lock, writes nothing.
+    """The listing of one directory of checkpoints. Reading it takes no lock.
 
     Args:
         root: The directory; it need not exist.
@@ -30,32 +29,44 @@ class Catalog:
     def __init__(self, root: Path) -> None:
         """Read nothing yet."""
         self._root = root
-        self._known: dict[str, tuple[Stamp, CheckpointInfo | None]] = {}
+        self._known: Known | None = None
 
     def infos(self) -> list[CheckpointInfo]:
         """Return what can be read, ascending by step. Damaged ones are left out."""
+        return self._scan()[0]
+
+    def refresh(self, tools: Tools) -> None:
+        """Bring the links and `index.json` up to date.
+
+        Raises:
+            OSError: The disk refused.
+        """
+        infos, known = self._scan()
+        refresh(self._root, infos, {name: each[0] for name, each in known.items()}, tools)
+
+    def _scan(self) -> tuple[list[CheckpointInfo], Known]:
         pins = pinned_names(self._root)
         names = step_names(self._root)
-        for gone in self._known.keys() - set(names):
-            self._known.pop(gone, None)
-        found = ((name, self._look(name)) for name in names)
-        return [
+        known = read_index(self._root) if self._known is None else self._known
+        known = {name: known[name] for name in names if name in known}
+        found = [(name, self._look(name, known)) for name in names]
+        self._known = known
+        infos = [
             replace(info, is_pinned=True) if name in pins else info
             for name, info in found
             if info is not None
         ]
+        return infos, known
 
-    def _look(self, name: str) -> CheckpointInfo | None:
+    def _look(self, name: str, known: Known) -> CheckpointInfo | None:
         path = self._root / name
         try:
             stamp = _stamp(path / MANIFEST)
-            known = self._known.get(name)
-            if known is None or known[0] != stamp:
-                known = (stamp, _read(path))
-                self._known[name] = known
+            if name not in known or known[name][0] != stamp:
+                known[name] = (stamp, _read(path))
         except OSError:
             return None
-        return known[1]
+        return known[name][1]
 
 
 def step_names(root: Path) -> list[str]:

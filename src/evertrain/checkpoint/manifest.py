@@ -15,7 +15,7 @@ from typing import Any, Final, get_args
 
 from evertrain.checkpoint.info import CheckpointInfo, Kind
 from evertrain.checkpoint.parts import Placed, check_place
-from evertrain.checkpoint.strict import Fields, corrupt, dumps, float_to_json, loads
+from evertrain.checkpoint.strict import Fields, check_seal, dumps, float_to_json, loads, seal
 from evertrain.core.errors import StateError
 from evertrain.core.rundir import check_format
 
@@ -29,9 +29,6 @@ CLOCK: Final = "clock"  # an attached object of this name holds times, which nev
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 _MAX_NAME: Final = 200
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
-_ZEROS: Final = b"0" * 64
-_TAIL: Final = b'"\n}\n'
-_LABEL: Final = b'\n"digest":"'
 
 Json = Any
 
@@ -123,16 +120,14 @@ def encode(manifest: Manifest) -> bytes:
     Raises:
         StateError: It is larger than a reader accepts.
     """
-    members = {name: _to_json(manifest, name) for name in _MEMBERS}
-    lines = [f"{dumps(name)}:{dumps(value)}" for name, value in members.items()]
-    body = ("{\n" + ",\n".join(lines)).encode() + b"," + _LABEL
-    if len(body) + 64 + len(_TAIL) > MAX_BYTES:
+    data = seal({name: dumps(_to_json(manifest, name)) for name in _MEMBERS})
+    if len(data) > MAX_BYTES:
         raise StateError(
-            f"the structure of the state needs {len(body)} bytes of JSON.",
+            f"the structure of the state needs {len(data)} bytes of JSON.",
             f"a manifest may have {MAX_BYTES}.",
             "Turn long lists of numbers into numpy arrays.",
         )
-    return body + _digest(body + _ZEROS + _TAIL).encode() + _TAIL
+    return data
 
 
 def parse(data: bytes, path: Path) -> Manifest:
@@ -144,11 +139,11 @@ def parse(data: bytes, path: Path) -> Manifest:
     """
     top = Fields(loads(data, path), path)
     check_format(path, top.take("format", int), FORMAT)
-    digest = _check_digest(data, path)
+    digest = check_seal(data, path)
     files = _files(top.inner("files"))
     found = Manifest(
         step=top.count("step"),
-        kind=_kind(top),
+        kind=take_kind(top),
         unit=top.take("unit", str),
         saved_at=top.take("saved_at", str),
         saved_at_s=top.number("saved_at_s"),
@@ -156,7 +151,7 @@ def parse(data: bytes, path: Path) -> Manifest:
         attempt=top.count("attempt"),
         stage=top.take_or_none("stage", str),
         stage_index=top.count_or_none("stage_index"),
-        metrics=_numbers(top.inner("metrics")),
+        metrics=take_numbers(top.inner("metrics")),
         metric_name=top.take_or_none("metric_name", str),
         metric_value=top.number_or_none("metric_value"),
         score=top.number_or_none("score"),
@@ -197,6 +192,8 @@ def state_digest(manifest: Manifest) -> str:
     Times, attempts, metrics, versions and file names do not count, nor does
     the object called "clock".
     """
+    from blake3 import blake3
+
     state = [
         [
             name,
@@ -209,7 +206,7 @@ def state_digest(manifest: Manifest) -> str:
         for name in sorted(manifest.skeletons)
         if name != CLOCK
     ]
-    return _digest(dumps(state).encode())
+    return blake3(dumps(state).encode()).hexdigest()
 
 
 def file_name(name: str, taken: Mapping[str, object]) -> str:
@@ -278,24 +275,12 @@ def _arrays_to_json(entries: Mapping[str, ArrayEntry]) -> Json:
     }
 
 
-def _digest(data: bytes) -> str:
-    from blake3 import blake3
+def take_kind(top: Fields) -> Kind:
+    """Return why it was taken.
 
-    return blake3(data).hexdigest()
-
-
-def _check_digest(data: bytes, path: Path) -> str:
-    start = len(data) - len(_TAIL) - 64
-    said = data[start : start + 64]
-    if start < len(_LABEL) or not data.endswith(_TAIL) or data[:start][-len(_LABEL) :] != _LABEL:
-        raise corrupt(path, "it does not end with its digest")
-    found = _digest(data[:start] + _ZEROS + _TAIL)
-    if found.encode() != said:
-        raise corrupt(path, f"its digest is {found[:12]}, it says {said[:12]!r}")
-    return found
-
-
-def _kind(top: Fields) -> Kind:
+    Raises:
+        CorruptError: It is none of the known reasons.
+    """
     found = top.take("kind", str)
     kinds: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
     if found not in kinds:
@@ -347,7 +332,12 @@ def _hex(fields: Fields) -> str:
     return found
 
 
-def _numbers(fields: Fields) -> dict[str, float]:
+def take_numbers(fields: Fields) -> dict[str, float]:
+    """Return an object of numbers.
+
+    Raises:
+        CorruptError: It holds anything else.
+    """
     return {name: fields.number(name) for name in fields.names()}
 
 

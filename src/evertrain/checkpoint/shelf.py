@@ -15,7 +15,6 @@ from typing import Final
 from evertrain.checkpoint.about import About
 from evertrain.checkpoint.catalog import PINS, Catalog, step_names
 from evertrain.checkpoint.commit import Tools, make_dir, write_checkpoint
-from evertrain.checkpoint.index import refresh
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.manifest import to_info
 from evertrain.checkpoint.plugin import Tree
@@ -60,7 +59,7 @@ def quarantine(root: Path, step: int, reason: str, tools: Tools = _TOOLS) -> Pat
     write_atomic(target.with_name(f"{target.name}.reason.json"), text.encode(), fs=tools.fs)
     _move(root, [(step_name(step), target)], tools.fs)
     unpin(root, step, tools.fs)
-    refresh(root, Catalog(root).infos(), tools)
+    Catalog(root).refresh(tools)
     return target
 
 
@@ -92,7 +91,7 @@ def supersede(root: Path, after_step: int, tools: Tools = _TOOLS) -> list[int]:
         target = _free(shelf, f"{name}-attempt{_attempt(root / name)}")
         _move(root, [(name, target)], tools.fs)
         unpin(root, int(name), tools.fs)
-    refresh(root, Catalog(root).infos(), tools)
+    Catalog(root).refresh(tools)
     return [int(name) for name in later]
 
 

@@ -19,7 +19,6 @@ from evertrain.checkpoint import shelf
 from evertrain.checkpoint.about import About
 from evertrain.checkpoint.catalog import Catalog, step_names
 from evertrain.checkpoint.commit import Tools, sweep, write_checkpoint
-from evertrain.checkpoint.index import refresh
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.keep import Keep, Verdict, verdicts
 from evertrain.checkpoint.manifest import to_info
@@ -133,8 +132,8 @@ class Store:
     def list(self) -> Infos:
         """Return the checkpoints that can be read, ascending by step.
 
-        Only manifests are read, each once. A damaged one is left out;
-        `verify` tells.
+        Only manifests are read, each once, and not even those that
+        `index.json` describes. A damaged one is left out; `verify` tells.
         """
         return self._catalog.infos()
 
@@ -245,7 +244,7 @@ class Store:
             gone = sweep(self.path, fs) + sweep(self.path / shelf.EMERGENCY, fs)
             shelf.empty_trash(self.path, fs)
             with self._deriving:
-                refresh(self.path, self.list(), self._tools)
+                self._catalog.refresh(self._tools)
         return gone
 
     def _target(self, step: int) -> Path:
@@ -276,7 +275,7 @@ class Store:
         """Bring links and index up to date. The checkpoints do not depend on them."""
         try:
             with self._deriving:
-                refresh(self.path, self.list(), self._tools)
+                self._catalog.refresh(self._tools)
         except OSError as error:
             warnings.warn(
                 f"{self.path}: the links latest and best, or index.json, could not be updated"

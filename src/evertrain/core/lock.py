@@ -202,7 +202,8 @@ def live_owner(path: Path) -> Owner | None:
 @contextmanager
 def _guarded(path: Path) -> Iterator[None]:
     """Let one process at a time take the lease: judging a dead owner is not atomic."""
-    handle = os.open(path.with_name(f".{path.name}.guard"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+    flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC
+    handle = os.open(path.with_name(f".{path.name}.guard"), flags, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

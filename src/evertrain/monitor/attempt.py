@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Literal
 
+from evertrain.core.errors import EXIT_STOPPED
 from evertrain.core.journal import Row
 from evertrain.monitor.metrics import int_of, number_of
 
@@ -54,12 +55,21 @@ def attempts_of(journal_rows: Iterable[Row]) -> list[Attempt]:
     """
     found: dict[int, Attempt] = {}
     for row in journal_rows:
+        if row.get("event") == "supervisor_stopped" and found:
+            _stop(found, _text(row, "why"))
         number = int_of(row, "attempt")
         if number is None or number < 1:
             continue
         found[number] = _told(found.get(number, Attempt(number=number)), row)
     ordered = [found[number] for number in sorted(found)]
     return [closed(each) if each.end == "running" else each for each in ordered[:-1]] + ordered[-1:]
+
+
+def _stop(found: dict[int, Attempt], why: str) -> None:
+    """End the newest attempt as stopped, if its supervisor has only seen it end."""
+    newest = found[max(found)]
+    if newest.end == "running" and newest.ended_at_s is not None:
+        found[newest.number] = replace(newest, end="stopped", why=why)
 
 
 def closed(attempt: Attempt, why: str = SILENT) -> Attempt:
@@ -94,7 +104,7 @@ def _started(attempt: Attempt, row: Row) -> Attempt:
         attempt,
         pid=int_of(row, "pid"),
         host=_text(row, "host") or None,
-        started_at_s=unix_s(row.get("time")),
+        started_at_s=attempt.started_at_s or unix_s(row.get("time")),
         total=int_of(row, "total"),
     )
 
@@ -126,7 +136,7 @@ def _crashed(attempt: Attempt, row: Row) -> Attempt:
         started_at_s = at_s - lasted_s
     cause, message = _text(row, "cause"), _text(row, "message")
     said = attempt.why if attempt.end == "crashed" else ""
-    parts = [cause, said or message]
+    parts = dict.fromkeys([cause, said or message])
     return replace(
         attempt,
         end="crashed",
@@ -136,18 +146,25 @@ def _crashed(attempt: Attempt, row: Row) -> Attempt:
     )
 
 
-def _ended_alone(attempt: Attempt, row: Row) -> Attempt:
-    """Add the end that nobody but the shim saw: its supervisor had died."""
+def _swept(attempt: Attempt, row: Row) -> Attempt:
+    """Add the end as the supervisor saw it, or the shim if the supervisor had died."""
+    first, last = int_of(row, "step_from"), int_of(row, "step_to")
+    attempt = replace(
+        attempt,
+        first_step=first if attempt.first_step is None else attempt.first_step,
+        last_step=last if attempt.last_step is None else attempt.last_step,
+        ended_at_s=attempt.ended_at_s or unix_s(row.get("time")),
+    )
     if attempt.end != "running":
         return attempt
-    was_asked = row.get("phase") != "running"
-    how = _text(row, "signal") or f"exit code {row.get('code')}"
-    return replace(
-        attempt,
-        end="stopped" if was_asked else "crashed",
-        why=f"the supervisor died; then {how}",
-        ended_at_s=unix_s(row.get("time")),
-    )
+    if row.get("by") == "shim":
+        was_asked = row.get("phase") != "running"
+        how = _text(row, "signal") or f"exit code {row.get('code')}"
+        why = f"the supervisor died; then {how}"
+        return replace(attempt, end="stopped" if was_asked else "crashed", why=why)
+    if row.get("code") == EXIT_STOPPED:
+        return replace(attempt, end="stopped", why="on request")
+    return attempt  # what to make of it, the supervisor says in its next line
 
 
 def _text(row: Row, key: str) -> str:
@@ -166,5 +183,5 @@ _TELL: Final[dict[str, Callable[[Attempt, Row], Attempt]]] = {
     "finished": _ended,
     "failed": _ended,
     "crashed": _crashed,  # by the supervisor, after the trainer's own last word if it had one
-    "ended": _ended_alone,
+    "ended": _swept,
 }

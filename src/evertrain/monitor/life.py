@@ -85,11 +85,13 @@ def _between(
 
 
 def _ended(journal_rows: Sequence[Row], last: Attempt | None, life: Life) -> tuple[State, str]:
-    events = ("gave_up", "attempt_started", "supervisor_started")
+    events = ("gave_up", "supervisor_stopped", "attempt_started", "supervisor_started")
     newest = next((row for row in reversed(journal_rows) if row.get("event") in events), {})
     if newest.get("event") == "gave_up":
         parts = [newest.get("why"), newest.get("cause")]
         return "gave-up", ": ".join(str(part) for part in parts if part) or "no restarts left"
+    if newest.get("event") == "supervisor_stopped":
+        return "stopped", str(newest.get("why") or "on request")
     if last is None:
         return "new", "no attempt yet"
     if last.end == "running":

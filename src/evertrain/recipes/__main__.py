@@ -31,7 +31,7 @@ def main(
         environ=os.environ,
         preset=recipe.preset_named(preset),
     )
-    recipe.train(found.config, run_dir or f"runs/{name}")
+    recipe.train(found.config, run_dir or os.environ.get("EVERTRAIN_RUN") or f"runs/{name}")
 
 
 if __name__ == "__main__":

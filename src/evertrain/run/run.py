@@ -145,6 +145,7 @@ class Run:
             identity={
                 "unit": unit,
                 "run_id": opened.identity.id,
+                "parent": self._choice.step if self._choice.loaded else None,
                 "metric_name": record.ranking.metric if record.ranking else None,
             },
             clock=clock,

@@ -78,7 +78,7 @@ class Saver:
         lease: Checked before each commit.
         when: Rule that asks for saves.
         keep: Rule that keeps some of them.
-        identity: Fields that each checkpoint repeats: unit, run_id, metric_name.
+        identity: Fields that each checkpoint repeats: unit, run_id, metric_name, parent.
         clock: Source of times.
         say: Prints one line.
     """
@@ -172,6 +172,7 @@ class Saver:
             stage_index=save.stage[1] if save.stage else None,
             attempt=self.lease.owner.attempt,
             run_id=str(self.identity["run_id"]),
+            parent=self.identity.get("parent"),
             fence=self.lease.check,
         )
 

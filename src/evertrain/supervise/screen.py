@@ -15,7 +15,7 @@ from typing import Final
 
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 
-LIMIT_BYTES: Final = 1 << 20
+LIMIT_BYTES: Final = 4 << 20
 _COLORS: Final = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "bold": 1, "dim": 2}
 
 

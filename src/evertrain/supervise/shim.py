@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Final
 
@@ -243,10 +243,12 @@ def main() -> int:
     order = decode_order(row)
     run_dir = RunDir(Path(order.run))
     try:
-        lease = lock.take(run_dir.shim_lock, attempt=order.attempt)
+        lease: AbstractContextManager[object] = lock.take(run_dir.shim_lock, attempt=order.attempt)
     except LockedError as error:
         wire.tell({"event": "failed", "locked": list(error.args)})
         return EXIT_LOCKED
+    except OSError:  # a full disk: the supervisor's own lease has to do
+        lease = nullcontext()
     with lease:
         output = Output(order.size, run_dir.log(order.attempt), Screen())
         return Shim(order, wire, output).run(more)

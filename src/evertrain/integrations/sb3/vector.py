@@ -130,12 +130,15 @@ def seed_workers(venv: VecEnv, value: int) -> None:
 
 
 def _worlds(base: VecEnv) -> list[Tree] | None:
+    dead = [each for each in getattr(base, "processes", ()) if not each.is_alive()]
+    if dead:  # asking could hang: forked workers hold each other's pipes open
+        raise _gone(f"exit code {dead[0].exitcode}")
     if _is_busy(base) or not _tell(base):
         return None
     try:
         return _checked(base.env_method(inside.STATE))
     except (EOFError, OSError) as error:
-        raise _gone(error) from error
+        raise _gone(type(error).__name__) from error
 
 
 def _is_busy(base: VecEnv) -> bool:
@@ -156,7 +159,7 @@ def _tell(venv: VecEnv) -> bool:
     except (AttributeError, NotImplementedError):
         return False  # not made of Gymnasium environments
     except (EOFError, OSError) as error:
-        raise _gone(error) from error
+        raise _gone(type(error).__name__) from error
     return True
 
 
@@ -171,9 +174,9 @@ def _checked(answers: Sequence[Any]) -> list[Tree]:
     return [answer["value"] for answer in answers]
 
 
-def _gone(error: BaseException) -> StateError:
+def _gone(how: str) -> StateError:
     return StateError(
-        f"a worker process of the environments is gone ({type(error).__name__}).",
+        f"a worker process of the environments is gone ({how}).",
         "its state went with it.",
         "Look above for the worker's own message, and start the run again.",
     )

@@ -10,7 +10,7 @@ Layer: recipes. Imports `building`, `dynamics` and `config` only.
 from collections.abc import Callable
 
 import numpy as np
-from scipy.linalg import block_diag, solve_discrete_are
+from scipy.linalg import block_diag, solve_discrete_are, solve_discrete_lyapunov
 
 from evertrain.recipes.structure.building import Array, Building
 from evertrain.recipes.structure.config import ControlConfig
@@ -76,3 +76,20 @@ def energy(building: Building, damper_weight: float = 0.0) -> Array:
     link = np.outer(building.actuator, building.actuator)
     strain = building.stiffness - (1 - damper_weight) * spring * link
     return 0.5 * np.asarray(block_diag(strain, mass))
+
+
+def vibration_ahead(building: Building, config: ControlConfig, action_s: float) -> Array:
+    """Return P such that `x P x` is the vibration ahead of a state x, in J s.
+
+    That is the time integral of the energy (as the LQR weighs it) from now on,
+    if the actuator and the ground were quiet.
+
+    Args:
+        building: The plant.
+        config: Weight of the damper's own energy.
+        action_s: Time between two samples of the integral, in s.
+    """
+    transition, _ = hold(building, np.zeros((1, len(building.mass))), action_s)
+    weights = energy(building, config.lqr_stroke_weight) * action_s
+    ahead: Array = solve_discrete_lyapunov(transition, weights)
+    return ahead
