@@ -50,8 +50,8 @@ _HOMES: Final = {
 __all__ = [  # noqa: RUF022  (sorted without regard to case, as in the docs)
     "auto",
     "CheckpointInfo",
-    "every",
     "EvertrainError",
+    "every",
     "keep_all",
     "keep_any",
     "keep_best",

@@ -49,7 +49,7 @@ def test_a_bad_index_is_ignored(tmp_path: Path, reads: list[str], damage: str) -
     data = bytearray(path.read_bytes())
     if damage == "bit":
         data[data.index(b'"score":2.1') + 8] ^= 1
-    changed = {
+    changed: dict[str, bytes | bytearray] = {
         "bit": bytes(data),
         "text": b"\xff",
         "format": data.replace(b'"format":1', b'"format":2'),

@@ -165,6 +165,14 @@ def test_a_newer_run_is_refused_by_name(place: Path, invoke: Invoke) -> None:
     invoke("ls", "future", code=78)
 
 
+def test_a_journal_alone_is_no_reason_to_fail(place: Path, invoke: Invoke) -> None:
+    """A run whose identity is lost is listed as unreadable, beside the others."""
+    (place / "runs" / "lost").mkdir(parents=True)
+    (place / "runs" / "lost" / "journal.jsonl").write_text('{"event":"saved"}\n')
+
+    assert "lost  unreadable" in invoke("ls", code=3).output
+
+
 def test_runs_are_found_without_wandering(place: Path) -> None:
     """Hidden directories, links, runs inside runs and deep trees are left out."""
     new_run(place / "a")

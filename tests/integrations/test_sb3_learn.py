@@ -1,14 +1,17 @@
 """SB3: killed and resumed equals uninterrupted, bit for bit."""
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from stable_baselines3 import A2C, DQN, SAC
-from stable_baselines3.common.callbacks import EvalCallback
+from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 
-from evertrain.integrations.sb3 import listener, model, vector
+from evertrain import Run, Stopped
+from evertrain.integrations.sb3 import learn, listener, model, vector
 from evertrain.integrations.torch.optimizer import OptimizerAdapter
 from evertrain.run import rng
 from integrations.worlds import (
@@ -139,6 +142,25 @@ def test_state_dependent_exploration_goes_on_exactly(tmp_path: Path) -> None:
     crash_and_resume(tmp_path / "cut", make)
 
     assert digest(tmp_path / "cut") == digest(tmp_path / "whole")
+
+
+def test_a_stop_request_finishes_the_rollout_and_its_update(tmp_path: Path) -> None:
+    """SIGTERM in the middle of the second rollout: saved at its end, and exact from there."""
+
+    class Terminate(BaseCallback):
+        def _on_step(self) -> bool:
+            if self.num_timesteps == ROLLOUT + 10:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return True
+
+    train(tmp_path / "whole", build)
+    with pytest.raises(Stopped), Run(tmp_path / "cut", total=TOTAL, seed=7) as run:
+        learn(run, build(), callback=Terminate(), log_interval=None)
+    assert run.step == 2 * ROLLOUT
+
+    train(tmp_path / "cut", build)
+
+    assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
 
 
 def test_a_finished_run_trains_no_more(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,15 +11,27 @@ from evertrain.monitor.curve import Marks, fitting, marks_of, smooth, step_label
 
 def test_the_average_of_a_constant_is_the_constant() -> None:
     """There is no start-up bias toward zero."""
-    assert smooth([5.0] * 4, span=10) == [5.0] * 4
+    assert smooth([5.0] * 4, span=10) == pytest.approx([5.0] * 4)
 
 
 def test_the_average_skips_what_is_not_finite() -> None:
-    """A NaN neither spreads nor counts as zero; before the first number there is none."""
-    found = smooth([math.nan, 2.0, math.inf, 2.0], span=3)
+    """A NaN neither spreads nor counts as zero; without any number there is none."""
+    assert smooth([math.nan, 2.0, math.inf, 2.0], span=3) == pytest.approx([2.0] * 4)
+    assert math.isnan(smooth([math.nan], span=3)[0])
 
-    assert math.isnan(found[0])
-    assert found[1:] == [2.0, 2.0, 2.0]
+
+def test_the_average_of_a_slope_does_not_lag() -> None:
+    """In the middle of a straight line the average lies on the line."""
+    values = [float(step) for step in range(101)]
+
+    assert smooth(values, span=10)[50] == pytest.approx(50)
+
+
+def test_the_last_value_does_not_pull_the_end_away() -> None:
+    """An outlier at the very end counts like any other, about twice over the span."""
+    values = [0.0] * 100 + [1.0]
+
+    assert smooth(values, span=19)[-1] < 0.2
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=300), st.integers(2, 50))

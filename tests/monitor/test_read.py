@@ -11,7 +11,7 @@ from evertrain.core import lock
 from evertrain.core.errors import CorruptError, FormatError, NotFoundError
 from evertrain.core.heartbeat import Heart
 from evertrain.core.journal import append_lines
-from evertrain.core.rundir import RunDir
+from evertrain.core.rundir import RunDir, open_run_dir
 from evertrain.monitor.read import metadata_of, status
 from evertrain.testing.clock import FakeClock
 from runs import new_run, tell, trained_run, tree_of
@@ -136,6 +136,20 @@ def test_no_run_is_not_found(tmp_path: Path) -> None:
     """The error says which file makes a run."""
     with pytest.raises(NotFoundError, match=r"run\.json"):
         status(tmp_path)
+
+
+def test_a_supervised_command_is_a_run_at_once(tmp_path: Path) -> None:
+    """Before anybody wrote `run.json`, the supervisor's journal is enough."""
+    run_dir = RunDir(tmp_path)
+    started = {"event": "supervisor_started", "command": ["sleep", "9"]}
+    launched = {"event": "launched", "attempt": 1, "pid": 5}
+    tell(run_dir, started, launched)
+    with lock.take(run_dir.supervisor_lock):
+        found = status(open_run_dir(tmp_path))
+
+    assert found.state == "running"
+    assert found.identity.command == ["sleep", "9"]
+    assert found.identity.created_at == "2023-11-14T22:13:20.000Z"
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:

@@ -206,6 +206,16 @@ def test_a_finished_foreign_run_is_not_repeated(stage: Stage) -> None:
         assert "training\n" in play.text
 
 
+def test_a_checkpoint_that_must_be_there_is_looked_for_first(stage: Stage) -> None:
+    """--resume must without one: exit 10, and nothing was created."""
+    stage.script("print('training')")
+    words = ["--resume", "must", "--checkpoints", "*.pt", "--resume-arg", "{path}"]
+    play = stage.run(*words, "--", PYTHON, "train.py")
+    assert play.end() == 10
+    assert "no whole checkpoint" in play.text
+    assert not (stage.folder / "runs").exists()
+
+
 def test_resume_never_forgets_checkpoints_of_the_past_for_good(stage: Stage) -> None:
     """After --resume never, a crash resumes what this supervisor's attempts saved, no older."""
     stage.script(
@@ -264,6 +274,7 @@ def test_a_program_of_the_wrong_format_is_a_config_error(stage: Stage) -> None:
     play = stage.run("--", "./train.sh")
     assert play.end() == 78
     assert "evertrain run -- bash ./train.sh" in play.text
+    assert "does not answer" not in play.text
 
 
 def test_modules_in_the_working_directory_do_not_shadow_ours(stage: Stage) -> None:

@@ -104,6 +104,7 @@ def test_a_killed_supervisor_leaves_no_training_behind(stage: Stage) -> None:
     (ended,) = play.events("ended")
     assert (ended["by"], ended["code"]) == ("shim", EXIT_STOPPED)
     assert play.events("supervisor_lost")
+    assert "evertrain: the supervisor is gone; stopping the training" in play.text
 
 
 def test_a_successor_waits_for_the_old_training(stage: Stage) -> None:

@@ -25,7 +25,7 @@ from evertrain.cli.render import (
 )
 from evertrain.core.errors import EXIT_OK, EXIT_SKIPPED, EvertrainError, NotFoundError
 from evertrain.core.rundir import RunDir, open_run_dir
-from evertrain.monitor.read import RunStatus, status
+from evertrain.monitor.read import RunStatus, is_run, status
 
 _DEPTH: Final = 3
 _METRIC_COLUMNS: Final = 3
@@ -56,7 +56,7 @@ def find_runs(root: Path, depth: int = _DEPTH) -> Iterator[RunDir]:
     for path in inside:
         if path.name.startswith("."):
             continue
-        if (path / "run.json").is_file():
+        if is_run(path):
             yield RunDir(path)
         elif depth > 1:
             yield from find_runs(path, depth - 1)
@@ -69,8 +69,7 @@ def _run_named(target: str | None) -> RunDir | None:
         NotFoundError: It is neither.
     """
     if target is None:
-        here = RunDir(Path())
-        return here if here.identity.is_file() else None
+        return RunDir(Path()) if is_run(Path()) else None
     try:
         return open_run_dir(target)
     except NotFoundError:

@@ -214,7 +214,8 @@ def open_run_dir(path: Path | str) -> RunDir:
     """
     for candidate in (Path(path), Path("runs") / path):
         run_dir = RunDir(candidate)
-        if read_identity(run_dir) is not None:
+        # A supervised command that is no `Run` has a journal before it has an identity.
+        if read_identity(run_dir) is not None or run_dir.journal.is_file():
             return run_dir
     raise NotFoundError(
         f"there is no run at {str(path)!r}.",

@@ -41,18 +41,28 @@ def marks_of(journal_rows: Sequence[Row]) -> Marks:
 
 
 def smooth(values: Sequence[float], span: float) -> list[float]:
-    """Return the exponential moving average over about `span` values, without start-up bias.
+    """Return the moving average over about `span` values, without lag. Pure.
 
-    A value that is not finite leaves the average as it is. Pure.
+    The weights fall exponentially to both sides, so that a slope stays where it
+    is. A value that is not finite has no weight; without any number there is no average.
     """
+    onward = _sums(values, span)
+    backward = reversed(_sums(values[::-1], span))
+    pairs = zip(onward, backward, strict=True)
+    sums = [(total + more, weight + extra) for (total, weight), (more, extra) in pairs]
+    return [total / weight if weight else math.nan for total, weight in sums]
+
+
+def _sums(values: Sequence[float], span: float) -> list[tuple[float, float]]:
+    """Return, at each value, the weighted sum of it and those before, and of their weights."""
     keep = 1.0 - 2.0 / (span + 1.0)
     total = weight = 0.0
-    found: list[float] = []
+    found: list[tuple[float, float]] = []
     for value in values:
-        if math.isfinite(value):
-            total = keep * total + value
-            weight = keep * weight + 1.0
-        found.append(total / weight if weight else math.nan)
+        is_number = math.isfinite(value)
+        total = keep * total + (value if is_number else 0.0)
+        weight = keep * weight + is_number
+        found.append((total, weight))
     return found
 
 

@@ -105,14 +105,14 @@ def status(run_dir: RunDir | Path, *, clock: Clock = SYSTEM_CLOCK) -> RunStatus:
         CorruptError: Its `run.json` is damaged.
     """
     where = run_dir if isinstance(run_dir, RunDir) else RunDir(run_dir)
-    identity = read_identity(where)
+    journal = read_lines(where.journal)
+    identity = read_identity(where) or _stand_in(journal.rows)
     if identity is None:
         raise NotFoundError(
             f"there is no run at {str(where.path)!r}.",
             f"{where.identity} does not exist.",
             "List the runs here with: evertrain ls",
         )
-    journal = read_lines(where.journal)
     life, now_s = look(where, clock), clock.now_s()
     attempts = settled(attempts_of(journal.rows), life)
     state, reason = decide(journal.rows, attempts, life, now_s)
@@ -134,6 +134,22 @@ def status(run_dir: RunDir | Path, *, clock: Clock = SYSTEM_CLOCK) -> RunStatus:
         size_bytes=disk_bytes(where.path),
         bad_line_count=journal.bad_count,
     )
+
+
+def is_run(path: Path) -> bool:
+    """Say whether a directory is a run, or is becoming one under a supervisor."""
+    run_dir = RunDir(path)
+    return run_dir.identity.is_file() or run_dir.journal.is_file()
+
+
+def _stand_in(journal_rows: Sequence[Row]) -> Identity | None:
+    """Return what the journal says of a supervised command that is no `Run` (yet)."""
+    started = next((r for r in journal_rows if r.get("event") == "supervisor_started"), None)
+    if started is None:
+        return None
+    command, time = started.get("command"), started.get("time")
+    words = [str(each) for each in command] if isinstance(command, list) else []
+    return Identity(id="", created_at=time if isinstance(time, str) else "", command=words)
 
 
 def checkpoints_of(run_dir: RunDir) -> list[CheckpointInfo]:

@@ -101,6 +101,7 @@ class _Watch:
         self._limit_s = float("inf")
         self._stop_count = 0
         self._ended: Row | None = None
+        self._is_over = False
         wire.tell(encode_order(order))
 
     def until_ended(self) -> None:
@@ -130,11 +131,11 @@ class _Watch:
     def clean_up(self, spare: list[Proc]) -> None:
         """Leave nothing: neither the shim nor, if it died, what it held."""
         self._wire.close()
-        if self._ended is not None:
+        if self._is_over:
             with suppress(subprocess.TimeoutExpired):
                 self._shim.wait(_KILL_S)
                 return
-        if self._shim_proc.is_alive and self._ended is None:
+        if self._shim_proc.is_alive:
             self._screen.say("The shim does not answer; ending its tree.", "yellow")
         proc.kill_tree(self._shim_proc)
         self._shim.wait()
@@ -157,6 +158,7 @@ class _Watch:
         )
 
     def _on_row(self, row: Row) -> None:
+        self._is_over = row.get("event") in {"failed", "ended"}
         match row.get("event"):
             case "signalled":
                 name, pid = row["name"], row["pid"]

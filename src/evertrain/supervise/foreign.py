@@ -77,11 +77,11 @@ def list_found(pattern: str, *, not_before_s: float = 0.0) -> list[Found]:
     By the step in the name if every name has one, else by time of change.
 
     Args:
-        pattern: Glob, relative to the working directory; `**` matches directories.
+        pattern: Glob, absolute or relative to the working directory; `**` matches directories.
         not_before_s: Leave out what was last changed before this Unix time, seconds.
     """
     found: list[Found] = []
-    for name in glob.glob(pattern, recursive=True):  # noqa: PTH207  (absolute patterns too)
+    for name in glob.glob(str(Path(pattern).expanduser()), recursive=True):  # noqa: PTH207
         path = Path(name)
         try:
             changed_at_s = path.stat().st_mtime

@@ -91,14 +91,16 @@ class _Job:
     """One supervised command, from the first attempt to the last."""
 
     def __init__(self, task: Task, world: World) -> None:
-        """Choose where to begin; that may fail, and nothing is touched yet."""
+        """Refuse a checkpoint that is not there, while nothing is touched yet."""
         self._task = task
         self._world = world
         self._screen = world.screen
         self._notes = Notes(task, screen=world.screen, clock=world.clock)
         self._records: list[Record] = []
         self._began_at_s = world.clock.now_s()
-        self._choice = self._choose(task.options.resume)
+        self._choice = Choice(None)
+        if task.options.resume not in {"auto", "latest", "never"}:
+            self._choose(task.options.resume)
 
     def run(self) -> int:
         """Attempt after attempt, until there is a reason to stop. Return the exit code."""
@@ -107,6 +109,7 @@ class _Job:
         report.introduce(self._screen, self._task)
         if not wait_for_predecessor(self._task, self._world):
             return self._stop(Stop("stopped", "stopped before it began", EXIT_STOPPED))
+        self._choice = self._choose(self._task.options.resume)  # a predecessor may have saved
         while True:
             verdict = self._attempt()
             if isinstance(verdict, Stop):

@@ -72,6 +72,11 @@ class Output:
         self._screen.write(data)
         return bool(data)
 
+    def say(self, text: str) -> None:
+        """Show a line of our own between those of the training."""
+        self._screen.say()
+        self._screen.say(f"evertrain: {text}", "yellow")
+
     def drain(self, limit_s: float = 2.0, *, clock: Clock = SYSTEM_CLOCK) -> None:
         """Pass on what is left once the training is gone, and close."""
         os.close(self.theirs)

@@ -176,8 +176,10 @@ class Shim:
             self._journal.record(
                 "supervisor_lost", attempt=self._order.attempt, pid=self._supervisor_pid
             )
+        limit_s = self._order.grace_s
+        self._output.say(f"the supervisor is gone; stopping the training (at most {limit_s:g} s).")
         if self._phase == "running":
-            self._enter("stopping", self._order.grace_s)
+            self._enter("stopping", limit_s)
 
     def _tick(self, leader: Proc) -> None:
         """Ask who is to be asked; when the time is up, stop asking."""

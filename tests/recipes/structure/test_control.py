@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from evertrain.recipes.structure.building import assemble
+from evertrain.recipes.structure.building import Array, assemble
 from evertrain.recipes.structure.config import load_preset
-from evertrain.recipes.structure.control import energy, passive, saturated_lqr
+from evertrain.recipes.structure.control import energy, passive, saturated_lqr, vibration_ahead
+from evertrain.recipes.structure.dynamics import Dynamics
 
 CONFIG = load_preset("default")
 BUILDING = assemble(CONFIG.building, CONFIG.damper)
@@ -48,3 +49,18 @@ def test_energy() -> None:
 
     assert state @ energy(BUILDING) @ state == pytest.approx(frame_j)
     assert state @ energy(BUILDING, 0.3) @ state == pytest.approx(frame_j + 0.3 * damper_j)
+
+
+def test_vibration_ahead() -> None:
+    """It is the energy added up over a free vibration until nothing is left."""
+    dynamics = Dynamics.of(BUILDING, CONFIG.damper, CONFIG.action_s)
+    state: Array = np.random.default_rng(2).normal(size=(1, 26)) * 1e-3
+    ahead = vibration_ahead(BUILDING, CONFIG.control, CONFIG.action_s)
+    expected = state[0] @ ahead @ state[0]
+    weights = energy(BUILDING, CONFIG.control.lqr_stroke_weight)
+    total_js = 0.0
+    for _ in range(2000):
+        total_js += state[0] @ weights @ state[0] * CONFIG.action_s
+        state = dynamics.step(state, np.zeros((1, 2)))
+
+    assert total_js == pytest.approx(expected, rel=1e-6)

@@ -186,7 +186,8 @@ def _loop(run: "Run", boundary: Boundary, rollout: Rollout, end: int) -> None:
     is_going = run.step < end and not run.is_over
     while is_going:
         boundary.before()
-        row = rollout.play()
+        with run.phase("rollout"):
+            row = rollout.play()
         steps = rollout._model.num_timesteps  # noqa: SLF001
         is_last = row is None or steps >= end
         if row is None:

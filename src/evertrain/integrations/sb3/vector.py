@@ -130,10 +130,12 @@ def seed_workers(venv: VecEnv, value: int) -> None:
 
 
 def _worlds(base: VecEnv) -> list[Tree] | None:
+    if _is_busy(base):
+        return None
     dead = [each for each in getattr(base, "processes", ()) if not each.is_alive()]
     if dead:  # asking could hang: forked workers hold each other's pipes open
         raise _gone(f"exit code {dead[0].exitcode}")
-    if _is_busy(base) or not _tell(base):
+    if not _tell(base):
         return None
     try:
         return _checked(base.env_method(inside.STATE))

@@ -140,8 +140,8 @@ class PpoConfig(Strict):
     n_steps: PositiveInt = 625
     batch_size: int = Field(default=250, ge=2)
     n_epochs: PositiveInt = 5
-    gamma: float = Field(default=0.98, gt=0, le=1)
-    gae_lambda: float = Field(default=0.99, ge=0, le=1)
+    gamma: float = Field(default=0.95, gt=0, le=1)
+    gae_lambda: float = Field(default=0.95, ge=0, le=1)
     clip_range: PositiveFloat = 0.2
     ent_coef: NonNegativeFloat = 0.0
     vf_coef: NonNegativeFloat = 0.5
@@ -350,7 +350,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         ),
     },
     "small": {
-        "ppo": {"gamma": 0.97, "n_epochs": 10, "final_learning_rate": 1e-4},
+        "ppo": {"n_epochs": 10, "final_learning_rate": 1e-4},
         "stages": _stages((40_000,) * 4, {"learning_rate": 2.5e-4, "n_steps": 500}),
     },
 }

@@ -174,7 +174,7 @@ class StructureEnv(gymnasium.Env[Observation, Action]):
         self._stage = int(state["stage"])
         self._next_stage = int(state["next_stage"])
         self._step = int(state["step"])
-        self._state = np.array(state["building"], dtype=np.float64)
+        self._state = np.array(state["building"], dtype=np.float64, order="C")
         self._ground_m_s2 = np.array(state["ground_m_s2"], dtype=np.float64)
         self._peaks_m = np.array(state["peaks_m"], dtype=np.float64)
 
