@@ -69,7 +69,7 @@ class Killer:
         """Choose the moments; they differ each time."""
         self._victim = victim
         self._other = other
-        self._rng = random.Random()  # noqa: S311  (not a secret)
+        self._rng = random.Random()
         self.kills: list[str] = []
 
     def run(self, is_over: Callable[[], bool]) -> list[str]:

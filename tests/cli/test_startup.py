@@ -10,10 +10,12 @@ pytestmark = pytest.mark.slow
 
 HEAVY = ("pydantic", "ruamel", "rich", "numpy", "torch", "matplotlib", "psutil", "safetensors")
 
+SAVING = tuple(f"evertrain.checkpoint.{name}" for name in ("store", "commit", "tree", "keep"))
+
 
 def _loaded(code: str, place: Path) -> set[str]:
-    """Return the top-level modules that `code` leaves imported in a fresh interpreter."""
-    show = "import sys; print(' '.join({name.partition('.')[0] for name in sys.modules}))"
+    """Return the modules that `code` leaves imported in a fresh interpreter."""
+    show = "import sys; print(' '.join(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\n{show}"],
         capture_output=True,
@@ -44,5 +46,8 @@ def test_help(place: Path) -> None:
 @pytest.mark.usefixtures("trading")
 @pytest.mark.parametrize("command", [("ls",), ("ls", "trading"), ("status", "trading")])
 def test_looking(place: Path, command: tuple[str, ...]) -> None:
-    """Listing checkpoints reads manifests: no array library, no colors where no terminal is."""
-    assert _loaded(_command(*command), place).isdisjoint(HEAVY)
+    """Listing loads no array library, no colors where no terminal is, and nothing that saves."""
+    loaded = _loaded(_command(*command), place)
+
+    assert loaded.isdisjoint(HEAVY)
+    assert loaded.isdisjoint(SAVING)

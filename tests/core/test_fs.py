@@ -109,7 +109,7 @@ def test_symlink_atomic_moves_the_link(tmp_path: Path) -> None:
     symlink_atomic("000000001", tmp_path / "latest")
     symlink_atomic("000000002", tmp_path / "latest")
 
-    assert os.readlink(tmp_path / "latest") == "000000002"
+    assert (tmp_path / "latest").readlink() == Path("000000002")
     assert os.listdir(tmp_path) == ["latest"]
 
 

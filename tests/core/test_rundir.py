@@ -84,7 +84,7 @@ def test_a_foreign_directory_is_refused_untouched(tmp_path: Path) -> None:
     """Somebody's photos are not a run, and stay as they are."""
     (tmp_path / "photo.jpg").write_bytes(b"x")
 
-    with pytest.raises(ConfigError, match="photo.jpg"):
+    with pytest.raises(ConfigError, match=r"photo\.jpg"):
         claim_run_dir(tmp_path)
 
     assert os.listdir(tmp_path) == ["photo.jpg"]

@@ -14,19 +14,16 @@ import runpy
 import signal
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import torch
 
-# What `Run` and torch load lazily, so that the children need not.
-import evertrain.integrations.torch
-import evertrain.run.run
-
-assert np
-assert evertrain.integrations.torch
 torch.set_num_threads(1)
-torch.zeros(2, 2) @ torch.zeros(2, 2)
+torch.zeros(2, 2) @ torch.from_numpy(np.zeros((2, 2), np.float32))
+for lazy in ("integrations.torch", "run.run"):  # so that the children need not
+    import_module(f"evertrain.{lazy}")
 
 
 def start(script: str, run_dir: str) -> int:

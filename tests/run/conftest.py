@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import OpenRun
 
 from evertrain import Run, every
+from support import OpenRun
+
 
 @pytest.fixture
 def open_run(tmp_path: Path) -> Iterator[OpenRun]:
@@ -20,7 +21,8 @@ def open_run(tmp_path: Path) -> Iterator[OpenRun]:
     def open_it(**options: Any) -> Run:
         for each in opened:
             each.close()
-        options = {"total": 10, "save": every(steps=1), "on_stop": "return"} | options
+        defaults: dict[str, Any] = {"total": 10, "save": every(steps=1), "on_stop": "return"}
+        options = defaults | options
         run = Run(tmp_path / "run", **options)
         opened.append(run)
         return run

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import OpenRun, walk
 
 from evertrain.core.errors import StateError
+from support import OpenRun, walk
 
 
 class Counter:

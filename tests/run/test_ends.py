@@ -8,11 +8,11 @@ from pathlib import Path
 from subprocess import PIPE, Popen
 
 import pytest
-from support import OpenRun, walk
 
 from evertrain import Stopped, every
 from evertrain.core.journal import Journal
 from evertrain.run import inbox
+from support import OpenRun, walk
 
 
 def test_a_requested_stop_ends_the_loop_behind_the_step(open_run: OpenRun) -> None:
@@ -74,7 +74,7 @@ def test_an_exception_leaves_a_wreck_and_passes_unmasked(open_run: OpenRun) -> N
     with pytest.raises(ZeroDivisionError), open_run() as run:
         for step in run:
             if step == 3:
-                step / 0  # noqa: B018
+                step / 0
 
     wrecks = [each.name for each in (run.store.path / "emergency").iterdir()]
     assert wrecks == ["000000002-ERROR"]
@@ -194,7 +194,8 @@ def test_forked_workers_get_their_own_handlers(tmp_path: Path) -> None:
         "            if pid == 0:\n"
         "                time.sleep(600)\n"
         "            os.kill(pid, signal.SIGTERM)\n"
-        "            print('status', os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)\n"
+        "            status = os.waitpid(pid, 0)[1]\n"
+        "            print('status', os.waitstatus_to_exitcode(status), flush=True)\n"
         "            run.finish()"
     )
     child = _start(tmp_path, code)

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import OpenRun, walk
 
 from evertrain import Run, every
 from evertrain.core.errors import UsageError
+from support import OpenRun
 
 
 def _values(run: Run) -> list[tuple[float, Any]]:
@@ -67,7 +67,7 @@ def test_no_row_is_missing_and_none_is_there_twice_after_a_crash(open_run: OpenR
 
 
 def test_numbers_of_every_library_are_taken(open_run: OpenRun) -> None:
-    """numpy scalars and arrays of one element are logged as plain numbers, NaN included."""
+    """Scalars of numpy and arrays of one element are logged as plain numbers, NaN included."""
     run = open_run(total=1)
     for _ in run:
         run.log(x=np.float32(0.5), y=np.array(3), z=np.array([True]), n=float("nan"))

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from support import OpenRun, walk
 
 from evertrain import Run
 from evertrain.core.errors import ConfigError, FormatError, LockedError, UsageError
 from evertrain.core.journal import Journal
 from evertrain.run import opening
+from support import OpenRun, walk
 
 
 def test_a_fresh_run_writes_its_identity(open_run: OpenRun) -> None:

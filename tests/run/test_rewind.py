@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from support import OpenRun, walk
 
 from evertrain import keep_all
 from evertrain.core.errors import NotFoundError, UsageError
 from evertrain.core.journal import Journal
+from support import OpenRun, walk
 
 
 def test_a_crash_after_a_rewind_goes_on_from_the_new_branch(open_run: OpenRun) -> None:

@@ -3,9 +3,9 @@
 import random
 
 import numpy as np
-from support import OpenRun
 
 from evertrain import Run, every
+from support import OpenRun
 
 
 def _draw() -> tuple[float, float]:

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from support import OpenRun
 
 from evertrain import Run, Stage, every, keep_last
 from evertrain.core.errors import UsageError
 from evertrain.core.journal import Journal
+from support import OpenRun
 
 STAGES = [
     Stage("easy", steps=3, overrides={"lr": 0.1}),

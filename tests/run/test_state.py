@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from support import OpenRun, walk
 
 from evertrain.core.errors import StateError
+from support import OpenRun, walk
 
 
 class Moments(NamedTuple):
     """What an optimizer of functional libraries keeps."""
 
-    count: int
+    steps: int
     mu: dict[str, Any]
 
 
@@ -42,7 +42,7 @@ def _fresh() -> TrainState:
 
 def _advance(state: TrainState) -> TrainState:
     params = {name: value + 0.1 for name, value in state.params.items()}
-    moments = Moments(state.moments.count + 1, {"w": state.moments.mu["w"] - 0.5})
+    moments = Moments(state.moments.steps + 1, {"w": state.moments.mu["w"] - 0.5})
     return TrainState(state.step + 1, params, moments)
 
 
@@ -64,7 +64,7 @@ def test_pytrees_of_named_tuples_and_dataclasses_return(open_run: OpenRun) -> No
 
     assert isinstance(found, TrainState)
     assert isinstance(found.moments, Moments)
-    assert (found.step, found.moments.count, found.label) == (3, 3, "fresh")
+    assert (found.step, found.moments.steps, found.label) == (3, 3, "fresh")
     assert found.params["w"].dtype == np.float32
     np.testing.assert_array_equal(found.params["w"], saved.params["w"])
     np.testing.assert_array_equal(found.moments.mu["w"], saved.moments.mu["w"])

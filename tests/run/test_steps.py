@@ -1,11 +1,11 @@
 """Counting: which steps a loop gets, before and after a crash, and how it ends."""
 
 import pytest
-from support import OpenRun, walk
 
 from evertrain import Run, every
 from evertrain.core.errors import UsageError
 from evertrain.core.journal import Journal
+from support import OpenRun, walk
 
 
 def _events(run: Run, name: str) -> list[dict[str, object]]:

@@ -51,7 +51,7 @@ def living(mark: str) -> dict[int, str]:
 class Play:
     """One `evertrain run`, and what it shows."""
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         words: list[str],
         folder: Path,

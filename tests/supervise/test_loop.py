@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from evertrain.supervise.loop import supervise
 from supervise.play import Stage
 
 PYTHON = sys.executable
@@ -296,3 +297,24 @@ def test_a_full_disk_does_not_stop_the_training(stage: Stage, tmp_path: Path) ->
     assert play.end() == 0
     assert "trained\n" in play.text
     assert "8 bytes of output did not reach the log" in play.text
+
+
+def test_a_long_foreign_run_is_visible_while_it_runs(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """After a while without a word in the journal, the directory becomes a run; in-process too."""
+    stage.script(
+        """
+        import os, time
+        from pathlib import Path
+        while not (Path(os.environ["EVERTRAIN_RUN"]) / "run.json").exists():
+            time.sleep(0.02)
+        print("it is a run now")
+        """
+    )
+    monkeypatch.chdir(stage.folder)
+    monkeypatch.setattr("evertrain.supervise.loop._FOREIGN_S", 0.3)
+    handler = signal.getsignal(signal.SIGINT)
+    assert supervise([PYTHON, "train.py"], "runs/here") == 0
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert "it is a run now\n" in capfd.readouterr().out

@@ -6,15 +6,17 @@ Layer: checkpoint. Imports core only.
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from evertrain.checkpoint.commit import Tools
 from evertrain.checkpoint.index import Known, Stamp, read_index, refresh
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.manifest import MANIFEST, to_info
 from evertrain.checkpoint.read import opened, read_manifest
 from evertrain.core.errors import CorruptError, FormatError
 from evertrain.core.rundir import parse_step
+
+if TYPE_CHECKING:
+    from evertrain.checkpoint.commit import Tools  # saving is not part of listing
 
 PINS: Final = "pins"
 
@@ -35,7 +37,7 @@ class Catalog:
         """Return what can be read, ascending by step. Damaged ones are left out."""
         return self._scan()[0]
 
-    def refresh(self, tools: Tools) -> None:
+    def refresh(self, tools: "Tools") -> None:
         """Bring the links and `index.json` up to date.
 
         Raises:

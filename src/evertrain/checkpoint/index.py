@@ -9,9 +9,8 @@ Layer: checkpoint. Imports core only.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from evertrain.checkpoint.commit import Tools
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.manifest import take_kind, take_numbers
 from evertrain.checkpoint.rank import ranked
@@ -20,6 +19,9 @@ from evertrain.core.clock import iso_utc
 from evertrain.core.errors import CorruptError
 from evertrain.core.fs import NO_LINK, Fs, symlink_atomic, write_atomic
 from evertrain.core.rundir import step_name
+
+if TYPE_CHECKING:
+    from evertrain.checkpoint.commit import Tools  # saving is not part of listing
 
 # Identifies the bytes of a manifest without reading them: inode, time (ns), size (bytes).
 Stamp = tuple[int, int, int]
@@ -33,7 +35,7 @@ _NO_STAMP: Final = (0, 0, 0)
 
 
 def refresh(
-    root: Path, infos: Sequence[CheckpointInfo], stamps: Mapping[str, Stamp], tools: Tools
+    root: Path, infos: Sequence[CheckpointInfo], stamps: Mapping[str, Stamp], tools: "Tools"
 ) -> None:
     """Point `latest` and `best` at what they say, and write `index.json`.
 

@@ -8,7 +8,6 @@ Layer: core. Imports nothing from evertrain.
 
 import errno
 import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Protocol
@@ -117,6 +116,8 @@ class LocalFs:
         except OSError as error:
             if error.errno not in NO_LINK:
                 raise
+            import shutil  # slow to import, and rarely needed
+
             shutil.copyfile(src, dst)
 
     def symlink(self, target: str, path: Path) -> None:
@@ -134,6 +135,8 @@ class LocalFs:
     def rmtree(self, path: Path) -> None:
         """See `Fs.rmtree`."""
         if path.is_dir() and not path.is_symlink():
+            import shutil
+
             shutil.rmtree(path)
 
 

@@ -11,19 +11,21 @@ import ctypes
 import os
 import select
 import signal
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 
-# A started process, as `spawn` returns it.
-Child = subprocess.Popen[bytes]
+if TYPE_CHECKING:
+    import subprocess
+
+    # A started process, as `spawn` returns it.
+    Child = subprocess.Popen[bytes]
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _PR_SET_PDEATHSIG: Final = 1
@@ -111,7 +113,7 @@ def spawn(
     cwd: Path | None = None,
     stdio: tuple[int | None, int | None, int | None] = (None, None, None),
     pass_fds: Sequence[int] = (),
-) -> Child:
+) -> "Child":
     """Start `command` in a session of its own.
 
     Its own session means that the terminal's Ctrl+C reaches only the starter.
@@ -126,6 +128,8 @@ def spawn(
     Raises:
         OSError: There is no such program, or it cannot be executed.
     """
+    import subprocess
+
     stdin, stdout, stderr = stdio
     return subprocess.Popen(  # noqa: S603  (running the user's command is the product)
         list(command),
@@ -327,10 +331,12 @@ def sweep(
         left = _below_me(spare)
         if not left:
             break
-        for each in left:
-            send(each, signal.SIGKILL)
+        reached = [each for each in left if send(each, signal.SIGKILL)]
+        for each in reached:
             send(each, signal.SIGCONT)
-        killed += [each for each in left if each not in killed]
+        if not reached:  # run by another user (sudo): waiting would not help
+            break
+        killed += [each for each in reached if each not in killed]
         wait_gone(left, 1.0, clock=clock)
     return killed
 

@@ -353,7 +353,9 @@ class Run:
         self._save_if_due(before, ended=self._curriculum.move_on(self, ends_stage=ends_stage))
         self.total = self._curriculum.total or self.total
         self._console.progress(self.step, self.total, self._unit)
-        if self._signals.requested_by and not self._is_complete():
+        if self.is_over:
+            self._complete()
+        elif self._signals.requested_by:
             self._stop()
         return not self.is_over
 

@@ -71,7 +71,9 @@ def values_of(state: State) -> dict[str, Any]:
     return found
 
 
-def fill(template: Any, tree: Tree, at: str, faults: list[Mismatch]) -> Any:
+def fill(  # noqa: PLR0911  (one line for each kind of value)
+    template: Any, tree: Tree, at: str, faults: list[Mismatch]
+) -> Any:
     """Return `tree` as the kind of value that `template` is.
 
     Args:

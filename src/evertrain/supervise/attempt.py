@@ -86,7 +86,7 @@ class _Watch:
     """The supervisor's end of one attempt."""
 
     def __init__(
-        self, order: Order, wire: Wire, shim: proc.Child, world: World, later: Later
+        self, order: Order, wire: Wire, shim: "proc.Child", world: World, later: Later
     ) -> None:
         self._order = order
         self._wire = wire

@@ -257,4 +257,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    os._exit(main())  # everything is written: a restart need not wait for the interpreter

@@ -26,10 +26,11 @@ class Signals:
     def __init__(self) -> None:
         """Catch nothing yet."""
         self._previous: dict[signal.Signals, Any] = {}
-        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._read, self._write = -1, -1
 
     def __enter__(self) -> Self:
         """Install the handlers."""
+        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         if threading.current_thread() is threading.main_thread():
             for number in CAUGHT:
                 is_ignored = signal.getsignal(number) is signal.SIG_IGN

@@ -108,7 +108,7 @@ class Encoder:
         ]
 
     def fields(self, values: Iterable[tuple[str, Tree]], path: Path) -> dict[str, Json]:
-        """Encode named members. A codec may not use our mark as a name."""
+        """Encode named members."""
         return {name: self.encode(each, (*path, name)) for name, each in values}
 
     def pairs(self, values: Mapping[Tree, Tree], path: Path) -> list[Json]:
@@ -331,6 +331,8 @@ def _codec(encoder: Encoder, value: Any, path: Path) -> Json:
 
 def _children(encoder: Encoder, children: Mapping[str, Tree], path: Path) -> dict[str, Json]:
     """Encode the parts of a leaf; an only array is called what the leaf is called."""
+    if any(name[:1] == MARK for name in children):
+        raise Unstorable(f"a part of it has a name that starts with {MARK}.", "Fix the plugin.")
     if len(children) == 1:
         [(name, child)] = children.items()
         if type(child) is RawArray:
