@@ -20,7 +20,7 @@ class BadSector(io.RawIOBase):
         """Fail with this errno."""
         self.number = number
 
-    def readinto(self, _: object) -> int:  # type: ignore[override]
+    def readinto(self, _: object) -> int:
         """Fail."""
         raise OSError(self.number, "no")
 

@@ -202,3 +202,34 @@ def test_forked_workers_get_their_own_handlers(tmp_path: Path) -> None:
     out, err = child.communicate(timeout=60)
 
     assert "status -15" in out, err
+
+
+@pytest.mark.slow
+def test_force_is_heard_while_the_main_thread_is_deep_in_a_library(tmp_path: Path) -> None:
+    """The second signal works although no Python handler can run."""
+    blocked = "import ctypes; ctypes.CDLL(None).sleep(600); ctypes.CDLL(None).sleep(600)"
+    child = _start(tmp_path, f"{blocked}; ctypes.CDLL(None).sleep(600)")
+    child.send_signal(signal.SIGINT)
+    child.send_signal(signal.SIGTERM)
+    child.communicate(timeout=60)
+
+    assert child.returncode == 130
+
+
+def test_an_event_loops_wakeup_descriptor_is_left_alone(open_run: OpenRun) -> None:
+    """A program that runs an event loop keeps what that needs, during the run and after it."""
+    reader, writer = os.pipe2(os.O_NONBLOCK)
+    signal.set_wakeup_fd(writer)
+    try:
+        run = open_run(total=3)
+        for step in run:
+            if step == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+        run.close()
+
+        assert run.is_stopped
+        assert signal.set_wakeup_fd(-1) == writer
+    finally:
+        signal.set_wakeup_fd(-1)
+        os.close(reader)
+        os.close(writer)

@@ -24,6 +24,16 @@ LIMIT_S = 20.0
 # What becomes of a process must not hang on how this machine sets these.
 _OWN = ("NO_COLOR", "PYTHONUNBUFFERED", "PYTHONFAULTHANDLER", "EVERTRAIN_RUN", "PYTHONWARNINGS")
 
+# Run in the new session, before the command takes its place.
+_PREPARE = """
+import fcntl, os, signal, sys, termios
+if os.isatty(1):
+    fcntl.ioctl(1, termios.TIOCSCTTY, 0)
+if sys.argv[1]:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
 
 def wait_until(holds: Callable[[], object], what: str, limit_s: float = LIMIT_S) -> None:
     """Return as soon as `holds`, fail after `limit_s` seconds."""
@@ -60,7 +70,7 @@ class Play:
         on_terminal: bool,
         is_read: bool,
         env: dict[str, str],
-        before: Callable[[], None] | None,
+        ignores_sigint: bool,
     ) -> None:
         """Start it."""
         self.folder = folder
@@ -76,21 +86,15 @@ class Play:
         else:
             self.handle, theirs = os.pipe()
 
-        def prepare() -> None:
-            if on_terminal:
-                fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
-            if before is not None:
-                before()
-
+        command = [sys.executable, "-P", "-m", "evertrain", "run", *words]
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "evertrain", "run", *words],
+            [sys.executable, "-S", "-c", _PREPARE, "ignore" if ignores_sigint else "", *command],
             cwd=folder,
             env={**clean, "TERM": "xterm", **env, MARK: mark},
             stdin=theirs if on_terminal else subprocess.DEVNULL,
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
-            preexec_fn=prepare,  # noqa: PLW1509  (it only makes system calls)
         )
         os.close(theirs)
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -183,7 +187,7 @@ class Stage:
         on_terminal: bool = False,
         is_read: bool = True,
         env: dict[str, str] | None = None,
-        before: Callable[[], None] | None = None,
+        ignores_sigint: bool = False,
     ) -> Play:
         """Start `evertrain run` with `words`."""
         play = Play(
@@ -193,7 +197,7 @@ class Stage:
             on_terminal=on_terminal,
             is_read=is_read,
             env=env or {},
-            before=before,
+            ignores_sigint=ignores_sigint,
         )
         self.plays.append(play)
         return play

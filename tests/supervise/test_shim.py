@@ -217,12 +217,8 @@ def test_signals_to_the_supervisor_stop_gracefully(stage: Stage, number: signal.
 
 def test_ctrl_c_works_where_the_starter_ignores_it(stage: Stage) -> None:
     """In the background of a script SIGINT is ignored, and children inherit that; not here."""
-
-    def ignore() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-
     stage.script("import time; print('TRAINING'); time.sleep(100)")
-    play = stage.run("--", PYTHON, "train.py", before=ignore)
+    play = stage.run("--", PYTHON, "train.py", ignores_sigint=True)
     play.wait_for("TRAINING")
     play.send(signal.SIGINT)
     assert play.end(10.0) == 75

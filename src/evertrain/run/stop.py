@@ -7,10 +7,10 @@ Layer: run. Imports core only.
 """
 
 import os
-import queue
 import signal
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import FrameType
 from typing import Any, Final
 
@@ -40,6 +40,10 @@ class Stopped(SystemExit):
 class StopSignals:
     """Turns signals into flags, while installed.
 
+    Signals are seen twice: by Python's handler, which runs only when the main
+    thread executes bytecode, and through the wakeup descriptor, which also
+    speaks up while the main thread is deep in a library. The larger count wins.
+
     Args:
         on_force: Called in a thread of its own at the second signal. The
             process ends with exit code 130 when it returns, or after
@@ -55,8 +59,10 @@ class StopSignals:
         self.requested_by: str | None = None
         self._on_force = on_force
         self._force_limit_s = force_limit_s
-        self._forces: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._previous: dict[signal.Signals, Any] = {}
+        self._handled = 0
+        self._woken = 0
+        self._pipe: tuple[int, int] | None = None
 
     def install(self) -> bool:
         """Take over SIGINT, SIGTERM and SIGHUP. Off the main thread, do nothing and say so.
@@ -65,11 +71,16 @@ class StopSignals:
         """
         if self._previous or threading.current_thread() is not threading.main_thread():
             return False
+        reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        os.set_blocking(reader, True)
+        self._pipe = reader, writer
+        threading.Thread(target=self._watch, name="evertrain-stop", daemon=True).start()
+        other = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        if other >= 0:  # an event loop was here first: leave it what it needs
+            signal.set_wakeup_fd(other)
         for number in SIGNALS:
-            if signal.getsignal(number) is signal.SIG_IGN:
-                continue
-            self._previous[number] = signal.signal(number, self._note)
-        threading.Thread(target=self._wait_for_force, name="evertrain-force", daemon=True).start()
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._previous[number] = signal.signal(number, self._note)
         _INSTALLED.append(self)
         return True
 
@@ -78,31 +89,66 @@ class StopSignals:
         if self in _INSTALLED:
             _INSTALLED.remove(self)
         if threading.current_thread() is threading.main_thread():
-            for number, previous in self._previous.items():
-                signal.signal(number, previous)
+            self._give_back()
         self._previous.clear()
-        self._forces.put("")
+        if self._pipe is not None:
+            os.write(self._pipe[1], _END)
 
     def ask(self, by: str) -> None:
         """Request a stop without a signal."""
         self.requested_by = self.requested_by or by
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        """Set flags and return: the handler may run between any two bytecodes."""
-        del frame
-        if self.requested_by is None:
-            self.requested_by = signal.Signals(number).name
-        else:
-            self._forces.put(signal.Signals(number).name)
+    def leave_to_child(self) -> None:
+        """Give the signals back in a forked child: it is a worker, not the trainer."""
+        self._give_back()
+        for handle in self._pipe or ():
+            os.close(handle)
 
-    def _wait_for_force(self) -> None:
-        if not self._forces.get():  # uninstalled
-            return
+    def _give_back(self) -> None:
+        for number, previous in self._previous.items():
+            signal.signal(number, previous)
+        if self._pipe is not None:
+            other = signal.set_wakeup_fd(-1)
+            if other not in {-1, self._pipe[1]}:
+                signal.set_wakeup_fd(other)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        """Count and return: the handler may run between any two bytecodes."""
+        del frame
+        self._handled += 1
+        self.ask(signal.Signals(number).name)
+        if self._pipe is not None:
+            with suppress(OSError):  # full: the watcher has enough to read
+                os.write(self._pipe[1], _LOOK)
+
+    def _watch(self) -> None:
+        """Read the pipe until the end; at the second signal, force."""
+        assert self._pipe is not None  # noqa: S101  (install made it)
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # they belong to the main thread
+        reader, writer = self._pipe
+        numbers = {int(number) for number in SIGNALS}
+        while True:
+            for byte in os.read(reader, 64):
+                if byte == _END[0]:
+                    os.close(reader)
+                    os.close(writer)
+                    return
+                if byte in numbers:
+                    self._woken += 1
+                    self.ask(signal.Signals(byte).name)
+            if max(self._woken, self._handled) > 1:
+                self._force()
+
+    def _force(self) -> None:
         saver = threading.Thread(target=self._on_force, name="evertrain-last-save", daemon=True)
         saver.start()
         saver.join(self._force_limit_s)
         os._exit(EXIT_FORCED)
 
+
+# Bytes in the pipe beside the numbers of signals.
+_LOOK: Final = b"\x00"
+_END: Final = b"\xff"
 
 _INSTALLED: Final[list[StopSignals]] = []
 
@@ -125,8 +171,7 @@ def _let_go() -> None:
 def _restore_in_child() -> None:
     """Give a forked child its own signal handling: it is a worker, not the trainer."""
     for installed in _INSTALLED:
-        for number, previous in installed._previous.items():  # noqa: SLF001
-            signal.signal(number, previous)
+        installed.leave_to_child()
     _INSTALLED.clear()
     _let_go()
 
