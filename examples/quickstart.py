@@ -21,13 +21,22 @@ from pathlib import Path
 from evertrain.checkpoint.manifest import state_digest
 from evertrain.checkpoint.store import Store
 from evertrain.core import lock, proc
+from evertrain.core.heartbeat import read_beat
 from evertrain.core.journal import Journal
-from evertrain.core.rundir import RunDir
+from evertrain.core.rundir import RunDir, read_identity
 from evertrain.monitor.goodput import account
 from evertrain.monitor.plot import learning_curves
 
 HOME = Path("runs/quickstart")
 KILLS = 3
+CURVES = [
+    "exam/reduction_percent",
+    "exam/drift_m",
+    "exam/rms_force_kn",
+    "rollout/ep_rew_mean",
+    "train/explained_variance",
+    "train/learning_rate",
+]
 EVERTRAIN = [sys.executable, "-m", "evertrain"]
 
 
@@ -70,6 +79,7 @@ class Killer:
         self._victim = victim
         self._other = other
         self._rng = random.Random()
+        self._parts = [0.0, self._rng.uniform(0.2, 0.5), self._rng.uniform(0.55, 0.9)]
         self.kills: list[str] = []
 
     def run(self, is_over: Callable[[], bool]) -> list[str]:
@@ -104,12 +114,19 @@ class Killer:
         return ""
 
     def _wait_at_random(self, owner: lock.Owner, is_over: Callable[[], bool]) -> str:
-        deadline = time.monotonic() + self._rng.uniform(0.5, 8.0)
-        while time.monotonic() < deadline:
-            if is_over() or not owner.is_alive:
-                return ""
+        part = self._parts[len(self.kills)]
+        while not is_over() and owner.is_alive:
+            beat = read_beat(self._victim.heartbeat)
+            if beat is not None and beat.step >= part * self._total_steps():
+                time.sleep(self._rng.uniform(0.0, 2.0))
+                return f"at a random moment, {100 * part:.0f} % of the way"
             time.sleep(0.01)
-        return "at a random moment"
+        return ""
+
+    def _total_steps(self) -> int:
+        identity = read_identity(self._victim)
+        stages = identity.config["stages"] if identity else []
+        return sum(stage["steps"] for stage in stages)
 
     def _kill(self, owner: lock.Owner) -> bool:
         return proc.send(proc.Proc(owner.pid, owner.start_time), signal.SIGKILL)
@@ -125,7 +142,7 @@ def report(victim: RunDir, twin: RunDir, kills: list[str]) -> int:
     )
     subprocess.run([*EVERTRAIN, "ls", str(victim.path)], check=False)
     picture = victim.plots / "learning.png"
-    learning_curves(victim, picture)
+    learning_curves(victim, picture, CURVES)
     print(f"\nLearning curves: {picture}")
     return prove(victim, twin, kills)
 

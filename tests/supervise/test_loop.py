@@ -151,12 +151,23 @@ def test_exit_code_75_means_stopped(stage: Stage) -> None:
 
 
 def test_the_resume_keyword_is_for_the_first_attempt_only(stage: Stage) -> None:
-    """A rewind must not repeat after each crash."""
+    """A rewind must not repeat after each crash; an explicit "auto" overrules the program."""
     stage.script(RUN_CHILD)
     words = ("--delay", "0", "--resume", "best", "--", PYTHON, "train.py", "5", "finish")
     play = stage.run(*words)
     assert play.end() == 0
-    assert play.text.index("resume keyword best") < play.text.index("resume keyword None")
+    assert play.text.index("resume keyword best") < play.text.index("resume keyword auto")
+
+
+def test_a_rewind_that_crashed_before_its_first_step_is_asked_for_again(stage: Stage) -> None:
+    """Where to begin stays an open request until an attempt has really begun there."""
+    early = "attempt=attempt, supervised=True)\n    sys.exit(1) if attempt == 1 else None"
+    stage.script(RUN_CHILD.replace("attempt=attempt, supervised=True)", early))
+    words = ("--delay", "0", "--resume", "best", "--", PYTHON, "train.py", "1", "1", "finish")
+    play = stage.run(*words)
+    assert play.end() == 0
+    assert play.text.count("resume keyword best") == 1
+    assert play.text.index("resume keyword best") < play.text.index("resume keyword auto")
 
 
 SAVES = """

@@ -37,6 +37,7 @@ def resume(  # noqa: PLR0913  (one parameter per option)
 
     Shows what it will do, and asks.
     """
+    from evertrain.supervise.history import remembered_options
     from evertrain.supervise.loop import supervise
     from evertrain.supervise.options import SuperviseOptions
 
@@ -46,6 +47,7 @@ def resume(  # noqa: PLR0913  (one parameter per option)
     options = SuperviseOptions(
         max_crashes=max_crashes, delay_s=delay_s, grace_s=grace_s, resume=resume
     )
+    options = remembered_options(run_dir, options)
     _show(run_dir, command, resume)
     if not yes:
         _confirm()

@@ -14,6 +14,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, Final
 
+from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import EXIT_FORCED, EXIT_STOPPED
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -44,24 +45,36 @@ class StopSignals:
     thread executes bytecode, and through the wakeup descriptor, which also
     speaks up while the main thread is deep in a library. The larger count wins.
 
+    The same signal twice forces. So does another one, unless it comes within a
+    second of the first: process managers send two at once and mean one stop.
+
     Args:
         on_force: Called in a thread of its own at the second signal. The
             process ends with exit code 130 when it returns, or after
             `force_limit_s` seconds.
         force_limit_s: Longest time that `on_force` may take, seconds.
+        clock: Tells whether two signals came together.
 
     Attributes:
         requested_by: Name of the first signal, or None.
     """
 
-    def __init__(self, on_force: Callable[[], None], *, force_limit_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        on_force: Callable[[], None],
+        *,
+        force_limit_s: float = 10.0,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         """Install nothing yet."""
         self.requested_by: str | None = None
         self._on_force = on_force
         self._force_limit_s = force_limit_s
         self._previous: dict[signal.Signals, Any] = {}
-        self._handled = 0
-        self._woken = 0
+        self._handled: dict[int, int] = {}
+        self._woken: dict[int, int] = {}
+        self._clock = clock
+        self._first_s = 0.0
         self._pipe: tuple[int, int] | None = None
 
     def install(self) -> bool:
@@ -115,8 +128,7 @@ class StopSignals:
     def _note(self, number: int, frame: FrameType | None) -> None:
         """Count and return: the handler may run between any two bytecodes."""
         del frame
-        self._handled += 1
-        self.ask(signal.Signals(number).name)
+        self._count(self._handled, number)
         if self._pipe is not None:
             with suppress(OSError):  # full: the watcher has enough to read
                 os.write(self._pipe[1], _LOOK)
@@ -134,10 +146,19 @@ class StopSignals:
                     os.close(writer)
                     return
                 if byte in numbers:
-                    self._woken += 1
-                    self.ask(signal.Signals(byte).name)
-            if max(self._woken, self._handled) > 1:
+                    self._count(self._woken, byte)
+            if _is_forced(self._handled) or _is_forced(self._woken):
                 self._force()
+
+    def _count(self, counts: dict[int, int], number: int) -> None:
+        """Add one signal, unless it is part of a request that was just made."""
+        now_s = self._clock.monotonic_s()
+        if self.requested_by is None:
+            self._first_s = now_s
+        self.ask(signal.Signals(number).name)
+        is_together = number not in counts and now_s - self._first_s < _TOGETHER_S
+        if not (is_together and counts):
+            counts[number] = counts.get(number, 0) + 1
 
     def _force(self) -> None:
         saver = threading.Thread(target=self._on_force, name="evertrain-last-save", daemon=True)
@@ -145,6 +166,12 @@ class StopSignals:
         saver.join(self._force_limit_s)
         os._exit(EXIT_FORCED)
 
+
+def _is_forced(counts: dict[int, int]) -> bool:
+    return sum(counts.values()) > 1
+
+
+_TOGETHER_S: Final = 1.0
 
 # Bytes in the pipe beside the numbers of signals.
 _LOOK: Final = b"\x00"

@@ -90,6 +90,15 @@ def remembered_options(run_dir: RunDir, options: SuperviseOptions) -> SuperviseO
     return replace(options, checkpoints=checkpoints, resume_arg=template)
 
 
+def has_resumed(run_dir: RunDir, attempts: Sequence[int]) -> bool:
+    """Say whether one of `attempts` got as far as its first step.
+
+    Until then, where to begin is still an open request: a rewind that crashed
+    while importing has not happened.
+    """
+    return any(row.get("attempt") in attempts for row in Journal(run_dir.journal).events("resumed"))
+
+
 def is_complete(run_dir: RunDir, command: Sequence[str]) -> bool:
     """Say whether the foreign `command` has already finished here."""
     last = Journal(run_dir.journal).last("launched", "attempt_started", "finished")

@@ -122,7 +122,8 @@ class _Job:
     def _attempt(self) -> Restart | Stop:
         task, options = self._task, self._task.options
         attempt = history.next_attempt(task.run_dir)
-        resume = "auto" if self._records else options.resume
+        has_begun = history.has_resumed(task.run_dir, [each.attempt for each in self._records])
+        resume = "auto" if has_begun else options.resume
         report.announce(self._screen, task, attempt, self._choice, resume=resume)
         if options.checkpoints is not None:
             self._notes.ensure_identity()
@@ -130,7 +131,7 @@ class _Job:
             LOCAL_FS.unlink(task.run_dir.heartbeat)
         began_at_s = self._world.clock.now_s()
         order = self._order(attempt)
-        env = task.environment(attempt, resume=resume)
+        env = task.environment(attempt, resume="auto" if has_begun else options.resume_first)
         later = Later(_FOREIGN_S, lambda: self._settle(attempt))
         outcome = run_attempt(order, env, self._world, later)
         self._note(judge(task, order, began_at_s, outcome, self._choice.found))

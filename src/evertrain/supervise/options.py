@@ -35,6 +35,11 @@ class SuperviseOptions:
     resume_arg: str | None = None
     resume: str = "auto"
 
+    @property
+    def resume_first(self) -> str | None:
+        """Where the training is told to begin; None leaves that to the program."""
+        return None if self.resume == "auto" else self.resume
+
     def __post_init__(self) -> None:
         """Reject values that cannot work."""
         rules = {

@@ -31,10 +31,15 @@ class Task:
     shown: Path
     options: SuperviseOptions
 
-    def environment(self, attempt: int, *, resume: str) -> dict[str, str]:
-        """Return the child's environment: ours, and what a `Run` in it has to know."""
+    def environment(self, attempt: int, *, resume: str | None) -> dict[str, str]:
+        """Return the child's environment: ours, and what a `Run` in it has to know.
+
+        Args:
+            attempt: Its number.
+            resume: Where it begins; None leaves that to the program.
+        """
         env = {key: value for key, value in os.environ.items() if key != "EVERTRAIN_RESUME"}
-        if resume != "auto":
+        if resume is not None:
             env["EVERTRAIN_RESUME"] = resume
         return env | {
             "EVERTRAIN_RUN": str(self.run_dir.path),
