@@ -25,6 +25,7 @@ from evertrain.core.heartbeat import read_beat
 from evertrain.core.journal import Journal
 from evertrain.core.rundir import RunDir, read_identity
 from evertrain.monitor.goodput import account
+from evertrain.monitor.metrics import read_metrics
 from evertrain.monitor.plot import learning_curves
 
 HOME = Path("runs/quickstart")
@@ -153,14 +154,24 @@ def prove(victim: RunDir, twin: RunDir, kills: list[str]) -> int:
     one, two = state_digest(mine.manifest), state_digest(other.manifest)
     leaves = sum(len(each) for each in mine.manifest.arrays.values())
     where = f"step {mine.info.step:,}, {leaves} arrays, {mine.info.size_bytes / 1e3:.0f} kB"
-    if one != two or mine.info.step != other.info.step:
+    rows = _rows(victim)
+    if one != two or mine.info.step != other.info.step or rows != _rows(twin):
         print(f"DIFFERENT: {one[:16]} and {two[:16]} at {where}")
         return 1
     if len(kills) < KILLS:
         print(f"Only {len(kills)} of {KILLS} kills hit: the training was over too soon.")
         return 1
-    print(f"bit-exact: {one[:16]} after {len(kills)} kills equals the twin's ({where})")
+    print(
+        f"bit-exact: {one[:16]} after {len(kills)} kills equals the twin's "
+        f"({where}; {len(rows)} rows of metrics)"
+    )
     return 0
+
+
+def _rows(run_dir: RunDir) -> list[dict[str, object]]:
+    """Return the live metrics without what tells attempts apart."""
+    unlike = {"time", "attempt"}
+    return [{k: v for k, v in row.items() if k not in unlike} for row in read_metrics(run_dir)]
 
 
 if __name__ == "__main__":

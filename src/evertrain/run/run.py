@@ -237,6 +237,7 @@ class Run:
         self._reapply()
         self._signals.install()
         self._saver.start(self.step)
+        self._saver.watched = () if loaded is not None else self._capture.names
         self._console.start(self.step)
         self._beat("step")
 

@@ -13,7 +13,9 @@ from typing import Any, Final
 from evertrain.checkpoint.about import About
 from evertrain.checkpoint.info import CheckpointInfo, Kind
 from evertrain.checkpoint.keep import Keep
+from evertrain.checkpoint.manifest import Manifest
 from evertrain.checkpoint.plugin import Tree
+from evertrain.checkpoint.read import opened, read_manifest
 from evertrain.checkpoint.shelf import save_emergency
 from evertrain.checkpoint.store import Store
 from evertrain.checkpoint.when import Moment, When
@@ -22,6 +24,7 @@ from evertrain.core.errors import SaveError
 from evertrain.core.journal import Journal
 from evertrain.core.lock import Lease
 from evertrain.run.rows import Rows
+from evertrain.run.still import notice, unchanged
 
 MAX_FAILURES: Final = 5
 _PRIOR_RUNTIME_S: Final = 4 * 3600.0  # before it has crashed: as if once in four hours
@@ -81,6 +84,7 @@ class Saver:
         identity: Fields that each checkpoint repeats: unit, run_id, metric_name, parent.
         clock: Source of times.
         say: Prints one line.
+        watched: Attached things to point out if they stand still; none after a resume.
     """
 
     store: Store
@@ -92,7 +96,9 @@ class Saver:
     identity: Mapping[str, Any]
     clock: Clock
     say: Callable[[str], None]
+    watched: tuple[str, ...] = ()
     pace: Pace = field(default_factory=Pace)
+    _first: Manifest | None = None
     mtbf_s: float = _PRIOR_RUNTIME_S
 
     def start(self, step: int) -> None:
@@ -145,6 +151,7 @@ class Saver:
         now_s = self.clock.monotonic_s()
         self.pace = Pace(last_step=save.step, last_at_s=now_s, cost_s=now_s - began_s)
         self._record(save, info, now_s - began_s)
+        self._look_for_standstill(info)
         self._prune()
         return info
 
@@ -188,6 +195,21 @@ class Saver:
             reasons=list(save.reasons),
             is_best=save.is_best,
         )
+
+    def _look_for_standstill(self, info: CheckpointInfo) -> None:
+        """At the second checkpoint of a run, say once what has not changed since the first."""
+        if not self.watched:
+            return
+        with opened(info.path) as directory:
+            manifest = read_manifest(directory)
+        if self._first is None:
+            self._first = manifest
+            return
+        leaves = unchanged(self._first, manifest, self.watched)
+        if leaves:
+            self.say(notice(leaves, self._first.step))
+            self.journal.record("unchanged", sync=False, since=self._first.step, leaves=leaves)
+        self.watched, self._first = (), None
 
     def _prune(self) -> None:
         """Apply retention. A disk that refuses to delete must not end the training."""

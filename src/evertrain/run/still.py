@@ -1,0 +1,42 @@
+"""Points out, once, what never changed between the first two checkpoints.
+
+An optimizer that was never stepped, a network that is not trained: it is seen
+in the first minutes, not after the weekend. Pure.
+
+Layer: run. Imports checkpoint only.
+"""
+
+from collections.abc import Collection
+from typing import Final
+
+from evertrain.checkpoint.manifest import Manifest
+
+_SHOWN: Final = 3
+# Counters and masks may well stand still; weights and statistics seldom do.
+_TRAINED: Final = frozenset({"F64", "F32", "F16", "BF16"})
+
+
+def unchanged(before: Manifest, after: Manifest, names: Collection[str]) -> list[str]:
+    """Return the arrays of `names` that are the same in both, as "name/leaf", in order.
+
+    Args:
+        before: The older checkpoint.
+        after: The newer one.
+        names: Attached things to look at.
+    """
+    return [
+        f"{name}/{key}"
+        for name in names
+        for key, entry in after.arrays.get(name, {}).items()
+        if entry.place.bytes
+        and entry.place.dtype in _TRAINED
+        and key in before.arrays.get(name, {})
+        and before.arrays[name][key].blake3 == entry.blake3
+    ]
+
+
+def notice(leaves: list[str], since: int) -> str:
+    """Return the line that tells people about `leaves`."""
+    shown = ", ".join(leaves[:_SHOWN])
+    more = f" and {len(leaves) - _SHOWN} more" if len(leaves) > _SHOWN else ""
+    return f"evertrain: unchanged since step {since}: {shown}{more} (fine if it is not trained)"
