@@ -267,8 +267,10 @@ def _restore_items(here: dict[Any, Any], tree: Tree) -> dict[Any, Any]:
     for key in tree["in_place"]:
         thing = here.get(key)
         if thing is not None and _is_adaptable(thing):
-            adapter_for(str(key), thing).restore(thing, restored[key])
-            restored[key] = thing
+            adapter = adapter_for(str(key), thing)
+            if all(each.path for each in adapter.mismatches(thing, restored[key])):
+                adapter.restore(thing, restored[key])
+            restored[key] = thing  # fresh, where it may differ as a whole
         else:
             restored[key] = _plain(restored[key])
     return restored

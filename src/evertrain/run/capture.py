@@ -85,7 +85,7 @@ class Capture:
             raise _mismatch_error(left, where)
         for name in fitting:
             thing, adapter = self._things[name]
-            _restore_one(name, thing, adapter, trees[name], partial)
+            _restore_one(name, thing, adapter, trees[name])
         values_of(self.state).update(values)
         rng.restore(trees.get(RNG, {}))
 
@@ -114,7 +114,7 @@ class Capture:
             raise _mismatch_error(left, where)
         for name, tree in shared.items():
             thing, adapter = self._things[name]
-            _restore_one(name, thing, adapter, tree, partial)
+            _restore_one(name, thing, adapter, tree)
 
     def descriptions(self) -> list[str]:
         """Return one line for each attached thing that a plugin can describe."""
@@ -156,16 +156,12 @@ class Capture:
         }
 
 
-def _restore_one(
-    name: str, thing: Any, adapter: Adapter, tree: Tree, partial: Sequence[str]
-) -> None:
-    """Restore one thing; its own complaint becomes an error that names it."""
-    restore_partial = getattr(adapter, "restore_partial", None)
+def _restore_one(name: str, thing: Any, adapter: Adapter, tree: Tree) -> None:
+    """Restore one thing, unless it may differ as a whole; its own complaint gets its name."""
+    if any(not each.path for each in adapter.mismatches(thing, tree)):
+        return  # named in `partial`, else we would not be here
     try:
-        if partial and restore_partial is not None:
-            restore_partial(thing, tree)
-        else:
-            adapter.restore(thing, tree)
+        adapter.restore(thing, tree)
     except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
         raise StateError(
             f"{name} refused its stored state: {type(error).__name__}: {error}",

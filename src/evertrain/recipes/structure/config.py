@@ -1,7 +1,7 @@
 """Every number of the structure recipe, in one model with two presets.
 
 Units are in the names. `preset("default")` trains for 1.4 million steps,
-`preset("small")` for about a minute.
+`preset("small")` for about a minute and a half.
 
 Layer: recipes. Imports core only.
 """
@@ -108,7 +108,7 @@ class ControlConfig(Strict):
         lqr_force_weight: Weight of the squared relative force against the
             building's energy; smaller means a bolder LQR.
         lqr_stroke_weight: Weight of the damper's own energy, to keep it off its
-            stops; 0 means that the LQR does not know about them.
+            stops; 0 means that nobody minds them. The reward has the same weight.
     """
 
     samples_per_action: PositiveInt = 4
@@ -306,7 +306,7 @@ def load_preset(name: Preset | str) -> StructureConfig:
     """Return a configuration that ships with the recipe.
 
     Args:
-        name: `default` (1.4 million steps) or `small` (about a minute).
+        name: `default` (1.4 million steps) or `small` (about a minute and a half).
 
     Raises:
         ConfigError: There is no such preset.
