@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import OpenRun, walk
 
 from evertrain import Run, every
 from evertrain.core.errors import NotFoundError, StateError
 from evertrain.core.rundir import RunDir
+from support import OpenRun, walk
 
 
 @pytest.fixture

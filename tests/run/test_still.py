@@ -1,5 +1,7 @@
 """What is attached and never trained is pointed out once, in the first minutes."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,11 @@ def test_a_leaf_that_never_changes_is_pointed_out_once(
 ) -> None:
     """The second checkpoint tells which arrays are still those of the first, and only it does."""
     run = open_run(save=every(steps=3))
-    nets = {"policy": np.zeros(3), "frozen": np.ones(3), "counts": np.ones(2, np.int64)}
+    nets: dict[str, Any] = {
+        "policy": np.zeros(3),
+        "frozen": np.ones(3),
+        "counts": np.ones(2, np.int64),
+    }
     run.attach(nets=nets)
     for _ in run:
         nets["policy"] += 1
