@@ -148,3 +148,13 @@ def test_times_without_a_zone_are_utc() -> None:
     assert unix_s("1970-01-01T00:00:05") == 5
     assert unix_s("yesterday") is None
     assert unix_s(3) is None
+
+
+def test_the_total_of_a_curriculum_is_known_once_it_resumes() -> None:
+    """Stages are named after the attempt has started; the listing still shows how far it is."""
+    rows: list[Row] = [
+        {"event": "attempt_started", "attempt": 1},
+        {"event": "resumed", "attempt": 1, "step": 0, "total": 160_000},
+    ]
+
+    assert attempts_of(rows)[0].total == 160_000

@@ -110,8 +110,8 @@ def _started(attempt: Attempt, row: Row) -> Attempt:
 
 
 def _resumed(attempt: Attempt, row: Row) -> Attempt:
-    step = int_of(row, "step")
-    return replace(attempt, first_step=step, last_step=step)
+    step, total = int_of(row, "step"), int_of(row, "total")
+    return replace(attempt, first_step=step, last_step=step, total=total or attempt.total)
 
 
 def _saved(attempt: Attempt, row: Row) -> Attempt:

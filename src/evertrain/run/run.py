@@ -436,6 +436,7 @@ class Run:
             attempt=self.attempt,
             step=self.step,
             kind=info.kind if info else None,
+            total=self.total,
             why=self._choice.why,
         )
 
