@@ -60,6 +60,26 @@ def test_a_stop_at_the_last_step_is_a_finish(open_run: OpenRun) -> None:
     assert Journal(run.path / "journal.jsonl").last("finished") is not None
 
 
+def test_a_request_between_save_and_boundary_waits_for_a_step_that_saves(
+    open_run: OpenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal that arrives too late for this step's save stops behind the next one, saved."""
+    run = open_run(save=every(steps=100))
+    beat, beats = run._beat, []
+
+    def late(phase: str) -> None:
+        beats.append(phase)
+        beat(phase)
+        if run.step == 4 and phase == "step":
+            run._signals.ask("SIGTERM")
+
+    monkeypatch.setattr(run, "_beat", late)
+    walk(run)
+
+    assert run.is_stopped
+    assert (run.step, run.store.list()[-1].step) == (5, 5)
+
+
 def test_signals_are_given_back(open_run: OpenRun) -> None:
     """After the run, Ctrl+C means again what it meant before."""
     before = signal.getsignal(signal.SIGINT)

@@ -1,10 +1,12 @@
 """Going back: the abandoned branch is set aside and never resumed."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from evertrain import keep_all
-from evertrain.core.errors import NotFoundError, UsageError
+from evertrain import Run, Store, every, keep_all
+from evertrain.core.errors import FormatError, NotFoundError, StateError, UsageError
 from evertrain.core.journal import Journal
 from support import OpenRun, walk
 
@@ -77,17 +79,18 @@ def test_moving_the_checkpoints_away_starts_anew(open_run: OpenRun) -> None:
     assert [row["x"] for row in run.metrics] == [-1, -2]
 
 
-def test_a_damaged_newest_checkpoint_is_set_aside(open_run: OpenRun) -> None:
-    """The next older whole one is used, and the damage is journalled."""
+@pytest.mark.parametrize("name", ["a.safetensors", "manifest.json"])
+def test_a_damaged_newest_checkpoint_is_set_aside(open_run: OpenRun, name: str) -> None:
+    """Whichever file of it is damaged, the next older whole one is used, and training goes on."""
     run = open_run()
     run.attach(a=np.arange(100))
     walk(run, until=5)
     newest = run.store.path / "000000005"
-    part = next(newest.glob("*.safetensors"))
-    part.chmod(0o644)
-    part.write_bytes(part.read_bytes()[:-1] + b"\x01")
+    (newest / name).chmod(0o644)
+    (newest / name).write_bytes((newest / name).read_bytes()[:-1] + b"\x01")
 
     run = open_run()
+    run.attach(a=np.arange(100))
 
     assert run.step == 4
     event = Journal(run.path / "journal.jsonl").last("quarantined")
@@ -95,6 +98,74 @@ def test_a_damaged_newest_checkpoint_is_set_aside(open_run: OpenRun) -> None:
     assert event["step"] == 5
     assert not newest.exists()
     assert any((run.store.path / "quarantine").iterdir())
+    assert walk(run) == [5, 6, 7, 8, 9, 10]
+
+
+def test_a_checkpoint_of_a_newer_version_is_not_passed_over(open_run: OpenRun) -> None:
+    """It is no damage: going on from an older one would throw good work away."""
+    walk(open_run(), until=5)
+    run = open_run()
+    manifest = run.store.path / "000000005" / "manifest.json"
+    manifest.chmod(0o644)
+    manifest.write_bytes(manifest.read_bytes().replace(b'"format":1', b'"format":2'))
+
+    with pytest.raises(FormatError):
+        open_run()
+
+    assert manifest.exists()
+
+
+def test_going_back_sets_damaged_later_ones_aside_too(open_run: OpenRun) -> None:
+    """A later checkpoint that cannot be read is not left in the new branch's way."""
+    run = open_run(keep=keep_all())
+    walk(run, until=5)
+    (run.store.path / "000000005" / "manifest.json").chmod(0o644)
+    (run.store.path / "000000005" / "manifest.json").write_bytes(b"")
+
+    assert walk(open_run(keep=keep_all(), resume=3)) == [4, 5, 6, 7, 8, 9, 10]
+
+
+def test_a_checkpoint_from_elsewhere_begins_a_branch_of_its_own(
+    open_run: OpenRun, tmp_path: Path
+) -> None:
+    """Imported from another run, it is this run's newest at once, whatever was here before."""
+    with Run(tmp_path / "other", total=50, save=every(steps=50)) as other:
+        other.attach(a=np.zeros(1))
+        walk(other)
+    run = open_run(total=100)
+    run.attach(a=np.ones(1))
+    walk(run, until=20)
+
+    run = open_run(total=100, resume=tmp_path / "other" / "checkpoints" / "000000050")
+    run.attach(a=np.ones(1))
+    run.restore()
+    run = open_run(total=100)
+
+    assert run.step == 50
+
+
+def test_a_checkpoint_that_no_run_saved_is_refused(open_run: OpenRun, tmp_path: Path) -> None:
+    """A bare store's checkpoint does not say where in its training it was; the run stays free."""
+    Store(tmp_path / "bare").save(7, {"a": np.zeros(1)})
+
+    with pytest.raises(StateError, match="was not saved by a Run"):
+        open_run(resume=tmp_path / "bare" / "000000007")
+
+    assert open_run().step == 0
+
+
+def test_a_directory_called_like_a_keyword_changes_nothing(
+    open_run: OpenRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`best` means the best checkpoint also where a directory has that name."""
+    walk(open_run(), until=2)
+    monkeypatch.chdir(tmp_path)
+    for name in ("best", "latest", "last-stage", "1"):
+        (tmp_path / name).mkdir()
+
+    assert open_run(resume="latest").step == 2
+    with pytest.raises(NotFoundError, match="no checkpoint 'best'"):
+        open_run(resume="best")
 
 
 def test_must_refuses_a_fresh_start(open_run: OpenRun) -> None:

@@ -143,3 +143,13 @@ def test_a_stage_has_a_length() -> None:
     """A stage of no steps is a mistake."""
     with pytest.raises(UsageError, match="0 steps"):
         Stage("none", steps=0)
+
+
+def test_overrides_are_applied_once_where_nothing_was_restored(open_run: OpenRun) -> None:
+    """An `apply` that adds something adds it once for each stage."""
+    run, applied = open_run(total=None), []
+    for stage in run.stages(STAGES[:2], apply=lambda overrides: applied.append(overrides["lr"])):
+        for _ in stage:
+            pass
+
+    assert applied == [0.1, 0.2]

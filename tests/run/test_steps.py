@@ -208,3 +208,46 @@ def test_the_last_step_is_saved_whatever_the_rule(open_run: OpenRun) -> None:
     walk(run)
 
     assert [(info.step, info.kind) for info in run.store.list()][-1] == (7, "final")
+
+
+def test_a_run_that_was_ended_early_stays_ended(open_run: OpenRun) -> None:
+    """After `break` the same program takes no step; asking for more goes on."""
+    with open_run() as run:
+        for step in run:
+            if step == 3:
+                break
+
+    assert walk(open_run()) == []
+    assert walk(open_run(total=12))[0] == 4
+
+
+def test_a_step_that_counts_nothing_is_no_second_checkpoint(open_run: OpenRun) -> None:
+    """`advance(0)` with a save due, or a stop, finds the step's checkpoint there and goes on."""
+    run = open_run(total=3, save=every(steps=1))
+    taken = 0
+    for _ in run:
+        taken += 1
+        if taken in {2, 3}:
+            run.advance(0)
+
+    assert (run.step, taken) == (3, 5)
+    assert [info.step for info in run.store.list()] == [1, 2, 3]
+
+
+def test_the_loaded_state_is_not_kept(open_run: OpenRun) -> None:
+    """Once restored, a checkpoint of many gigabytes does not stay in memory beside the state."""
+    walk(open_run(), until=2)
+    run = open_run()
+    run.restore()
+
+    assert run._choice.loaded is not None
+    assert run._choice.loaded.state == {}
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_failed_start_leaves_the_run_free(open_run: OpenRun, seed: int) -> None:
+    """A seed that no generator takes is refused before anything is touched."""
+    with pytest.raises(UsageError, match="a seed is 0 to"):
+        open_run(seed=seed)
+
+    assert open_run(seed=1).attempt == 1

@@ -4,10 +4,11 @@ Layer: run. Imports checkpoint and core.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from evertrain.checkpoint.catalog import step_names
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.read import Loaded, read_checkpoint
 from evertrain.checkpoint.store import Store
@@ -15,7 +16,7 @@ from evertrain.core.errors import CorruptError, NotFoundError, UsageError
 
 KEYWORDS: Final = ("auto", "never", "must", "latest", "best", "last-stage")
 Resume = str | int | Path
-OnCorrupt = Callable[[CheckpointInfo, CorruptError], None]
+OnCorrupt = Callable[[int, CorruptError], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +27,22 @@ class Choice:
         loaded: The checkpoint, verified and in memory; None is a fresh start.
         why: The reason, for people and the journal.
         is_rewind: Whether later checkpoints must be set aside.
+        is_import: Whether it lies outside this run's branch, all of which must be set aside.
     """
 
     loaded: Loaded | None
     why: str
     is_rewind: bool = False
+    is_import: bool = False
 
     @property
     def step(self) -> int:
         """Step to go on from; 0 is a fresh start."""
         return self.loaded.info.step if self.loaded else 0
+
+    def without_state(self) -> "Choice":
+        """Return the same choice without its arrays: a restored state is needed once only."""
+        return replace(self, loaded=replace(self.loaded, state={})) if self.loaded else self
 
 
 def choose(store: Store, resume: Resume, on_corrupt: OnCorrupt) -> Choice:
@@ -51,17 +58,24 @@ def choose(store: Store, resume: Resume, on_corrupt: OnCorrupt) -> Choice:
         CorruptError: It is damaged, and it was asked for by name.
         UsageError: `resume` means nothing.
     """
-    found = store.list()
-    newest = found[-1].step if found else 0
+    steps = [int(name) for name in step_names(store.path)]  # also those that cannot be read
     if resume == "never":
-        return Choice(None, "a fresh start was asked for", is_rewind=bool(found))
+        return Choice(None, "a fresh start was asked for", is_rewind=bool(steps))
     if resume in {"auto", "must", "latest"}:
-        return _newest_whole(store, found, must=resume != "auto", on_corrupt=on_corrupt)
-    if isinstance(resume, Path) or (isinstance(resume, str) and _is_path(resume)):
-        return Choice(read_path(Path(resume)), f"{resume} was asked for", is_rewind=bool(found))
-    info = _named(store, found, resume)
+        return _newest_whole(store, steps, must=resume != "auto", on_corrupt=on_corrupt)
+    if _is_path(resume):
+        return _at_path(store, steps, Path(resume))  # type: ignore[arg-type]  (no int is a path)
+    info = _named(store, store.list(), resume)
     loaded = store.load(info.step)
-    return Choice(loaded, f"{resume!r} was asked for", is_rewind=info.step < newest)
+    return Choice(loaded, f"{resume!r} was asked for", is_rewind=info.step < steps[-1])
+
+
+def _at_path(store: Store, steps: list[int], path: Path) -> Choice:
+    """Choose by path: a checkpoint of this branch, or one to import."""
+    loaded, why = read_path(path), f"{path} was asked for"
+    if path.resolve().parent == store.path.resolve():
+        return Choice(loaded, why, is_rewind=loaded.info.step < steps[-1])
+    return Choice(loaded, why, is_rewind=True, is_import=True)
 
 
 def read_path(path: Path) -> Loaded:
@@ -81,15 +95,14 @@ def read_path(path: Path) -> Loaded:
         ) from error
 
 
-def _newest_whole(
-    store: Store, found: list[CheckpointInfo], *, must: bool, on_corrupt: OnCorrupt
-) -> Choice:
+def _newest_whole(store: Store, steps: list[int], *, must: bool, on_corrupt: OnCorrupt) -> Choice:
+    """Choose the newest that loads. A newer format ends the search: it is no damage."""
     skipped = 0
-    for info in reversed(found):
+    for step in reversed(steps):
         try:
-            loaded = store.load(info.step)
+            loaded = store.load(step)
         except CorruptError as error:
-            on_corrupt(info, error)
+            on_corrupt(step, error)
             skipped += 1
             continue
         note = f"the newest whole one; {skipped} damaged set aside" if skipped else "the newest"
@@ -142,5 +155,10 @@ def _missing(store: Store, text: str, why: str) -> NotFoundError:
     )
 
 
-def _is_path(text: str) -> bool:
-    return "/" in text or Path(text).is_dir()
+def _is_path(resume: Resume) -> bool:
+    """Say whether a path is meant. Keywords win: a directory may be called "best"."""
+    if isinstance(resume, Path):
+        return True
+    if isinstance(resume, int) or resume in KEYWORDS or resume.startswith("stage:"):
+        return False
+    return "/" in resume or (not resume.isdigit() and Path(resume).is_dir())

@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from evertrain.checkpoint.info import CheckpointInfo, Kind
 from evertrain.checkpoint.keep import Keep, keep_any, keep_best, keep_last, keep_stages
@@ -21,10 +21,11 @@ from evertrain.checkpoint.shelf import quarantine, supersede
 from evertrain.checkpoint.store import Store
 from evertrain.checkpoint.when import When, auto
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
-from evertrain.core.errors import CorruptError, UsageError
+from evertrain.core.errors import CorruptError, StateError, UsageError
 from evertrain.core.fs import LOCAL_FS
 from evertrain.core.heartbeat import Heart
 from evertrain.core.journal import Row
+from evertrain.core.rundir import step_name
 from evertrain.monitor.metrics import read_metrics
 from evertrain.run import opening
 from evertrain.run.boundary import Boundary, Record
@@ -34,11 +35,14 @@ from evertrain.run.console import Console
 from evertrain.run.emergency import Emergency
 from evertrain.run.inbox import Inbox
 from evertrain.run.initial import load_initial
-from evertrain.run.rng import Seeder, isolated
+from evertrain.run.rng import MAX_SEED, Seeder, isolated
 from evertrain.run.rows import Rows
 from evertrain.run.saver import Save, Saver
 from evertrain.run.stage import Apply, Curriculum, Position, Stage, StageLoop, make_plan
 from evertrain.run.stop import Stopped, StopSignals
+
+COMPLETE: Final = "complete"
+_RETRY_S: Final = 10.0  # after a save that the disk refused; doubles with each in a row
 
 
 class Run:
@@ -103,7 +107,7 @@ class Run:
             LockedError: Another live process trains there.
             NotFoundError: `resume` asks for what is not there.
         """
-        _check(total=total, stride=stride)
+        _check(total=total, stride=stride, seed=seed)
         record = Record(parse_best(best) if best else None)
         plea = opening.Plea(
             path=Path(path),
@@ -119,7 +123,7 @@ class Run:
         self._advanced: int | None = None
         self._is_restored = self._is_in_step = self._is_closed = self._is_recorded = False
         self._dir, self._lease, self._journal = opened.run_dir, opened.lease, opened.journal
-        self._unit, self._record, self._on_stop = unit, record, on_stop
+        self._unit, self._record, self._on_stop, self._clock = unit, record, on_stop, clock
         self._partial, self._init_from = tuple(partial), init_from
         self._console = Console(clock=clock)
         self._capture = Capture()
@@ -131,6 +135,7 @@ class Run:
         try:
             self.store.recover()
             self._choice = self._choose(os.environ.get(opening.ENV_RESUME) or resume)
+            self._set_position()
         except BaseException:
             self._lease.release()
             raise
@@ -153,7 +158,6 @@ class Run:
         )
         self._emergency = Emergency(self.attempt, self._journal, self._save_wreck, self.say)
         self._signals = StopSignals(lambda: self._emergency.after_force(self.step))
-        self._set_position()
         for note in opened.notes:
             self.say(f"evertrain: {note}")
 
@@ -232,11 +236,14 @@ class Run:
             trees, where = load_initial(self._init_from)
             self._capture.restore_weights(trees, self._partial, where)
         self._is_restored = True
-        self._rewind()
-        self._announce()
-        self._reapply()
-        self._signals.install()
         self._saver.start(self.step)
+        self._rewind()
+        self._stay_finished()
+        self._announce()
+        if loaded is not None:
+            self._reapply()
+            self._choice = self._choice.without_state()
+        self._signals.install()
         self._saver.watched = () if loaded is not None else self._capture.names
         self._console.start(self.step)
         self._beat("step")
@@ -351,13 +358,14 @@ class Run:
         self.step += self.stride if counted is None else counted
         self.iteration += 1
         self._is_in_step, self._advanced = False, None
-        self._save_if_due(before, ended=self._curriculum.move_on(self, ends_stage=ends_stage))
+        ended = self._curriculum.move_on(self, ends_stage=ends_stage)
+        stops_for = self._save_if_due(before, ended=ended)
         self.total = self._curriculum.total or self.total
         self._console.progress(self.step, self.total, self._unit)
         if self.is_over:
             self._complete()
-        elif self._signals.requested_by:
-            self._stop()
+        elif stops_for is not None:
+            self._stop(stops_for)
         return not self.is_over
 
     # ---- beginning and end ------------------------------------------------------------
@@ -402,20 +410,32 @@ class Run:
     # ---- inside -----------------------------------------------------------------------
 
     def _choose(self, resume: Resume) -> Choice:
-        def set_aside(info: CheckpointInfo, error: CorruptError) -> None:
-            path = quarantine(self.store.path, info.step, error.what)
-            self._journal.record("quarantined", step=info.step, reason=error.what, path=str(path))
-            self.say(f"evertrain: checkpoint {info.step} is damaged and set aside: {error.what}")
+        def set_aside(step: int, error: CorruptError) -> None:
+            path = quarantine(self.store.path, step, error.what)
+            self._journal.record("quarantined", step=step, reason=error.what, path=str(path))
+            self.say(f"evertrain: checkpoint {step} is damaged and set aside: {error.what}")
 
         return choose(self.store, resume, set_aside)
 
     def _set_position(self) -> None:
-        loaded = self._choice.loaded
-        meta = loaded.state[RUN] if loaded else {}
+        meta = self._position()
         self.step: int = self._choice.step
         self.iteration: int = meta.get("iteration", 0)
         self._record.best_score = meta.get("best_score")
         self._curriculum = Curriculum(Position(*meta.get("stage", (0, 0))))
+
+    def _position(self) -> Mapping[str, Any]:
+        """Return the run's own part of the chosen checkpoint."""
+        loaded = self._choice.loaded
+        if loaded is None:
+            return {}
+        if RUN in loaded.state:
+            return loaded.state[RUN]  # type: ignore[no-any-return]
+        raise StateError(
+            f"{loaded.info.path} was not saved by a Run.",
+            "it does not say where in its training it was taken.",
+            f"Start from its weights instead: Run(..., init_from={str(loaded.info.path)!r})",
+        )
 
     def _meta(self) -> dict[str, Any]:
         """Return the run's own part of a checkpoint."""
@@ -425,11 +445,14 @@ class Run:
 
     def _rewind(self) -> None:
         """Set the abandoned branch aside, then write down where this attempt starts."""
+        info = self.resumed_from
         if self._choice.is_rewind:
-            moved = supersede(self.store.path, self.step if self.resumed_from else -1)
+            is_new_branch = info is None or self._choice.is_import
+            moved = supersede(self.store.path, -1 if is_new_branch else self.step)
             if moved:
                 self._journal.record("superseded", after=self.step, steps=moved)
-        info = self.resumed_from
+        if self._choice.is_import:  # from now on a checkpoint of this run
+            self._saver.save(self._what("step", ("imported",), self.stage), must=True)
         self._journal.record(
             "resumed",
             {"from": info.path.name if info else None},
@@ -439,6 +462,15 @@ class Run:
             total=self.total,
             why=self._choice.why,
         )
+
+    def _stay_finished(self) -> None:
+        """Let a run that was ended early stay so, unless more or something else is asked for."""
+        last = self._journal.last("finished")
+        if last is None or self._choice.is_rewind or self.resumed_from is None:
+            return
+        is_same = (last.get("step"), last.get("total")) == (self.step, self.total)
+        if is_same and last.get("why") != COMPLETE:
+            self._finished = str(last.get("why"))
 
     def _announce(self) -> None:
         info = self.resumed_from
@@ -460,28 +492,48 @@ class Run:
             "Call run.restore() after your set-up code and before the first step.",
         )
 
-    def _save_if_due(self, before: int, *, ended: StageLoop | None) -> None:
-        """Commit the step's metrics; save if anything asks for it."""
+    def _save_if_due(self, before: int, *, ended: StageLoop | None) -> str | None:
+        """Commit the step's metrics; save if anything asks for it.
+
+        Returns:
+            Who asked for a stop, if that was known before the save: a request
+            that comes later waits for the next step, which saves for it.
+        """
+        best_before = self._record.best_score
         score, is_best = self._record.judge(self._rows.commit(self.step))
         requests = self._inbox.take()
         if any(each.verb == "stop" for each in requests):
             self._signals.ask("evertrain stop")
+        stops_for = self._signals.requested_by
         boundary = Boundary(
             is_last=self.is_over,
             ended_stage=ended.index if ended else None,
-            is_stopping=self._signals.requested_by is not None,
+            is_stopping=stops_for is not None,
             is_first=self._choice.loaded is None and self._saver.pace.cost_s is None,
             is_best=is_best,
             is_asked_for=any(each.verb == "save" for each in requests),
             rule=self._saver.reason(self.step, before),
         )
-        if boundary.reasons:
+        if boundary.reasons and not self._saves_nothing_new(boundary):
             save = self._what(boundary.kind, boundary.reasons, ended or self.stage)
             self._beat("save")
-            self._saver.save(replace(save, score=score, is_best=is_best), must=boundary.must_save)
+            save = replace(save, score=score, is_best=is_best)
+            if self._saver.save(save, must=boundary.must_save) is None:
+                self._record.best_score = best_before  # it is not on the disk: still to be beaten
         self._beat("step")
         if ended is not None:
             self._end_stage(ended)
+        return stops_for
+
+    def _saves_nothing_new(self, boundary: Boundary) -> bool:
+        """Say whether to leave it: this step has its checkpoint, or the disk just refused one."""
+        if (self.store.path / step_name(self.step)).exists():
+            return True  # a step that counted nothing
+        pace = self._saver.pace
+        if boundary.must_save or not pace.failures:
+            return False
+        patience_s = _RETRY_S * 2 ** (pace.failures - 1)
+        return bool(self._clock.monotonic_s() - pace.last_at_s < patience_s)
 
     def _what(self, kind: Kind, reasons: tuple[str, ...], stage: StageLoop | None) -> Save:
         return Save(
@@ -530,11 +582,10 @@ class Run:
         if self.resumed_from is not None and self.resumed_from.step == self.step:
             self.say(f"Training already complete ({self._unit} {self.step})")
         self._rows.flush(sync=True)
-        about = {"step": self.step, "total": self.total, "why": self._finished or "complete"}
+        about = {"step": self.step, "total": self.total, "why": self._finished or COMPLETE}
         self._journal.record("finished", about, attempt=self.attempt)
 
-    def _stop(self) -> None:
-        by = self._signals.requested_by or "request"
+    def _stop(self, by: str) -> None:
         self._journal.record("stopped", attempt=self.attempt, step=self.step, why=by)
         self.is_stopped = True
         self._console.finish()
@@ -555,12 +606,13 @@ def _start_heart(path: Path, environ: Mapping[str, str]) -> Heart | None:
         return None
 
 
-def _check(*, total: int | None, stride: int) -> None:
-    if (total is None or total >= 1) and stride >= 1:
+def _check(*, total: int | None, stride: int, seed: int | None) -> None:
+    if (total is None or total >= 1) and stride >= 1 and (seed is None or 0 <= seed <= MAX_SEED):
         return
     raise UsageError(
-        f"Run(total={total}, stride={stride}) cannot run.",
-        "both count steps, 1 or more; total=None never ends by itself.",
+        f"Run(total={total}, stride={stride}, seed={seed}) cannot run.",
+        "total and stride count steps, 1 or more (total=None never ends by itself); "
+        f"a seed is 0 to {MAX_SEED}.",
         "Correct the call.",
     )
 

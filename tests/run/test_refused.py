@@ -1,0 +1,98 @@
+"""A disk that refuses: the training goes on, tries again with patience, and loses no best."""
+
+from typing import Any
+
+import pytest
+
+from evertrain import Store, every
+from evertrain.core.errors import SaveError
+from evertrain.core.journal import Journal
+from evertrain.testing.clock import FakeClock
+from support import OpenRun
+
+
+class Disk:
+    """Refuses the saves of some steps."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *refused: int) -> None:
+        self.asked: list[int] = []
+        save = Store.save
+
+        def refusing(store: Store, step: int, *args: Any, **options: Any) -> Any:
+            self.asked.append(step)
+            if step in refused:
+                raise SaveError("no space left", "the disk is full", "free some")
+            return save(store, step, *args, **options)
+
+        monkeypatch.setattr(Store, "save", refusing)
+
+
+def test_one_refused_save_is_told_and_survived(
+    open_run: OpenRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The loop goes on, the journal says so, and older checkpoints are whole."""
+    Disk(monkeypatch, 3)
+    run = open_run(save=every(steps=3), total=4)
+    for _ in run:
+        pass
+
+    assert "the save after step 3 failed: no space left" in capsys.readouterr().out
+    failed = Journal(run.path / "journal.jsonl").last("save_failed")
+    assert failed is not None
+    assert failed["step"] == 3
+    assert [info.step for info in run.store.list()] == [1, 4]
+
+
+def test_a_full_disk_is_asked_with_patience(
+    open_run: OpenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fast steps do not use up the tries in milliseconds: the next try waits, and waits longer."""
+    disk, clock = Disk(monkeypatch, *range(1, 60)), FakeClock()
+    run = open_run(save=every(steps=1), total=60, clock=clock)
+    for _ in run:
+        clock.advance(1.0)
+
+    assert disk.asked == [1, 11, 31, 60]
+
+
+def test_a_disk_that_stays_full_ends_the_training(
+    open_run: OpenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After five refusals in a row the training ends with the reason, not after a night of none."""
+    Disk(monkeypatch, *range(1, 1000))
+    clock = FakeClock()
+    run = open_run(save=every(steps=1), total=1000, clock=clock)
+
+    with pytest.raises(SaveError, match="no space left"):
+        for _ in run:
+            clock.advance(100.0)
+
+
+def test_the_last_save_must_not_be_missed(
+    open_run: OpenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training that cannot keep its end fails, so that nobody takes it for complete."""
+    Disk(monkeypatch, 3)
+    run = open_run(save=every(steps=100), total=3)
+
+    with pytest.raises(SaveError):
+        for _ in run:
+            pass
+
+    assert Journal(run.path / "journal.jsonl").last("finished") is None
+
+
+def test_a_best_that_was_refused_is_still_to_be_beaten(
+    open_run: OpenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what is on the disk counts as the best so far."""
+    Disk(monkeypatch, 3)
+    clock = FakeClock()
+    run = open_run(save=every(steps=100), total=6, best="max:x", clock=clock)
+    for step in run:
+        clock.advance(60.0)
+        run.log(x=[0, 1, 2, 9, 5, 3, 3][step])
+
+    best = run.store.best()
+    assert best is not None
+    assert best.step == 4
