@@ -1,13 +1,19 @@
 """The documentation says what is there, and what it names exists."""
 
+import ast
 import re
+import struct
+from dataclasses import fields
 from pathlib import Path
 
 import click
 import pytest
 
+from evertrain.checkpoint.manifest import Manifest
 from evertrain.cli.main import COMMANDS, cli
-from evertrain.core import errors
+from evertrain.core import errors, heartbeat
+from evertrain.core.lock import Owner
+from evertrain.core.rundir import Identity
 
 REPO = Path(__file__).parents[2]
 PAGES = sorted([*REPO.glob("*.md"), *(REPO / "docs").rglob("*.md")])
@@ -70,6 +76,120 @@ def test_every_journal_event_is_documented() -> None:
         recorded |= set(re.findall(r"(?:\.record|_note)\(\s*\"(\w+)\"", path.read_text()))
 
     assert [event for event in sorted(recorded) if f"`{event}`" not in text] == []
+
+
+_NO_FIELDS = {"sync", "must"}
+_RECORDERS = {"record", "_record", "_tell", "_note"}
+
+
+def documented_events() -> dict[str, set[str]]:
+    """Return the fields that the journal's table in docs/format.md names, by event."""
+    section = (REPO / "docs" / "format.md").read_text().partition("## journal.jsonl")[2]
+    found: dict[str, set[str]] = {}
+    for line in section.partition("\n## ")[0].splitlines():
+        cells = line.split("|")
+        spans = re.findall(r"`([^`]+)`", cells[2]) if len(cells) == 5 else []
+        if spans:
+            fields = set(spans[0].partition(":")[0].split())
+            found |= dict.fromkeys(re.findall(r"`(\w+)`", cells[1]), fields)
+    return found
+
+
+def recorded_events() -> dict[str, set[str]]:
+    """Return the fields that the code writes into the journal, by event, where it says so."""
+    found: dict[str, set[str]] = {}
+    for path in (REPO / "src").rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        for function in [each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef)]:
+            dicts = dict_literals(function)
+            for call in [each for each in ast.walk(function) if isinstance(each, ast.Call)]:
+                if is_recording(call):
+                    event = ast.literal_eval(call.args[0])
+                    found.setdefault(event, set()).update(fields_of(call, dicts))
+    return found
+
+
+def is_recording(call: ast.Call) -> bool:
+    """Say whether `call` writes an event whose name stands there."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    first = call.args[0] if call.args else None
+    return name in _RECORDERS and isinstance(first, ast.Constant) and isinstance(first.value, str)
+
+
+def dict_literals(function: ast.FunctionDef) -> dict[str, set[str]]:
+    """Return the keys of each dict that `function` writes out and gives a name."""
+    found: dict[str, set[str]] = {}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            found[ast.unparse(target)] = keys_of(node.value)
+    return found
+
+
+def keys_of(node: ast.Dict) -> set[str]:
+    """Return the keys that stand in a dict display."""
+    return {str(key.value) for key in node.keys if isinstance(key, ast.Constant)}
+
+
+def fields_of(call: ast.Call, dicts: dict[str, set[str]]) -> set[str]:
+    """Return the fields of one journal call: keywords, and dicts that are written out."""
+    found = {each.arg for each in call.keywords if each.arg is not None} - _NO_FIELDS
+    starred = [each.value for each in call.keywords if each.arg is None]
+    for value in [*call.args[1:], *starred]:
+        found |= (
+            keys_of(value) if isinstance(value, ast.Dict) else dicts.get(ast.unparse(value), set())
+        )
+    return found
+
+
+def test_every_field_of_the_journal_is_documented() -> None:
+    """What an event is written with stands in its row of docs/format.md, and nothing else does."""
+    documented, recorded = documented_events(), recorded_events()
+    assert len(documented) >= 20
+    assert len(recorded) >= 15
+
+    missing = {event: sorted(fields - documented[event]) for event, fields in recorded.items()}
+    assert {event: fields for event, fields in missing.items() if fields} == {}
+    # Helpers add the attempt.
+    stale = {event: sorted(documented[event] - recorded[event] - {"attempt"}) for event in recorded}
+    assert {event: fields for event, fields in stale.items() if fields} == {}
+
+
+def first_column(title: str) -> set[str]:
+    """Return the fields that the first table under a heading of docs/format.md names."""
+    section = (REPO / "docs" / "format.md").read_text().partition(f"\n{title}")[2]
+    rows = re.findall(r"^\| (`[^|]+) \|", section.partition("\n## ")[0], flags=re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+
+
+def keys_written(module: str, function: str, name: str) -> set[str]:
+    """Return the keys of the dict `name` that a function of the code writes out."""
+    tree = ast.parse((REPO / "src" / "evertrain" / module).read_text())
+    nodes = (each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef))
+    return dict_literals(next(each for each in nodes if each.name == function))[name]
+
+
+def test_every_field_of_a_file_is_documented() -> None:
+    """run.json, leases, post-mortems and manifests hold what docs/format.md says, no more."""
+    text = (REPO / "docs" / "format.md").read_text()
+    lease = text.partition("## lock,")[2].partition("\n## ")[0]
+
+    assert first_column("## run.json") == {each.name for each in fields(Identity)} | {"format"}
+    assert first_column("## crashes") == keys_written("supervise/report.py", "write_crash", "row")
+    assert [each.name for each in fields(Owner) if f"`{each.name}`" not in lease] == []
+    written = {each.name for each in fields(Manifest)} - {"size_bytes"}  # the file's own size
+    assert written - first_column("## A checkpoint") == set()
+
+
+def test_the_heartbeats_layout_is_documented() -> None:
+    """The offsets and sizes in the table are those of the file."""
+    section = (REPO / "docs" / "format.md").read_text().partition("## heartbeat\n")[2]
+    rows = re.findall(r"^\| (\d+) \| (\d+) \|", section.partition("\n## ")[0], flags=re.MULTILINE)
+    sizes = [len(heartbeat._MAGIC), *(struct.calcsize(each) for each in ("<Q", "<Q", "<q", "<d"))]
+
+    assert heartbeat._LAYOUT.format == "<QQqd32s"
+    assert [int(size) for _, size in rows] == [*sizes, 32]
+    assert [int(at) for at, _ in rows] == [sum(sizes[:index]) for index in range(len(rows))]
 
 
 def test_nothing_names_a_machine() -> None:

@@ -176,6 +176,15 @@ def test_refused_state_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.parametrize("value", [10**400, "high", None, 1j])
+def test_refused_metrics_leave_nothing(tmp_path: Path, value: Any) -> None:
+    """A metric that is no float is named, and nothing is committed."""
+    store = Store(tmp_path / "c")
+    with pytest.raises(UsageError, match="reward"):
+        store.save(1, {}, about=About(metrics={"reward": value}))
+    assert store.list() == []
+
+
 def test_names_become_files(tmp_path: Path) -> None:
     """Any name of an object gets a harmless file of its own."""
     names = ["a/b", "A/B", "a_b", "..", "../../evil", "é", "", "manifest", "-rf", "n" * 300, "con"]

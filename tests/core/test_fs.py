@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from evertrain.core.fs import LOCAL_FS, LocalFs, symlink_atomic, write_atomic
+from evertrain.core.fs import LOCAL_FS, LocalFs, make_dir, symlink_atomic, write_atomic
+from evertrain.testing import PowerDisk
 
 
 def test_write_atomic_replaces_whole_and_leaves_nothing(tmp_path: Path) -> None:
@@ -123,3 +124,16 @@ def test_rmtree_leaves_what_a_link_points_to(tmp_path: Path) -> None:
     LOCAL_FS.rmtree(tmp_path / "missing")
 
     assert (tmp_path / "kept" / "file").exists()
+
+
+def test_a_directory_is_made_with_every_name_above_it_durable(tmp_path: Path) -> None:
+    """No world that a power cut may leave lacks one of the new parents."""
+    root = tmp_path / "disk"
+    root.mkdir()
+    disk = PowerDisk(root)
+    make_dir(root / "runs" / "july" / "one", fs=disk)
+
+    for number, world in enumerate(disk.worlds()):
+        after = tmp_path / f"after-{number}"
+        disk.reboot(after, world)
+        assert (after / "runs" / "july" / "one").is_dir()

@@ -1,15 +1,22 @@
 """The journal survives torn lines, garbage and several writers."""
 
+import errno
+import fcntl
 import json
 import math
 import multiprocessing
+import os
+import signal
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evertrain.core import journal as journal_module
+from evertrain.core.fs import LocalFs
 from evertrain.core.journal import Journal, append_lines, encode_line, parse_lines, read_lines
+from evertrain.testing import FakeClock, PowerDisk
 
 
 def test_events_come_back_in_order(tmp_path: Path) -> None:
@@ -88,3 +95,79 @@ def test_writers_in_several_processes_never_mix_lines(tmp_path: Path) -> None:
     assert lines.bad_count == 0
     for name in range(3):
         assert [row["count"] for row in lines.rows if row["name"] == name] == list(range(200))
+
+
+class _FullOnce(LocalFs):
+    """A disk whose next append, or next sync, finds no room."""
+
+    def __init__(self, operation: str) -> None:
+        self._operation: str | None = operation
+
+    def append(self, path: Path, data: bytes) -> None:
+        if data:
+            self._refuse("append", path)
+        super().append(path, data)
+
+    def sync_file(self, path: Path) -> None:
+        self._refuse("sync_file", path)
+        super().sync_file(path)
+
+    def _refuse(self, operation: str, path: Path) -> None:
+        if self._operation == operation:
+            self._operation = None
+            raise OSError(errno.ENOSPC, "no space left on device", str(path))
+
+
+def test_an_event_that_the_disk_refused_is_written_before_the_next(tmp_path: Path) -> None:
+    """What need not be written at once waits in its place, with its own time."""
+    clock = FakeClock()
+    journal = Journal(tmp_path / "journal.jsonl", fs=_FullOnce("append"), clock=clock)
+    assert not journal.record("saved", step=1, must=False)
+    clock.advance(60)
+    assert journal.record("stopped", step=1)
+
+    rows = journal.events()
+    assert [row["event"] for row in rows] == ["saved", "stopped"]
+    assert rows[0]["time"] < rows[1]["time"]
+
+
+@pytest.mark.parametrize("operation", ["append", "sync_file"])
+def test_an_event_that_must_be_written_says_that_it_was_not(tmp_path: Path, operation: str) -> None:
+    """By default a refusal is the caller's to handle."""
+    journal = Journal(tmp_path / "journal.jsonl", fs=_FullOnce(operation))
+
+    with pytest.raises(OSError, match="no space"):
+        journal.record("finished", step=1)
+
+
+def test_a_file_that_was_first_written_unsynced_gets_its_name_at_the_first_sync(
+    tmp_path: Path,
+) -> None:
+    """Lines that were synced are there in every world that a power cut may leave."""
+    root = tmp_path / "disk"
+    root.mkdir()
+    disk = PowerDisk(root)
+    append_lines(root / "metrics.jsonl", [{"n": 1}], sync=False, fs=disk)
+    append_lines(root / "metrics.jsonl", [{"n": 2}], sync=True, fs=disk)
+
+    for number, world in enumerate(disk.worlds()):
+        after = tmp_path / f"after-{number}"
+        disk.reboot(after, world)
+        assert [row["n"] for row in read_lines(after / "metrics.jsonl").rows] == [1, 2]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_does_not_hold_the_file(tmp_path: Path) -> None:
+    """A worker that was forked during an append does not keep all later ones waiting."""
+    path = tmp_path / "journal.jsonl"
+    path.touch()
+    with journal_module._locked(path):
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)

@@ -1,5 +1,6 @@
 """Leases: one live owner, and a dead one never stands in the way."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -121,9 +122,9 @@ def test_a_leaked_descriptor_of_a_dead_owner_does_not_hold_it(tmp_path: Path, ho
     """Even where a stranger still holds the flock, a dead owner is succeeded."""
     leak = (
         "import os, subprocess, sys\n"
-        "os.set_inheritable(lease.handle, True)\n"
+        "os.set_inheritable(lease._handle, True)\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'],"
-        " pass_fds=[lease.handle])\n"
+        " pass_fds=[lease._handle])\n"
         "print(child.pid, flush=True)"
     )
     holder = hold(leak)
@@ -172,3 +173,18 @@ def test_an_unreadable_record_is_no_owner(tmp_path: Path) -> None:
 
     with lock.take(tmp_path / "lock") as lease:
         assert lease.owner.attempt == 1
+
+
+def test_a_forked_child_does_not_hold_the_guard(tmp_path: Path) -> None:
+    """A worker that was forked while the lease was taken does not keep the next owner out."""
+    path = tmp_path / "lock"
+    with lock._guarded(path):
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+    try:
+        with (tmp_path / ".lock.guard").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)

@@ -12,6 +12,7 @@ import pytest
 
 from evertrain.checkpoint.manifest import state_digest
 from evertrain.checkpoint.store import Store
+from evertrain.core.journal import Journal
 from evertrain.core.rundir import RunDir
 from evertrain.monitor.metrics import read_metrics
 
@@ -77,6 +78,13 @@ def rows(run_dir: RunDir) -> list[dict[str, Any]]:
     return [{k: v for k, v in row.items() if k not in unlike} for row in read_metrics(run_dir)]
 
 
+def assert_resumed(victims: list[RunDir], at_least: int) -> None:
+    """Assert that the kills mattered: so many attempts, of each run, went on in the middle."""
+    for victim in victims:
+        steps = [row["step"] for row in Journal(victim.journal).events("resumed")]
+        assert sum(step > 0 for step in steps) >= at_least, steps
+
+
 def assert_same(whole: RunDir, victim: RunDir) -> None:
     """Assert that two runs hold the same bits and the same live rows."""
     expected, found = Store(whole.path).load(), Store(victim.path).load()
@@ -91,6 +99,7 @@ def test_the_readmes_loop_survives_fifty_kills(tmp_path: Path) -> None:
     """Weights, Adam moments, generators and metrics are those of the undisturbed run."""
     whole, victims = storm(tmp_path, readme_loop(1000), runs=5, kills=11)
 
+    assert_resumed(victims, at_least=3)
     for victim in victims:
         assert_same(whole, victim)
     assert len(rows(whole)) == 1000
@@ -101,6 +110,7 @@ def test_a_loop_of_rebound_pytrees_survives_fifty_kills(tmp_path: Path) -> None:
     """The same for functional code that rebinds its parameters in `run.state`."""
     whole, victims = storm(tmp_path, PYTREE, runs=5, kills=11)
 
+    assert_resumed(victims, at_least=3)
     for victim in victims:
         assert_same(whole, victim)
     assert len(rows(whole)) == 1000

@@ -53,6 +53,17 @@ def length_s(script: str, run_dir: str) -> float:
     return time.monotonic() - began
 
 
+def resumed_count(run_dir: str) -> int:
+    """Return how many attempts have reached their loop."""
+    journal = Path(run_dir) / "journal.jsonl"
+    return journal.read_text().count('"resumed"') if journal.exists() else 0
+
+
+def has_ended(pid: int) -> bool:
+    """Say whether a child has ended; it stays to be waited for."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
 def main(script: str, seed: str, whole: str, *victims: str) -> None:
     """Run `whole` undisturbed; kill each of `victims` so often, then let it end."""
     rng = random.Random(seed)
@@ -62,7 +73,11 @@ def main(script: str, seed: str, whole: str, *victims: str) -> None:
         run_dir, _, kills = victim.rpartition(":")
         hits[run_dir] = 0
         while hits[run_dir] < int(kills):
+            begun = resumed_count(run_dir)
             pid = start(script, run_dir)
+            if hits[run_dir] % 2:  # every other kill hits a loop that runs, not its start
+                while resumed_count(run_dir) == begun and not has_ended(pid):
+                    time.sleep(0.001)
             time.sleep(rng.uniform(0.0, usual_s / int(kills)))
             os.kill(pid, signal.SIGKILL)
             hits[run_dir] += os.waitpid(pid, 0)[1] == signal.SIGKILL

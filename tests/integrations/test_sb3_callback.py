@@ -100,3 +100,26 @@ def test_without_a_total_the_run_ends_with_learn(tmp_path: Path) -> None:
 
     assert newest is not None
     assert (newest.step, newest.kind) == (2 * ROLLOUT, "final")
+
+
+@pytest.mark.parametrize("log_interval", [None, 1, 3])
+def test_a_row_has_the_numbers_of_its_rollout_only(
+    log_interval: int | None, tmp_path: Path
+) -> None:
+    """What is recorded in each second rollout stands in each second row, however SB3 prints."""
+
+    class Measure(BaseCallback):
+        def _on_step(self) -> bool:
+            return True
+
+        def _on_rollout_end(self) -> None:
+            if self.num_timesteps // ROLLOUT % 2 == 0:
+                self.logger.record("mine/measured", self.num_timesteps)
+
+    with Run(tmp_path / "run", total=TOTAL, seed=7) as run:
+        listeners: list[BaseCallback] = [Measure(), EvertrainCallback(run)]
+        build().learn(TOTAL, callback=listeners, log_interval=log_interval)
+
+    found = {row["step"] // ROLLOUT: row.get("mine/measured") for row in rows(tmp_path / "run")}
+    assert found == {1: None, 2: 128, 3: None, 4: 256, 5: None, 6: 384}
+    assert all("train/loss" in row for row in rows(tmp_path / "run"))

@@ -10,7 +10,7 @@ import pytest
 from stable_baselines3 import A2C, DQN, SAC
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 
-from evertrain import Run, Stopped
+from evertrain import Run, Stopped, Store, every, keep_all
 from evertrain.integrations.sb3 import learn, listener, model, vector
 from evertrain.integrations.torch.optimizer import OptimizerAdapter
 from evertrain.run import rng
@@ -18,6 +18,7 @@ from integrations.worlds import (
     ROLLOUT,
     TOTAL,
     Crash,
+    CrashAt,
     StatelessWorld,
     World,
     build,
@@ -203,3 +204,118 @@ def test_listeners_keep_their_counters() -> None:
     listener.put(program, stored)
 
     assert (callback.n_calls, callback.best_mean_reward, callback.eval_freq) == (5, 1.5, 20)
+
+
+class Measure(BaseCallback):
+    """Records a number at each second rollout's end, and a mean in every rollout."""
+
+    def _on_step(self) -> bool:
+        self.logger.record_mean("mine/mean", self.num_timesteps)
+        return True
+
+    def _on_rollout_end(self) -> None:
+        if self.num_timesteps // ROLLOUT % 2 == 0:
+            self.logger.record("mine/measured", self.num_timesteps)
+
+
+def train_measured(path: Path, log_interval: int | None, *, crash_at: int | None = None) -> None:
+    """Train with `Measure` and SB3's tables each few rollouts, and crash if asked to."""
+    with Run(path, total=TOTAL, seed=7, save=every(steps=1)) as run:
+        listeners = [Measure(), CrashAt(crash_at)]
+        learn(run, build(), callback=listeners, log_interval=log_interval)
+
+
+@pytest.mark.parametrize("log_interval", [None, 1, 3])
+def test_a_row_has_the_numbers_of_its_rollout_only(
+    log_interval: int | None, tmp_path: Path
+) -> None:
+    """What is recorded in each second rollout stands in each second row, however SB3 prints."""
+    train_measured(tmp_path / "run", log_interval)
+
+    found = {row["step"] // ROLLOUT: row.get("mine/measured") for row in rows(tmp_path / "run")}
+    assert found == {1: None, 2: 128, 3: None, 4: 256, 5: None, 6: 384}
+    assert all(
+        "train/loss" in row and "rollout/ep_rew_mean" in row for row in rows(tmp_path / "run")
+    )
+
+
+def test_without_tables_a_mean_is_that_of_its_rollout(tmp_path: Path) -> None:
+    """SB3 would average over the whole training, as nothing empties its logger."""
+    train_measured(tmp_path / "run", None)
+
+    means = [row["mine/mean"] for row in rows(tmp_path / "run")]
+    assert means == pytest.approx([n * ROLLOUT + (ROLLOUT + 2) / 2 for n in range(6)])
+
+
+@pytest.mark.parametrize("log_interval", [None, 3])
+def test_tables_go_on_being_printed_at_the_same_rollouts(
+    log_interval: int | None, tmp_path: Path
+) -> None:
+    """Killed between two tables, what waits for the next one and every row stay the same."""
+    train_measured(tmp_path / "whole", log_interval)
+    with pytest.raises(Crash):
+        train_measured(tmp_path / "cut", log_interval, crash_at=4 * ROLLOUT + 20)
+    train_measured(tmp_path / "cut", log_interval)
+
+    assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
+    assert digest(tmp_path / "cut") == digest(tmp_path / "whole")
+
+
+def test_off_policy_numbers_of_callbacks_wait_for_no_episode(tmp_path: Path) -> None:
+    """They stand in the row of their own rollout, where no episode ended too."""
+
+    class Once(BaseCallback):
+        def _on_step(self) -> bool:
+            if self.num_timesteps == 2 * 24:  # episodes have 23 steps of 2 environments
+                self.logger.record("mine/once", 1.0)
+            return True
+
+    def make() -> Any:
+        return build(algorithm=SAC, learning_starts=20, train_freq=8, buffer_size=300, n_steps=1)
+
+    with Run(tmp_path / "run", total=128, seed=7) as run:
+        learn(run, make(), callback=Once(), log_interval=None)
+
+    found = rows(tmp_path / "run")
+    assert [row["step"] for row in found if "mine/once" in row] == [48]
+    assert any("train/critic_loss" in row for row in found)
+
+
+def test_after_update_measures_what_the_checkpoint_holds(tmp_path: Path) -> None:
+    """Its numbers join the row of the step whose checkpoint has exactly this policy."""
+    program = build()
+    measured: dict[int, float] = {}
+
+    def weight() -> dict[str, float]:
+        if program.num_timesteps % (2 * ROLLOUT):
+            return {}
+        value = program.policy.value_net.bias[0].item()
+        measured[program.num_timesteps] = value
+        return {"exam/bias": value}
+
+    with Run(tmp_path / "run", total=TOTAL, seed=7, best="max:exam/bias", keep=keep_all()) as run:
+        learn(run, program, log_interval=None, after_update=weight)
+
+    found = {row["step"]: row["exam/bias"] for row in rows(tmp_path / "run") if "exam/bias" in row}
+    assert found == measured
+    assert list(measured) == [2 * ROLLOUT, 4 * ROLLOUT, 6 * ROLLOUT]
+    best = Store(tmp_path / "run", best="max:exam/bias").load("best")
+    assert best.manifest.step == max(measured, key=lambda step: measured[step])
+    stored = best.state["model"]["policy"]["value_net.bias"]
+    assert float(stored[0]) == measured[best.manifest.step]
+
+
+def test_what_a_callback_prints_itself_stays_in_the_row(tmp_path: Path) -> None:
+    """`EvalCallback` empties the logger at once; its numbers join the row all the same."""
+
+    class Prints(BaseCallback):
+        def _on_step(self) -> bool:
+            if self.num_timesteps == ROLLOUT:
+                self.logger.record("eval/mean_reward", 1.5)
+                self.logger.dump(self.num_timesteps)
+            return True
+
+    with Run(tmp_path / "run", total=2 * ROLLOUT, seed=7) as run:
+        learn(run, build(), callback=Prints(), log_interval=None)
+
+    assert [row.get("eval/mean_reward") for row in rows(tmp_path / "run")] == [1.5, None]

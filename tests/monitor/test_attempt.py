@@ -152,7 +152,7 @@ def test_times_without_a_zone_are_utc() -> None:
 
 def test_the_total_of_a_curriculum_is_known_once_it_resumes() -> None:
     """Stages are named after the attempt has started; the listing still shows how far it is."""
-    rows: list[Row] = [
+    rows: list[dict[str, Any]] = [
         {"event": "attempt_started", "attempt": 1},
         {"event": "resumed", "attempt": 1, "step": 0, "total": 160_000},
     ]

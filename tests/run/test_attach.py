@@ -1,14 +1,19 @@
 """Attached things come back in place; what cannot is refused at once."""
 
+import collections
+import copy
 import dataclasses
+import enum
 import random
 from collections import deque
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from evertrain.core.errors import StateError
+from evertrain.run.capture import Capture
 from support import OpenRun, walk
 
 
@@ -197,4 +202,172 @@ def test_an_object_that_refuses_its_state_is_a_config_error(open_run: OpenRun) -
     run = open_run()
     run.attach(counter=Renamed())
     with pytest.raises(StateError, match="counter refused its stored state: KeyError"):
+        run.restore()
+
+
+KINDS: dict[str, Callable[[], Any]] = {
+    "array": lambda: np.array([1.0, 2.0]),
+    "bytearray": lambda: bytearray(b"ab"),
+    "counter": Counter,
+    "dataclass": Statistics,
+    "deque": lambda: deque([1, 2]),
+    "dict": lambda: {"a": 1},
+    "dict of things": lambda: {"a": Counter()},
+    "generator": lambda: np.random.default_rng(0),
+    "list": lambda: [1, 2],
+    "list of things": lambda: [Counter()],
+    "random": lambda: random.Random(0),
+    "set": lambda: {1, 2},
+}
+OTHERS = [(a, b) for a in KINDS for b in KINDS if a != b and {a, b} != {"dict", "dict of things"}]
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["attached", "inside"])
+@pytest.mark.parametrize(("stored", "attached"), OTHERS)
+def test_another_kind_of_thing_is_refused(stored: str, attached: str, *, inside: bool) -> None:
+    """What was stored of one kind never fills, nor becomes, something of another kind."""
+    there, here = Capture(), Capture()
+    there.attach({"thing": {"x": KINDS[stored]()} if inside else KINDS[stored]()})
+    here.attach({"thing": {"x": KINDS[attached]()} if inside else KINDS[attached]()})
+
+    with pytest.raises(StateError, match="thing"):
+        here.restore(there.trees({}), (), "the checkpoint")
+
+
+def _array(value: float = 0.0) -> "np.ndarray[Any, Any]":
+    return np.full(2, value)
+
+
+@pytest.mark.parametrize(
+    ("stored", "attached", "path"),
+    [
+        ({"red": Counter()}, {"red": Counter(), "blue": Counter()}, "thing.blue: missing in the"),
+        ({"red": Counter(), "blue": Counter()}, {"red": Counter()}, "thing.blue: object there"),
+        ({"red": _array()}, {"red": _array(), "blue": _array()}, "thing.blue: missing in the"),
+        ([Counter()], [Counter(), Counter()], "thing.1: missing in the"),
+        ([Counter(), Counter()], [Counter()], "thing.1: object there"),
+        ([_array()], [_array(), _array()], "thing.1: missing in the"),
+        ([1], [Counter()], "thing.0: int there, Counter here"),
+        ([Counter()], [1], "thing.0: object there"),
+        ({}, {"inner": {"deep": [Counter()]}}, "thing.inner: missing in the"),
+        ({"inner": {"deep": [Counter()]}}, {}, "thing.inner: object there"),
+        ({"a": {"b": Counter()}}, {"a": {}}, "thing.a.b: object there"),
+        (deque([1, 2, 3]), deque(maxlen=2), "thing: 3 items there, room for 2 here"),
+    ],
+)
+def test_things_on_one_side_only_are_refused(
+    open_run: OpenRun, stored: Any, attached: Any, path: str
+) -> None:
+    """An object that was not stored, or that the program lacks, is neither dropped nor invented."""
+    run = open_run()
+    run.attach(thing=stored)
+    walk(run, until=1)
+
+    run = open_run()
+    run.attach(thing=attached)
+    with pytest.raises(StateError, match=path):
+        run.restore()
+
+
+def test_what_is_on_one_side_only_can_be_accepted(open_run: OpenRun) -> None:
+    """`partial` keeps the program's fresh object, and drops the stored one."""
+    run = open_run()
+    run.attach(thing={"red": Counter(), "green": Counter()})
+    walk(run, until=1)
+
+    run = open_run(partial=["thing.blue", "thing.green"])
+    thing = {"red": Counter(), "blue": Counter()}
+    blue = thing["blue"]
+    run.attach(thing=thing)
+    run.restore()
+
+    assert list(thing) == ["red", "blue"]
+    assert thing["blue"] is blue
+
+
+def test_data_comes_and_goes(open_run: OpenRun) -> None:
+    """What a training adds to its histories and buffers comes back as what it was."""
+
+    def fresh() -> dict[str, Any]:
+        return {"rows": [], "table": {"start": {"n": 0}}, "buffer": deque(maxlen=4)}
+
+    run = open_run()
+    things = fresh()
+    run.attach(**things)
+    for step in run:
+        things["rows"].append({"step": step, "parts": [{"x": _array(step)}, [1, {2}]]})
+        things["table"].pop("start", None)
+        things["table"][step] = [[{"n": step}], collections.Counter("aab"), deque([1], maxlen=3)]
+        things["buffer"].append((_array(step), step))
+        if step == 3:
+            run.end_step()
+            break
+
+    run = open_run()
+    restored = fresh()
+    run.attach(**restored)
+    run.restore()
+
+    assert repr(restored) == repr(things)
+
+
+class Move(NamedTuple):
+    """What a buffer is full of."""
+
+    place: int
+    reward: int
+
+
+class Color(enum.Enum):
+    """A choice."""
+
+    RED = 1
+    BLUE = 2
+
+
+@pytest.mark.parametrize(
+    "stored", [[Move(1, 2)], deque([Move(1, 2)]), {"a": Move(1, 2)}, [Color.RED]]
+)
+def test_a_class_that_the_program_does_not_show_is_refused(open_run: OpenRun, stored: Any) -> None:
+    """No file creates a class: a buffer of named tuples must not come back as something else."""
+    run = open_run()
+    run.attach(thing=stored)
+    walk(run, until=1)
+
+    run = open_run()
+    run.attach(thing=type(stored)())
+    with pytest.raises(StateError, match=r"thing(\.0|\.a)?: "):
+        run.restore()
+
+
+@pytest.mark.parametrize("stored", [[Move(1, 2)], {"a": (Color.RED, Move(1, 2))}])
+def test_a_class_that_the_program_shows_comes_back(open_run: OpenRun, stored: Any) -> None:
+    """Where the fresh container has a value of that class, the stored one becomes one."""
+    fresh = copy.deepcopy(stored)
+    run = open_run()
+    run.attach(thing=stored)
+    walk(run, until=1)
+
+    run = open_run()
+    run.attach(thing=fresh)
+    run.restore()
+
+    assert fresh == stored
+    assert repr(fresh) == repr(stored)
+
+
+def test_whatever_an_object_raises_names_it(open_run: OpenRun) -> None:
+    """A `load_state_dict` that trips over a list does not escape as an AttributeError."""
+
+    class Strict(Counter):
+        def load_state_dict(self, state: dict[str, int]) -> None:
+            self.count = next(iter(state.values()))
+
+    run = open_run()
+    run.attach(thing=[1, 2])
+    walk(run, until=1)
+
+    run = open_run()
+    run.attach(thing=Strict())
+    with pytest.raises(StateError, match="thing refused its stored state: AttributeError"):
         run.restore()

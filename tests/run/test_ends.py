@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 from subprocess import PIPE, Popen
@@ -13,6 +14,7 @@ import pytest
 from evertrain import Stopped, every
 from evertrain.core.journal import Journal
 from evertrain.run import inbox
+from evertrain.run.stop import StopSignals
 from support import OpenRun, walk
 
 
@@ -170,10 +172,10 @@ with Run(sys.argv[1], total=100, save=every(steps=1)) as run:
 """
 
 
-def _start(tmp_path: Path, wait: str) -> "Popen[str]":
+def _start(tmp_path: Path, wait: str, *, start_new_session: bool = False) -> "Popen[str]":
     script = textwrap.dedent(SLOW_STEP).format(wait=wait)
     command = [sys.executable, "-c", script, str(tmp_path / "run")]
-    child = Popen(command, stdout=PIPE, stderr=PIPE, text=True)
+    child = Popen(command, stdout=PIPE, stderr=PIPE, text=True, start_new_session=start_new_session)
     assert child.stdout is not None
     for line in child.stdout:
         if "in step 3" in line:
@@ -244,6 +246,29 @@ def test_forked_workers_get_their_own_handlers(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_ctrl_c_leaves_forked_workers_to_the_trainer(tmp_path: Path) -> None:
+    """A terminal's Ctrl+C reaches the data workers too; the step that needs them is finished."""
+    code = (
+        "import os\n"
+        "            pid = os.fork()\n"
+        "            if pid == 0:\n"
+        "                time.sleep(0.5)\n"
+        "                os._exit(7)\n"
+        "            print('forked', flush=True)\n"
+        "            status = os.waitpid(pid, 0)[1]\n"
+        "            print('status', os.waitstatus_to_exitcode(status), flush=True)"
+    )
+    child = _start(tmp_path, code, start_new_session=True)
+    assert child.stdout is not None
+    assert "forked" in child.stdout.readline()
+    os.killpg(child.pid, signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+
+    assert child.returncode == 75, err
+    assert "status 7" in out
+
+
+@pytest.mark.slow
 def test_force_is_heard_while_the_main_thread_is_deep_in_a_library(tmp_path: Path) -> None:
     """The second signal works although no Python handler can run."""
     blocked = "import ctypes; ctypes.CDLL(None).sleep(600); ctypes.CDLL(None).sleep(600)"
@@ -251,6 +276,43 @@ def test_force_is_heard_while_the_main_thread_is_deep_in_a_library(tmp_path: Pat
     _insist(child)
 
     assert child.returncode == 130
+
+
+def test_signals_go_back_to_their_owner_from_any_thread() -> None:
+    """Handlers given back off the main thread pass the next signal on, and are gone then."""
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        forced: list[str] = []
+        signals = StopSignals(lambda: forced.append("forced"))
+        assert signals.install()
+        thread = threading.Thread(target=signals.uninstall)
+        thread.start()
+        thread.join()
+        for _ in range(3):
+            signal.raise_signal(signal.SIGTERM)
+
+        assert heard == [signal.SIGTERM] * 3
+        assert signals.requested_by is None
+        assert forced == []
+        assert signal.set_wakeup_fd(-1) == -1
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_the_next_run_takes_over_what_a_thread_could_not_give_back() -> None:
+    """A run that was closed in a thread does not keep the wakeup from the next one."""
+    original = signal.getsignal(signal.SIGTERM)
+    first, second = StopSignals(lambda: None), StopSignals(lambda: None)
+    assert first.install()
+    thread = threading.Thread(target=first.uninstall)
+    thread.start()
+    thread.join()
+    assert second.install()
+    second.uninstall()
+
+    assert signal.getsignal(signal.SIGTERM) is original
+    assert signal.set_wakeup_fd(-1) == -1
 
 
 def test_an_event_loops_wakeup_descriptor_is_left_alone(open_run: OpenRun) -> None:

@@ -1,6 +1,7 @@
 """Taking a run directory: whose it is, which it is, and what has changed."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from evertrain import Run
 from evertrain.core.errors import ConfigError, FormatError, LockedError, UsageError
 from evertrain.core.journal import Journal
 from evertrain.run import opening
+from evertrain.testing import FakeClock, PowerDisk
 from support import OpenRun, walk
 
 
@@ -101,3 +103,37 @@ def test_a_failed_opening_gives_the_run_back(open_run: OpenRun) -> None:
         open_run(resume="nonsense")
 
     assert open_run().step == 0
+
+
+def test_a_new_run_directory_survives_a_power_cut(tmp_path: Path) -> None:
+    """Once an attempt has begun, the directory and all above it that are new are durable."""
+    root = tmp_path / "disk"
+    root.mkdir()
+    disk = PowerDisk(root)
+    path = root / "runs" / "july" / "one"
+    plea = opening.Plea(path=path, unit="step", seed=0, total=1, config={}, recipe=None)
+    opening.begin(plea, {}, fs=disk, clock=FakeClock()).lease.release()
+
+    for number, world in enumerate(disk.worlds()):
+        after = tmp_path / f"after-{number}"
+        disk.reboot(after, world)
+        run = after / "runs" / "july" / "one"
+        assert json.loads((run / "run.json").read_text())["unit"] == "step"
+        assert Journal(run / "journal.jsonl").last("attempt_started") is not None
+
+
+def test_unfinished_files_of_the_dead_are_swept(open_run: OpenRun) -> None:
+    """What a crash left half-written in the run goes; what lives, or is none of ours, stays."""
+    path = open_run().path
+    dead, alive = f".a.json.tmp-{2**22 + 1}", f".b.json.tmp-{os.getpid()}"
+    places = [path, path / "inbox", path / "crashes", path / "checkpoints" / "quarantine"]
+    for place in places:
+        place.mkdir(parents=True, exist_ok=True)
+        for name in (dead, alive, ".hidden"):
+            (place / name).touch()
+    open_run()
+
+    for place in places:
+        assert not (place / dead).exists()
+        assert (place / alive).exists()
+        assert (place / ".hidden").exists()

@@ -12,12 +12,15 @@ from typing import Any
 
 import pytest
 
-from evertrain import Stopped, Store
+from evertrain import Run, Stopped, Store
 from evertrain.checkpoint.manifest import state_digest
 from evertrain.core.journal import Journal
+from evertrain.core.rundir import RunDir
+from evertrain.monitor.metrics import read_metrics
 from evertrain.recipes.structure import train as recipe
 from evertrain.recipes.structure.config import StructureConfig, load_preset
 from evertrain.recipes.structure.env import StructureEnv
+from evertrain.recipes.structure.evaluate import evaluate
 
 ROLLOUT = 50
 STAGE = 2 * ROLLOUT
@@ -225,3 +228,67 @@ def test_each_stage_really_has_its_settings(
     stage_2 = next(row for row in uninterrupted if row[0] == STAGE + 100)
     assert stage_2[1:] == (0.25, 0.0001, 50)
     assert seen == [row for row in uninterrupted if row[0] > STAGE]
+
+
+def exams(path: Path) -> dict[int, dict[str, float]]:
+    """Return the examination's numbers of the live rows, by step, where there are any."""
+    found = {
+        row["step"]: {name: x for name, x in row.items() if name.startswith("exam/")}
+        for row in read_metrics(RunDir(path))
+    }
+    return {step: row for step, row in found.items() if row}
+
+
+def test_a_finished_training_reports_again(tmp_path: Path, config: StructureConfig) -> None:
+    """Killed in its report, or run again: nothing is left to train, and the report is made."""
+    recipe.train(config, tmp_path / "run")
+    report = tmp_path / "run" / "report.txt"
+    first = report.read_text()
+    before = digests(tmp_path / "run")
+    report.unlink()
+
+    recipe.train(config, tmp_path / "run")
+
+    assert report.read_text() == first
+    assert digests(tmp_path / "run") == before
+
+
+def test_an_examination_belongs_to_the_policy_that_is_saved(
+    tmp_path: Path, config: StructureConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The numbers of a row are those of the policy in the checkpoint of its step."""
+    recipe.train(config, tmp_path / "run")
+    found = exams(tmp_path / "run")
+    scores = {step: row["exam/mean_reduction_percent"] for step, row in found.items()}
+    best = Store(tmp_path / "run", best="max:exam/mean_reduction_percent").best()
+    assert best is not None
+    assert list(scores) == [ROLLOUT * n for n in range(1, 9)]
+    assert best.score == scores[best.step] == max(scores.values())
+
+    model = recipe.build(config)
+    monkeypatch.setenv("EVERTRAIN_RESUME", "best")
+    with Run(tmp_path / "run", unit="step", seed=config.seed, recipe="structure") as run:
+        run.attach(model=model)
+        run.restore()
+        motions, seed = recipe._EXAM_MOTIONS, recipe._EXAM_SEED
+        again = evaluate(recipe._policy(model), config, motions=motions, seed=seed)
+
+    reductions = [each.roof_reduction_percent.mean for each in again if each.controller == "policy"]
+    assert len(reductions) == 4  # all stages: what compares policies of different stages
+    assert sum(reductions) / 4 == pytest.approx(best.score, rel=1e-12)
+
+
+def test_numbers_of_an_examination_stay_in_their_row(
+    tmp_path: Path, config: StructureConfig, monkeypatch: pytest.MonkeyPatch, strike: Strike
+) -> None:
+    """Examined once a stage, a training has them once a stage; killed and resumed as well."""
+    monkeypatch.setattr(recipe, "_EXAMS", 1)
+    recipe.train(config, tmp_path / "whole")
+    strike(3 * STAGE + 60, error)
+    with pytest.raises(FloatingPointError):
+        recipe.train(config, tmp_path / "cut")
+    recipe.train(config, tmp_path / "cut")
+
+    assert list(exams(tmp_path / "whole")) == [STAGE * n for n in range(1, 5)]
+    assert exams(tmp_path / "cut") == exams(tmp_path / "whole")
+    assert digests(tmp_path / "cut") == digests(tmp_path / "whole")

@@ -218,6 +218,27 @@ def test_a_finished_foreign_run_is_not_repeated(stage: Stage) -> None:
         assert "training\n" in play.text
 
 
+def test_going_back_in_a_finished_foreign_run_is_not_refused(stage: Stage) -> None:
+    """--resume 10 of a complete run trains from that checkpoint; --resume latest leaves it."""
+    stage.script(
+        """
+        import sys
+        from pathlib import Path
+        print("arguments", sys.argv[1:])
+        Path("ep10.bin").write_bytes(b"x")
+        """
+    )
+    words = ["--checkpoints", "ep*.bin", "--resume-arg", "--from {path}"]
+    command = ["--", PYTHON, "train.py"]
+    assert stage.run(*words, *command).end() == 0
+    again = stage.run("--resume", "latest", *words, *command)
+    assert again.end() == 0
+    assert "already complete" in again.text
+    back = stage.run("--resume", "10", *words, *command)
+    assert back.end() == 0
+    assert "arguments ['--from', 'ep10.bin']" in back.text
+
+
 def test_a_checkpoint_that_must_be_there_is_looked_for_first(stage: Stage) -> None:
     """--resume must without one: exit 10, and nothing was created."""
     stage.script("print('training')")

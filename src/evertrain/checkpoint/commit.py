@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from evertrain.checkpoint import manifest as manifests
 from evertrain.checkpoint import parts, provenance
@@ -23,8 +23,8 @@ from evertrain.checkpoint.strict import float_to_json
 from evertrain.checkpoint.tree import Flat, flatten
 from evertrain.core import proc
 from evertrain.core.clock import SYSTEM_CLOCK, Clock, iso_utc
-from evertrain.core.errors import SaveError
-from evertrain.core.fs import DIR_MODE, FILE_MODE, LOCAL_FS, Bytes, Fs
+from evertrain.core.errors import SaveError, UsageError
+from evertrain.core.fs import DIR_MODE, FILE_MODE, LOCAL_FS, Bytes, Fs, make_dir
 
 _TMP_DIR: Final = re.compile(r"\.tmp-.+-(\d+)-(\d+)")
 _TMP_FILE: Final = re.compile(r"\..+\.tmp-(\d+)")
@@ -59,6 +59,7 @@ def write_checkpoint(
     Raises:
         StateError: Something in `state` cannot be stored.
         SaveError: The disk refused, or the bytes did not arrive.
+        UsageError: A metric or the score is no float.
         FencedError: `about.fence` says that this process lost the run.
 
     Durability:
@@ -71,7 +72,7 @@ def write_checkpoint(
     tmp = target.parent / f".tmp-{target.name}-{os.getpid()}-{proc.start_time(os.getpid()) or 0}"
     _IN_FLIGHT.add(tmp)
     try:
-        make_dir(target.parent, tools.fs)
+        make_dir(target.parent, fs=tools.fs)
         manifest = _fill(tmp, flats, draft, tools.fs)
         if about.fence is not None:
             about.fence()
@@ -85,16 +86,6 @@ def write_checkpoint(
     finally:
         _IN_FLIGHT.discard(tmp)
     return manifest
-
-
-def make_dir(path: Path, fs: Fs) -> None:
-    """Create a directory and its parents, each name durable."""
-    missing = [each for each in (path, *path.parents) if not each.exists()]
-    if not missing:
-        return
-    fs.mkdir(path)
-    for each in missing:
-        fs.sync_dir(each.parent)
 
 
 def sweep(directory: Path, fs: Fs) -> list[str]:
@@ -135,10 +126,10 @@ def _draft(step: int, about: About, skeletons: dict[str, Tree], tools: Tools) ->
         attempt=about.attempt,
         stage=about.stage,
         stage_index=about.stage_index,
-        metrics={str(name): float(value) for name, value in about.metrics.items()},
+        metrics={str(name): _number(name, value) for name, value in about.metrics.items()},
         metric_name=about.metric_name,
-        metric_value=None if about.metric_value is None else float(about.metric_value),
-        score=None if about.score is None else float(about.score),
+        metric_value=_number_or_none("metric_value", about.metric_value),
+        score=_number_or_none("score", about.score),
         is_best=bool(about.is_best),
         parent=about.parent,
         skeletons=skeletons,
@@ -147,6 +138,21 @@ def _draft(step: int, about: About, skeletons: dict[str, Tree], tools: Tools) ->
         versions=provenance.versions(),
         git=None if git is None else dict(git),
     )
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UsageError(
+            f"the metric {name!r} is {value!r:.60}.",
+            f"a manifest holds floats, and this is none: {error}.",
+            "Leave it out, or give a number.",
+        ) from error
+
+
+def _number_or_none(name: str, value: Any) -> float | None:
+    return None if value is None else _number(name, value)
 
 
 def _fill(tmp: Path, flats: Mapping[str, Flat], draft: Manifest, fs: Fs) -> Manifest:

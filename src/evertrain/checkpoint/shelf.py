@@ -14,14 +14,14 @@ from typing import Final
 
 from evertrain.checkpoint.about import About
 from evertrain.checkpoint.catalog import PINS, Catalog, step_names
-from evertrain.checkpoint.commit import Tools, make_dir, write_checkpoint
+from evertrain.checkpoint.commit import Tools, write_checkpoint
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.manifest import to_info
 from evertrain.checkpoint.plugin import Tree
 from evertrain.checkpoint.read import opened, read_manifest
 from evertrain.core.clock import iso_utc
 from evertrain.core.errors import EvertrainError, NotFoundError
-from evertrain.core.fs import Fs, write_atomic
+from evertrain.core.fs import Fs, make_dir, write_atomic
 from evertrain.core.rundir import parse_step, step_name
 
 TRASH: Final = "trash"
@@ -53,7 +53,7 @@ def quarantine(root: Path, step: int, reason: str, tools: Tools = _TOOLS) -> Pat
     """
     _require(root, step)
     target = _free(root / QUARANTINE, step_name(step))
-    make_dir(target.parent, tools.fs)
+    make_dir(target.parent, fs=tools.fs)
     note = {"step": step, "reason": reason, "time": iso_utc(tools.clock.now_s())}
     text = json.dumps(note, indent=2) + "\n"
     write_atomic(target.with_name(f"{target.name}.reason.json"), text.encode(), fs=tools.fs)
@@ -86,7 +86,7 @@ def supersede(root: Path, after_step: int, tools: Tools = _TOOLS) -> list[int]:
     if not later:
         return []
     shelf = root / SUPERSEDED
-    make_dir(shelf, tools.fs)
+    make_dir(shelf, fs=tools.fs)
     for name in reversed(later):
         target = _free(shelf, f"{name}-attempt{_attempt(root / name)}")
         _move(root, [(name, target)], tools.fs)
@@ -138,7 +138,7 @@ def pin(root: Path, step: int, fs: Fs) -> None:
         OSError: The disk refused.
     """
     _require(root, step)
-    make_dir(root / PINS, fs)
+    make_dir(root / PINS, fs=fs)
     fs.write(root / PINS / step_name(step), ())
     fs.sync_dir(root / PINS)
 
@@ -159,7 +159,7 @@ def to_trash(root: Path, steps: Collection[int], fs: Fs) -> list[Path]:
     """Move checkpoints to `trash/`, durably, and return where they are."""
     if not steps:
         return []
-    make_dir(root / TRASH, fs)
+    make_dir(root / TRASH, fs=fs)
     moves: list[tuple[str, Path]] = []
     for step in sorted(steps):
         target = _free(root / TRASH, step_name(step))

@@ -14,16 +14,10 @@ import click
 
 from evertrain import recipes
 from evertrain.cli.render import Column, clean, json_option, print_json, print_table
-from evertrain.config import Fault, Resolved, examine, resolve
+from evertrain.config import Fault, Resolved, examine
 from evertrain.config.resolve import leaves
 from evertrain.core.errors import EXIT_CONFIG, EXIT_OK, UsageError
-
-override_option = click.option(
-    "-o", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable."
-)
-preset_option = click.option(
-    "--preset", default="default", show_default=True, help="Settings below the file."
-)
+from evertrain.recipes.options import override_option, preset_option, settings_options, settle
 
 
 @click.group(
@@ -68,11 +62,7 @@ def check(
 
 @config.command(epilog="Example: evertrain config show structure -o ppo.gamma=0.9 --origin")
 @click.argument("recipe")
-@click.option(
-    "--config", "file", type=click.Path(path_type=Path), help="YAML file over the preset."
-)
-@preset_option
-@override_option
+@settings_options
 @click.option("--origin", is_flag=True, help="Say where each value comes from.")
 @json_option
 def show(  # noqa: PLR0913  (one parameter per option)
@@ -86,13 +76,7 @@ def show(  # noqa: PLR0913  (one parameter per option)
 ) -> None:
     """Print the effective configuration of a recipe, as YAML."""
     named = recipes.find(recipe)
-    found = resolve(
-        named.config_model,
-        file=file,
-        overrides=overrides,
-        environ=os.environ,
-        preset=named.preset_named(preset),
-    )
+    found = settle(named, file=file, preset=preset, overrides=overrides)
     values = found.config.model_dump(mode="json")
     if as_json:
         origins = {"origins": {key: str(each) for key, each in found.origins.items()}}

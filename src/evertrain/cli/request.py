@@ -17,6 +17,7 @@ from evertrain.core.rundir import RunDir, open_run_dir
 from evertrain.run import inbox
 
 _POLL_S = 0.1
+_FORCE_TRIES = 50
 
 
 @click.command(epilog="Example: evertrain stop runs/structure")
@@ -31,8 +32,7 @@ def stop(run: str, *, now: bool, timeout_s: float) -> None:
         click.echo(f"{run_dir.path} is not running: nothing to stop")
         return
     if now and trainer is not None:
-        for _ in range(2):  # the second signal forces
-            proc.send(proc.Proc(trainer.pid, trainer.start_time), signal.SIGINT)
+        _force(proc.Proc(trainer.pid, trainer.start_time))
     elif trainer is not None:
         inbox.post(run_dir, "stop")
         click.echo("stop requested; the step is finished and saved first")
@@ -85,6 +85,16 @@ def _pin(run: str, step: int, *, is_pinned: bool) -> None:
     event = "pinned" if is_pinned else "unpinned"
     Journal(run_dir.journal).record(event, step=step)
     click.echo(f"{run_dir.path}@{step} is {event}")
+
+
+def _force(trainer: proc.Proc, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    """Interrupt `trainer` until it is gone, a few seconds at most: its second one forces.
+
+    Two signals back to back are often one: the kernel keeps only one of a kind pending.
+    """
+    for _ in range(_FORCE_TRIES):
+        if not proc.send(trainer, signal.SIGINT) or proc.wait_gone([trainer], _POLL_S, clock=clock):
+            return
 
 
 def _wait_until_gone(

@@ -3,15 +3,14 @@
 Layer: cli.
 """
 
-import os
 import sys
 from pathlib import Path
 
 import click
 
 from evertrain import recipes
-from evertrain.cli.config import override_option
 from evertrain.cli.supervision import resume_option, supervision_options
+from evertrain.recipes.options import arguments, run_option, settings_options, settle
 
 
 @click.command(
@@ -20,16 +19,14 @@ from evertrain.cli.supervision import resume_option, supervision_options
     "point, twice forces. The same command again goes on with the same run."
 )
 @click.argument("recipe")
-@click.option("--config", "file", type=click.Path(), help="YAML file over the preset.")
-@click.option("--preset", default="default", show_default=True, help="Settings below the file.")
-@override_option
-@click.option("--run", "run_dir", metavar="DIR", help="Run directory.  [default: runs/RECIPE]")
+@settings_options
+@run_option
 @resume_option
 @supervision_options
 def train(  # noqa: PLR0913  (one parameter per option)
     *,
     recipe: str,
-    file: str | None,
+    file: Path | None,
     preset: str,
     overrides: tuple[str, ...],
     run_dir: str | None,
@@ -42,23 +39,12 @@ def train(  # noqa: PLR0913  (one parameter per option)
 
     Faults of the configuration are all told before anything starts.
     """
-    from evertrain.config import resolve
     from evertrain.supervise.loop import supervise
     from evertrain.supervise.options import SuperviseOptions
 
-    found = recipes.find(recipe)
-    resolve(
-        found.config_model,
-        file=file,
-        overrides=overrides,
-        environ=os.environ,
-        preset=found.preset_named(preset),
-    )
-    command = [sys.executable, "-m", "evertrain.recipes", recipe, "--preset", preset]
-    if file is not None:
-        command += ["--config", str(Path(file).absolute())]
-    for each in overrides:
-        command += ["-o", each]
+    settle(recipes.find(recipe), file=file, preset=preset, overrides=overrides)
+    words = arguments(file=file, preset=preset, overrides=overrides)
+    command = [sys.executable, "-m", "evertrain.recipes", recipe, *words]
     options = SuperviseOptions(
         max_crashes=max_crashes, delay_s=delay_s, grace_s=grace_s, resume=resume
     )

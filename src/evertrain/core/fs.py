@@ -9,6 +9,7 @@ Layer: core. Imports nothing from evertrain.
 import errno
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -152,6 +153,21 @@ def _write_all(handle: int, data: Bytes) -> int:
 LOCAL_FS: Final = LocalFs()
 
 
+def make_dir(path: Path, *, fs: Fs = LOCAL_FS) -> None:
+    """Create a directory and its parents, unless they are there.
+
+    Durability:
+        After return, the names of all that were missing survive a power cut.
+    """
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    if not missing:
+        return
+    fs.mkdir(path)
+    for each in missing:
+        with suppress(PermissionError):  # may be written but not read: then it cannot be synced
+            fs.sync_dir(each.parent)
+
+
 def write_atomic(path: Path, data: bytes, *, fs: Fs = LOCAL_FS) -> None:
     """Replace the contents of `path` so that nobody ever sees half of it.
 
@@ -166,7 +182,7 @@ def write_atomic(path: Path, data: bytes, *, fs: Fs = LOCAL_FS) -> None:
     Durability:
         After return, `data` survives a power cut. At any moment before that,
         `path` holds its old bytes or its new bytes, never a mix. A crash can
-        leave `.<name>.tmp-<pid>` behind; opening the run sweeps it.
+        leave `.<name>.tmp-<pid>` behind; the run's next attempt sweeps it.
 
     Source:
         POSIX rename(2) and fsync(2): file first, then the name, then the

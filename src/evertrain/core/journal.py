@@ -39,11 +39,24 @@ class Lines:
 
 
 def append_lines(
-    path: Path, rows: Iterable[Mapping[str, Any]], *, sync: bool, fs: Fs = LOCAL_FS
+    path: Path,
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    sync: bool,
+    is_named: bool = False,
+    fs: Fs = LOCAL_FS,
 ) -> None:
     """Add one line for each of `rows` at the end of `path`.
 
     Numbers that JSON cannot hold become the strings "NaN", "Infinity", "-Infinity".
+
+    Args:
+        path: The file; created if missing.
+        rows: What to add. Nothing is touched if there is none.
+        sync: Whether the lines must survive a power cut.
+        is_named: Whether the caller has synced this file before, so that its
+            name is durable already; saves one sync.
+        fs: Disk to write to.
 
     Durability:
         With `sync`, the lines survive a power cut once this returns. A crash
@@ -61,7 +74,7 @@ def append_lines(
         fs.append(path, data)
         if sync:
             fs.sync_file(path)
-    if sync and is_new:
+    if sync and (is_new or not is_named):
         fs.sync_dir(path.parent)
 
 
@@ -119,6 +132,8 @@ class Journal:
         self.path = path
         self._fs = fs
         self._clock = clock
+        self._refused: list[Row] = []
+        self._is_named = False
 
     def record(
         self,
@@ -127,20 +142,39 @@ class Journal:
         /,
         *,
         sync: bool = True,
+        must: bool = True,
         **more: Any,
-    ) -> None:
-        """Add one event.
+    ) -> bool:
+        """Add one event, behind those that the disk has refused so far.
 
         Args:
             event: Its name, one of those in `docs/format.md`.
             fields: JSON values that describe it; None is left out.
             sync: Whether it must survive a power cut before this returns.
+            must: Whether the caller cannot go on without it. Otherwise an event
+                that the disk refuses waits here for the next one.
             **more: As `fields`.
+
+        Returns:
+            Whether it is written; always, if it must be.
+
+        Raises:
+            OSError: The disk refused, and `must` is true.
         """
         row = {"time": iso_utc(self._clock.now_s()), "event": event}
         every = {**more, **(fields or {})}
         row |= {key: value for key, value in every.items() if value is not None}
-        append_lines(self.path, [row], sync=sync, fs=self._fs)
+        late = tuple(self._refused)
+        try:
+            append_lines(self.path, [*late, row], sync=sync, is_named=self._is_named, fs=self._fs)
+        except OSError:
+            if must:
+                raise
+            self._refused.append(row)
+            return False
+        del self._refused[: len(late)]
+        self._is_named = self._is_named or sync
+        return True
 
     def events(self, *names: str) -> tuple[Row, ...]:
         """Return the events called one of `names` (all without names), oldest first."""
@@ -168,6 +202,8 @@ def _locked(path: Path) -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
+        # Closing is not enough: a child forked meanwhile holds the lock through its copy.
+        fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)
 
 

@@ -101,11 +101,6 @@ class Lease:
             "Let this process end; the newer one goes on.",
         )
 
-    @property
-    def handle(self) -> int:
-        """The locked descriptor; a child that inherits it keeps the lease alive."""
-        return self._handle
-
     def write(self, owner: Owner) -> None:
         """Write the record into the file that this process has locked."""
         self._fs.write(self.path, (_encode(owner),))
@@ -208,6 +203,8 @@ def _guarded(path: Path) -> Iterator[None]:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
+        # Closing is not enough: a child forked meanwhile holds the lock through its copy.
+        fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)
 
 

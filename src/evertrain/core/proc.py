@@ -366,6 +366,7 @@ def reap() -> dict[int, int]:
 
 
 def _pidfd(target: Proc) -> int | None:
+    """Return a descriptor of exactly that process, or None if it is gone. Linux only."""
     try:
         handle = os.pidfd_open(target.pid)
     except ProcessLookupError:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from evertrain.core.clock import SYSTEM_CLOCK, Clock, iso_utc
 from evertrain.core.errors import ConfigError, CorruptError, FormatError, NotFoundError
-from evertrain.core.fs import LOCAL_FS, Fs, write_atomic
+from evertrain.core.fs import LOCAL_FS, Fs, make_dir, write_atomic
 
 FORMAT: Final = 1
 STEP_DIGITS: Final = 9
@@ -152,7 +152,7 @@ def write_identity(run_dir: RunDir, identity: Identity, *, fs: Fs = LOCAL_FS) ->
     Durability:
         As `write_atomic`.
     """
-    fs.mkdir(run_dir.path)
+    make_dir(run_dir.path, fs=fs)
     text = json.dumps(asdict(identity), indent=2, sort_keys=False, default=str) + "\n"
     write_atomic(run_dir.identity, text.encode(), fs=fs)
 

@@ -5,32 +5,25 @@ Layer: recipes. `evertrain train` runs this under its supervisor.
 
 import os
 import sys
+from pathlib import Path
 
 import click
 
 from evertrain import recipes
-from evertrain.config import resolve
 from evertrain.core.errors import EvertrainError
+from evertrain.recipes.options import run_option, settings_options, settle
 
 
 @click.command()
 @click.argument("name")
-@click.option("--config", "file", type=click.Path(), help="YAML file over the preset.")
-@click.option("--preset", default="default", show_default=True, help="Settings below the file.")
-@click.option("-o", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting.")
-@click.option("--run", "run_dir", help="Run directory.  [default: runs/NAME]")
+@settings_options
+@run_option
 def main(
-    *, name: str, file: str | None, preset: str, overrides: tuple[str, ...], run_dir: str | None
+    *, name: str, file: Path | None, preset: str, overrides: tuple[str, ...], run_dir: str | None
 ) -> None:
     """Train the recipe NAME in this process."""
     recipe = recipes.find(name)
-    found = resolve(
-        recipe.config_model,
-        file=file,
-        overrides=overrides,
-        environ=os.environ,
-        preset=recipe.preset_named(preset),
-    )
+    found = settle(recipe, file=file, preset=preset, overrides=overrides)
     recipe.train(found.config, run_dir or os.environ.get("EVERTRAIN_RUN") or f"runs/{name}")
 
 

@@ -23,6 +23,16 @@ RNG: Final = "run.rng"
 RUN: Final = "run.position"
 OWN: Final = frozenset({STATE, RNG, RUN})
 
+# What a `load_state_dict` raises that finds something else than it expects.
+_REFUSALS: Final = (
+    LookupError,
+    ValueError,
+    TypeError,
+    RuntimeError,
+    AttributeError,
+    AssertionError,
+)
+
 
 class Capture:
     """What one run saves and restores.
@@ -76,7 +86,9 @@ class Capture:
 
         Raises:
             StateError: What is stored does not fit the program. All differences
-                are listed, and nothing has been changed.
+                are listed, and nothing has been changed. Only an object that judges
+                its state itself, by `load_state_dict`, may refuse after others were
+                restored: the program must not go on then.
         """
         faults, fitting = self._compare(trees)
         values = self._fill_state(trees.get(STATE, {}), faults)
@@ -162,7 +174,7 @@ def _restore_one(name: str, thing: Any, adapter: Adapter, tree: Tree) -> None:
         return  # named in `partial`, else we would not be here
     try:
         adapter.restore(thing, tree)
-    except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
+    except _REFUSALS as error:
         raise StateError(
             f"{name} refused its stored state: {type(error).__name__}: {error}",
             "the checkpoint was made by another version of this program.",

@@ -64,7 +64,7 @@ def choose(store: Store, resume: Resume, on_corrupt: OnCorrupt) -> Choice:
     if resume in {"auto", "must", "latest"}:
         return _newest_whole(store, steps, must=resume != "auto", on_corrupt=on_corrupt)
     if _is_path(resume):
-        return _at_path(store, steps, Path(resume))  # type: ignore[arg-type]  (no int is a path)
+        return _at_path(store, steps, Path(str(resume)))
     info = _named(store, store.list(), resume)
     loaded = store.load(info.step)
     return Choice(loaded, f"{resume!r} was asked for", is_rewind=info.step < steps[-1])

@@ -86,18 +86,19 @@ class Console:
             self._shown = 0
 
     def _is_tty(self) -> bool:
-        out = self._out or sys.stdout
-        return out is not None and out.isatty()
+        """Say whether a line can be rewritten. Loggers that replace stdout often cannot tell."""
+        try:
+            return bool((self._out or sys.stdout).isatty())
+        except (AttributeError, OSError, ValueError):  # ValueError: it is closed
+            return False
 
     def _write(self, text: str) -> None:
         """Write; a closed or broken terminal must never end a training."""
         out = self._out or sys.stdout
-        if out is None:
-            return
         try:
             out.write(text)
             out.flush()
-        except (OSError, ValueError):
+        except (AttributeError, OSError, ValueError):  # AttributeError: None, or no flush
             self._shown = 0
 
 

@@ -1,6 +1,6 @@
 """The first minute of an attempt: directory, lease, identity, journal.
 
-Layer: run. Imports core only.
+Layer: run. Imports checkpoint and core.
 """
 
 import json
@@ -8,14 +8,16 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from evertrain.checkpoint.commit import sweep
 from evertrain.core import lock
 from evertrain.core.clock import Clock
 from evertrain.core.errors import UsageError
-from evertrain.core.fs import Fs
+from evertrain.core.fs import Fs, make_dir
 from evertrain.core.journal import Journal
 from evertrain.core.rundir import (
     Identity,
@@ -111,18 +113,26 @@ def begin(plea: Plea, environ: Mapping[str, str], *, fs: Fs, clock: Clock) -> Op
     """
     path, notes = directory_for(plea.path, environ)
     run_dir = claim_run_dir(path)
-    fs.mkdir(run_dir.path)
+    make_dir(run_dir.path, fs=fs)
     wanted = int(environ.get(ENV_ATTEMPT) or 0)
     journal = Journal(run_dir.journal, fs=fs, clock=clock)
     last = journal.last("attempt_started")
     after = int(last["attempt"]) + 1 if last and isinstance(last.get("attempt"), int) else 1
     lease = lock.take(run_dir.lock, attempt=max(wanted, after), fs=fs, clock=clock)
     try:
+        _sweep(run_dir, fs)
         identity, more = _identify(run_dir, plea, environ, journal, lease, fs=fs, clock=clock)
     except BaseException:
         lease.release()
         raise
     return Opened(run_dir, lease, journal, identity, notes + more)
+
+
+def _sweep(run_dir: RunDir, fs: Fs) -> None:
+    """Remove the unfinished files of dead processes; the store sweeps its own."""
+    for directory in (run_dir.path, run_dir.inbox, run_dir.crashes):
+        with suppress(OSError):  # litter does no harm
+            sweep(directory, fs)
 
 
 def _identify(  # noqa: PLR0913

@@ -1,12 +1,14 @@
 """Metric rows on their way to disk: merged within a step, flushed before each save.
 
 Every row up to a checkpoint is durable before the checkpoint is committed, so a
-resume neither misses one nor shows one twice.
+resume neither misses one nor shows one twice. Rows that the disk refuses wait
+for the next flush: a row that got there twice merges with itself.
 
 Layer: run. Imports core only.
 """
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +20,7 @@ from evertrain.core.journal import append_lines
 
 FLUSH_AFTER_S: Final = 1.0
 FLUSH_AFTER_ROWS: Final = 10_000
+_MAX_INT: Final = int(sys.float_info.max)
 RESERVED: Final = frozenset({"step", "time", "attempt"})
 
 
@@ -27,18 +30,29 @@ class Rows:
     Args:
         path: `metrics.jsonl`.
         attempt: Written into each row.
+        best: Metric that ranks the steps, and so must be a number; None ranks nothing.
+        say: Prints one line.
         fs: Disk to write to.
         clock: Source of the rows' times.
 
     Attributes:
-        last: Metrics of the newest committed step.
+        last: Metrics of the newest committed step; empty if it logged nothing.
     """
 
-    def __init__(
-        self, path: Path, attempt: int, *, fs: Fs = LOCAL_FS, clock: Clock = SYSTEM_CLOCK
+    def __init__(  # noqa: PLR0913  (what, for whom, and the outside world)
+        self,
+        path: Path,
+        attempt: int,
+        *,
+        best: str | None = None,
+        say: Callable[[str], None] = print,
+        fs: Fs = LOCAL_FS,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """Start with nothing pending."""
         self.last: dict[str, float] = {}
+        self._best = best
+        self._say = say
         self._path = path
         self._attempt = attempt
         self._fs = fs
@@ -46,14 +60,25 @@ class Rows:
         self._open: dict[float | None, dict[str, Any]] = {}
         self._done: list[dict[str, Any]] = []
         self._flushed_at_s = clock.monotonic_s()
+        self._is_refused = False
+        self._is_named = False
 
     def add(self, values: Mapping[str, Any], at: float | None) -> None:
         """Merge `values` into the row of the running step, or of the sub-step `at`.
 
         Raises:
             UsageError: A name is taken, or a value is not a number, string or bool.
+                Nothing was merged.
         """
-        self._open.setdefault(at, {}).update({key: _scalar(key, values[key]) for key in values})
+        found = {key: _scalar(key, values[key]) for key in values}
+        ranking = None if self._best is None else found.get(self._best)
+        if isinstance(ranking, str):
+            raise UsageError(
+                f"run.log({self._best}={ranking!r}) got a string.",
+                f"{self._best} says which step is the best, so it must be a number.",
+                "Log a number, or name another metric in best=.",
+            )
+        self._open.setdefault(at, {}).update(found)
 
     def drop_open(self) -> None:
         """Forget what the running step has logged: it did not end."""
@@ -62,6 +87,8 @@ class Rows:
     def commit(self, step: int) -> dict[str, Any]:
         """End the running step as `step` and return its own metrics."""
         ended = self._open.pop(None, {})
+        numbers = (int, float)
+        self.last = {key: value for key, value in ended.items() if isinstance(value, numbers)}
         if self._open or ended:
             self._queue(step, ended)
         return ended
@@ -73,24 +100,56 @@ class Rows:
         for at, values in [*sorted(inner, key=itemgetter(0)), (step, ended)]:
             if values:
                 self._done.append({"step": at} | head | values)
-        if ended:
-            numbers = (int, float)
-            self.last = {key: value for key, value in ended.items() if isinstance(value, numbers)}
         waited_s = self._clock.monotonic_s() - self._flushed_at_s
-        if waited_s >= FLUSH_AFTER_S or len(self._done) >= FLUSH_AFTER_ROWS:
+        is_long = len(self._done) >= FLUSH_AFTER_ROWS and not self._is_refused
+        if waited_s >= FLUSH_AFTER_S or is_long:
             self.flush(sync=False)
 
-    def flush(self, *, sync: bool) -> None:
-        """Write what is pending.
+    def flush(self, *, sync: bool, must: bool = False) -> bool:
+        """Write what is pending; what the disk refuses stays pending.
+
+        Args:
+            sync: Whether the rows must survive a power cut before this returns.
+            must: Whether the caller cannot go on without that. Otherwise a
+                refusal is told once, and the next flush tries again.
+
+        Returns:
+            Whether everything is written; always, if it must be.
+
+        Raises:
+            OSError: The disk refused, and `must` is true.
 
         Durability:
-            With `sync`, every committed row survives a power cut on return.
+            With `sync`, every committed row survives a power cut once this
+            returns true.
         """
-        rows, self._done = self._done, []
-        append_lines(self._path, rows, sync=sync, fs=self._fs)
-        if sync and not rows and self._path.exists():
+        self._flushed_at_s = self._clock.monotonic_s()  # after a refusal, too, the next waits
+        count = len(self._done)
+        try:
+            self._write(sync=sync)
+        except OSError as error:
+            if must:
+                raise
+            self._note_refusal(error)
+            return False
+        del self._done[:count]
+        self._is_refused = False
+        return True
+
+    def _write(self, *, sync: bool) -> None:
+        append_lines(self._path, self._done, sync=sync, is_named=self._is_named, fs=self._fs)
+        if not sync or not self._path.exists():
+            return
+        if not self._done:
             self._fs.sync_file(self._path)
-        self._flushed_at_s = self._clock.monotonic_s()
+            if not self._is_named:
+                self._fs.sync_dir(self._path.parent)
+        self._is_named = True
+
+    def _note_refusal(self, error: OSError) -> None:
+        if not self._is_refused:
+            self._say(f"evertrain: the metrics could not be written, and wait: {error}")
+        self._is_refused = True
 
 
 def _scalar(key: object, value: Any) -> Any:
@@ -101,15 +160,26 @@ def _scalar(key: object, value: Any) -> Any:
             f"names are strings, and {', '.join(sorted(RESERVED))} are written by evertrain.",
             "Choose another name.",
         )
-    if isinstance(value, (bool, int, float, str)) or value is None:
-        return float(value) if isinstance(value, float) else value
-    item = getattr(value, "item", None)
-    if callable(item) and getattr(value, "size", 1) in {1, item}:
-        return item()
-    if callable(item) and callable(getattr(value, "numel", None)) and value.numel() == 1:
-        return item()
+    found = value if _is_plain(value) or not _is_single(value) else value.item()
+    if _is_plain(found):
+        return float(found) if isinstance(found, float) else found
     raise UsageError(
-        f"run.log({key}=...) got a {type(value).__name__}.",
+        f"run.log({key}=...) got a {type(value).__name__}"
+        + (" beyond the range of a float." if isinstance(found, int) else "."),
         "a metric is one number, string or bool.",
         f"Log a summary of it, e.g. run.log({key}=float(value.mean()))",
     )
+
+
+def _is_plain(value: object) -> bool:
+    """Say whether JSON, and whoever draws a curve of it, can hold `value` as it is."""
+    if isinstance(value, int):
+        return -_MAX_INT <= value <= _MAX_INT
+    return value is None or isinstance(value, (float, str))
+
+
+def _is_single(value: Any) -> bool:
+    """Say whether `value` is an array, a tensor or a scalar of one element."""
+    count = getattr(value, "numel", None)
+    size = count() if callable(count) else getattr(value, "size", 1)
+    return callable(getattr(value, "item", None)) and isinstance(size, int) and size == 1

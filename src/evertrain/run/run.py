@@ -129,7 +129,8 @@ class Run:
         self._capture = Capture()
         self._seeder = Seeder(seed)
         self._seeder.seed_new()
-        self._rows = Rows(self._dir.metrics, self.attempt, clock=clock)
+        metric = record.ranking.metric if record.ranking else None
+        self._rows = Rows(self._dir.metrics, self.attempt, best=metric, say=self.say, clock=clock)
         self._heart = _start_heart(self._dir.heartbeat, os.environ)
         self.store = Store(self._dir.checkpoints, best=best, clock=clock)
         try:
@@ -151,7 +152,7 @@ class Run:
                 "unit": unit,
                 "run_id": opened.identity.id,
                 "parent": self._choice.step if self._choice.loaded else None,
-                "metric_name": record.ranking.metric if record.ranking else None,
+                "metric_name": metric,
             },
             clock=clock,
             say=self.say,
@@ -412,7 +413,8 @@ class Run:
     def _choose(self, resume: Resume) -> Choice:
         def set_aside(step: int, error: CorruptError) -> None:
             path = quarantine(self.store.path, step, error.what)
-            self._journal.record("quarantined", step=step, reason=error.what, path=str(path))
+            about = {"step": step, "reason": error.what, "path": str(path)}
+            self._journal.record("quarantined", about, must=False)
             self.say(f"evertrain: checkpoint {step} is damaged and set aside: {error.what}")
 
         return choose(self.store, resume, set_aside)
@@ -450,7 +452,7 @@ class Run:
             is_new_branch = info is None or self._choice.is_import
             moved = supersede(self.store.path, -1 if is_new_branch else self.step)
             if moved:
-                self._journal.record("superseded", after=self.step, steps=moved)
+                self._journal.record("superseded", must=False, after=self.step, steps=moved)
         if self._choice.is_import:  # from now on a checkpoint of this run
             self._saver.save(self._what("step", ("imported",), self.stage), must=True)
         self._journal.record(
@@ -515,10 +517,11 @@ class Run:
             rule=self._saver.reason(self.step, before),
         )
         if boundary.reasons and not self._saves_nothing_new(boundary):
-            save = self._what(boundary.kind, boundary.reasons, ended or self.stage)
+            began_s = self._clock.monotonic_s()
             self._beat("save")
+            save = self._what(boundary.kind, boundary.reasons, ended or self.stage)
             save = replace(save, score=score, is_best=is_best)
-            if self._saver.save(save, must=boundary.must_save) is None:
+            if self._saver.save(save, must=boundary.must_save, began_s=began_s) is None:
                 self._record.best_score = best_before  # it is not on the disk: still to be beaten
         self._beat("step")
         if ended is not None:
@@ -560,7 +563,7 @@ class Run:
 
     def _record_stage(self, event: str, stage: StageLoop) -> None:
         about = {"stage": stage.name, "index": stage.index, "step": self.step}
-        self._journal.record(event, about, attempt=self.attempt)
+        self._journal.record(event, about, must=False, attempt=self.attempt)
 
     def _reapply(self) -> None:
         """Make a starting stage's overrides real again: the restored state is the last stage's."""
@@ -581,12 +584,14 @@ class Run:
         self._is_recorded = True
         if self.resumed_from is not None and self.resumed_from.step == self.step:
             self.say(f"Training already complete ({self._unit} {self.step})")
-        self._rows.flush(sync=True)
+        self._rows.flush(sync=True, must=True)
         about = {"step": self.step, "total": self.total, "why": self._finished or COMPLETE}
         self._journal.record("finished", about, attempt=self.attempt)
+        self._inbox.done()
 
     def _stop(self, by: str) -> None:
-        self._journal.record("stopped", attempt=self.attempt, step=self.step, why=by)
+        self._journal.record("stopped", must=False, attempt=self.attempt, step=self.step, why=by)
+        self._inbox.done()
         self.is_stopped = True
         self._console.finish()
         self.say(f"Stopped after {self._unit} {self.step} ({by}); saved, and ready to resume")

@@ -20,14 +20,14 @@ from evertrain.checkpoint.shelf import save_emergency
 from evertrain.checkpoint.store import Store
 from evertrain.checkpoint.when import Moment, When
 from evertrain.core.clock import Clock
-from evertrain.core.errors import SaveError
+from evertrain.core.errors import EvertrainError, SaveError
 from evertrain.core.journal import Journal
 from evertrain.core.lock import Lease
+from evertrain.run.mtbf import PRIOR_S, mean_life_s
 from evertrain.run.rows import Rows
 from evertrain.run.still import notice, unchanged
 
 MAX_FAILURES: Final = 5
-_PRIOR_RUNTIME_S: Final = 4 * 3600.0  # before it has crashed: as if once in four hours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +99,11 @@ class Saver:
     watched: tuple[str, ...] = ()
     pace: Pace = field(default_factory=Pace)
     _first: Manifest | None = None
-    mtbf_s: float = _PRIOR_RUNTIME_S
+    mtbf_s: float = PRIOR_S
 
     def start(self, step: int) -> None:
-        """Begin to count from `step`."""
+        """Begin to count from `step`, and learn from the journal how often this run crashes."""
+        self.mtbf_s = mean_life_s(self.journal.events())
         self.pace = Pace(last_step=step, last_at_s=self.clock.monotonic_s())
 
     def reason(self, step: int, previous_step: int) -> str | None:
@@ -121,12 +122,16 @@ class Saver:
             unit=str(self.identity["unit"]),
         )
 
-    def save(self, save: Save, *, must: bool) -> CheckpointInfo | None:
+    def save(
+        self, save: Save, *, must: bool, began_s: float | None = None
+    ) -> CheckpointInfo | None:
         """Commit a checkpoint, then let retention clear up.
 
         Args:
             save: What to write.
             must: Whether failing to write it fails the training.
+            began_s: When the loop began to wait for it, monotonic seconds: before
+                the state was captured. None is now.
 
         Returns:
             What was committed; None if the disk refused and `must` is false.
@@ -141,18 +146,19 @@ class Saver:
             to it survive a power cut. Killed anywhere before, the previous
             checkpoint is whole and the newest.
         """
-        began_s = self.clock.monotonic_s()
+        began_s = self.clock.monotonic_s() if began_s is None else began_s
         try:
-            self.rows.flush(sync=True)
+            self.rows.flush(sync=True, must=True)
             info = self.store.save(save.step, save.trees, about=self._about(save))
         except (SaveError, OSError) as error:
             self._note_failure(save.step, error, must=must)
             return None
-        now_s = self.clock.monotonic_s()
-        self.pace = Pace(last_step=save.step, last_at_s=now_s, cost_s=now_s - began_s)
-        self._record(save, info, now_s - began_s)
+        # It is safe: from here on nothing that the disk refuses may end the training.
+        self._record(save, info, self.clock.monotonic_s() - began_s)
         self._look_for_standstill(info)
         self._prune()
+        now_s = self.clock.monotonic_s()
+        self.pace = Pace(last_step=save.step, last_at_s=now_s, cost_s=now_s - began_s)
         return info
 
     def save_emergency(self, save: Save) -> CheckpointInfo:
@@ -184,7 +190,7 @@ class Saver:
         )
 
     def _record(self, save: Save, info: CheckpointInfo, took_s: float | None) -> None:
-        self.journal.record(
+        self._tell(
             "saved",
             attempt=self.lease.owner.attempt,
             step=save.step,
@@ -200,15 +206,18 @@ class Saver:
         """At the second checkpoint of a run, say once what has not changed since the first."""
         if not self.watched:
             return
-        with opened(info.path) as directory:
-            manifest = read_manifest(directory)
+        try:
+            with opened(info.path) as directory:
+                manifest = read_manifest(directory)
+        except (EvertrainError, OSError):  # not readable just now: a later save looks again
+            return
         if self._first is None:
             self._first = manifest
             return
         leaves = unchanged(self._first, manifest, self.watched)
         if leaves:
             self.say(notice(leaves, self._first.step))
-            self.journal.record("unchanged", sync=False, since=self._first.step, leaves=leaves)
+            self._tell("unchanged", sync=False, since=self._first.step, leaves=leaves)
         self.watched, self._first = (), None
 
     def _prune(self) -> None:
@@ -220,19 +229,19 @@ class Saver:
             return
         gone = [each.step for each in verdicts if not each.is_kept]
         if gone:
-            self.journal.record("pruned", sync=False, steps=gone)
+            self._tell("pruned", sync=False, steps=gone)
+
+    def _tell(self, event: str, *, sync: bool = True, **fields: Any) -> None:
+        """Write an event down; one that the disk refuses waits for the next."""
+        if not self.journal.record(event, fields, sync=sync, must=False):
+            self.say(f"evertrain: the journal could not be written; {event!r} waits")
 
     def _note_failure(self, step: int, error: Exception, *, must: bool) -> None:
         self.pace.failures += 1
         self.pace.last_at_s = self.clock.monotonic_s()  # the next try waits its turn
         first_line = str(error).splitlines()[0]
         self.say(f"evertrain: the save after step {step} failed: {first_line}")
-        try:
-            self.journal.record(
-                "save_failed", attempt=self.lease.owner.attempt, step=step, error=first_line
-            )
-        except OSError:
-            self.say("evertrain: nor could the journal be written")
+        self._tell("save_failed", attempt=self.lease.owner.attempt, step=step, error=first_line)
         if not must and self.pace.failures < MAX_FAILURES:
             return
         raise SaveError(

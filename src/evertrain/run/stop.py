@@ -76,6 +76,7 @@ class StopSignals:
         self._clock = clock
         self._first_s = 0.0
         self._pipe: tuple[int, int] | None = None
+        self._is_over = False
 
     def install(self) -> bool:
         """Take over SIGINT, SIGTERM and SIGHUP. Off the main thread, do nothing and say so.
@@ -84,8 +85,10 @@ class StopSignals:
         """
         if self._previous or threading.current_thread() is not threading.main_thread():
             return False
-        reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        os.set_blocking(reader, True)
+        for each in _INSTALLED.copy():  # it gets shorter
+            each.end_if_over()
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
         self._pipe = reader, writer
         threading.Thread(target=self._watch, name="evertrain-stop", daemon=True).start()
         other = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -98,24 +101,47 @@ class StopSignals:
         return True
 
     def uninstall(self) -> None:
-        """Give the signals back to whoever had them."""
-        if self in _INSTALLED:
-            _INSTALLED.remove(self)
+        """Give the signals back to whoever had them.
+
+        Handlers can only be changed on the main thread. Called on another one, this waits
+        for the next signal: the handler, on the main thread, passes it on to its owner.
+        """
+        self._is_over = True
         if threading.current_thread() is threading.main_thread():
-            self._give_back()
-        self._previous.clear()
-        if self._pipe is not None:
-            os.write(self._pipe[1], _END)
+            self._end()
+
+    def end_if_over(self) -> None:
+        """Give back now what another thread could not; call on the main thread."""
+        if self._is_over:
+            self._end()
 
     def ask(self, by: str) -> None:
         """Request a stop without a signal."""
         self.requested_by = self.requested_by or by
 
     def leave_to_child(self) -> None:
-        """Give the signals back in a forked child: it is a worker, not the trainer."""
+        """Give the signals back in a forked child, but leave Ctrl+C to the trainer.
+
+        A terminal sends Ctrl+C to the whole group. Data workers that it ended would fail
+        the step that the trainer wants to finish, so a child ignores it: it ends with its
+        parent, or is told to by SIGTERM.
+        """
+        took_interrupt = signal.SIGINT in self._previous and not self._is_over
         self._give_back()
+        if took_interrupt:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         for handle in self._pipe or ():
             os.close(handle)
+
+    def _end(self) -> None:
+        """Give everything back, and let the watcher go."""
+        if self in _INSTALLED:
+            _INSTALLED.remove(self)
+        self._give_back()
+        self._previous.clear()
+        if self._pipe is not None:
+            os.write(self._pipe[1], _END)
+            self._pipe = None
 
     def _give_back(self) -> None:
         for number, previous in self._previous.items():
@@ -128,6 +154,12 @@ class StopSignals:
     def _note(self, number: int, frame: FrameType | None) -> None:
         """Count and return: the handler may run between any two bytecodes."""
         del frame
+        if self._is_over:
+            is_first = self in _INSTALLED  # later ones come from a handler that kept this one
+            self._end()
+            if is_first:
+                signal.raise_signal(signal.Signals(number))
+            return
         self._count(self._handled, number)
         if self._pipe is not None:
             with suppress(OSError):  # full: the watcher has enough to read
@@ -145,9 +177,10 @@ class StopSignals:
                     os.close(reader)
                     os.close(writer)
                     return
-                if byte in numbers:
+                if byte in numbers and not self._is_over:
                     self._count(self._woken, byte)
-            if _is_forced(self._handled) or _is_forced(self._woken):
+            is_forced = _is_forced(self._handled) or _is_forced(self._woken)
+            if is_forced and not self._is_over:
                 self._force()
 
     def _count(self, counts: dict[int, int], number: int) -> None:

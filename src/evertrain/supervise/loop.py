@@ -12,7 +12,7 @@ from typing import Final
 from evertrain.core import lock, proc
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import EXIT_OK, EXIT_STOPPED
-from evertrain.core.fs import LOCAL_FS
+from evertrain.core.fs import LOCAL_FS, make_dir
 from evertrain.core.rundir import claim_run_dir
 from evertrain.supervise import foreign, history, report
 from evertrain.supervise.attempt import Later, run_attempt
@@ -32,6 +32,8 @@ from evertrain.supervise.wire import Order
 
 # Whatever is still a foreign command after this long will hardly become a Run, seconds.
 _FOREIGN_S: Final = 60.0
+# Where a finished command is left alone; any other place asks to train again from there.
+_GOES_ON: Final = frozenset({"auto", "latest", "must"})
 
 
 def supervise(
@@ -72,7 +74,7 @@ def supervise(
     screen = screen or Screen(clock=clock)
     shown = Path(run_dir) if run_dir is not None else default_run_dir(words)
     place = claim_run_dir(shown.absolute())
-    if options.resume != "never" and history.is_complete(place, words):
+    if options.resume in _GOES_ON and history.is_complete(place, words):
         screen.say(f"{shown} is already complete. Train it again with: --resume never", "green")
         screen.flush()
         return EXIT_OK
@@ -81,7 +83,7 @@ def supervise(
         task = Task(command=words, run_dir=place, shown=shown, options=options)
         world = World(screen=screen, signals=Signals(), clock=clock)
         job = _Job(task, world)
-        LOCAL_FS.mkdir(place.logs)
+        make_dir(place.logs)
         stack.enter_context(lock.take(place.supervisor_lock, clock=clock))
         stack.enter_context(world.signals)
         return job.run()

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from evertrain.core.clock import human_duration, iso_utc
-from evertrain.core.fs import LOCAL_FS, Fs, write_atomic
+from evertrain.core.fs import LOCAL_FS, Fs, make_dir, write_atomic
 from evertrain.core.journal import finite
 from evertrain.core.rundir import RunDir
 from evertrain.supervise.attempt import Outcome
@@ -176,7 +176,7 @@ def write_crash(
         "log": str(run_dir.log(record.attempt).relative_to(run_dir.path)),
     }
     text = json.dumps(finite(row), indent=2, allow_nan=False) + "\n"
-    fs.mkdir(run_dir.crashes)
+    make_dir(run_dir.crashes, fs=fs)
     write_atomic(run_dir.crash(record.attempt), text.encode(), fs=fs)
 
 

@@ -30,7 +30,9 @@ class Signals:
 
     def __enter__(self) -> Self:
         """Install the handlers."""
-        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._read, self._write = os.pipe()
+        for handle in (self._read, self._write):
+            os.set_blocking(handle, False)
         if threading.current_thread() is threading.main_thread():
             for number in CAUGHT:
                 is_ignored = signal.getsignal(number) is signal.SIG_IGN

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.utils import safe_mean
 
 from evertrain.core.errors import UsageError
-from evertrain.integrations.sb3 import vector
+from evertrain.integrations.sb3 import numbers, vector
 from evertrain.integrations.sb3.model import SEED
 
 if TYPE_CHECKING:
@@ -32,9 +31,12 @@ class Boundary:
         model: Attached, and with an environment.
         barrier_rollouts: Rollouts between two barriers, 1 or more; used only for
             environments without state.
+        has_tables: Whether SB3 prints tables, and empties its logger with them.
     """
 
-    def __init__(self, run: "Run", model: BaseAlgorithm, barrier_rollouts: int) -> None:
+    def __init__(
+        self, run: "Run", model: BaseAlgorithm, barrier_rollouts: int, *, has_tables: bool
+    ) -> None:
         """Count from a barrier."""
         if barrier_rollouts < 1:
             raise UsageError(
@@ -45,6 +47,7 @@ class Boundary:
         self._run = run
         self._model = model
         self._env = _env_of(model)
+        self._has_tables = has_tables
         self._rollouts = 0
         self._owes_reset = False
         self._per_step = 1 if vector.knows_state(self._env) else barrier_rollouts
@@ -71,6 +74,7 @@ class Boundary:
     def before(self) -> None:
         """Begin a rollout: after a barrier, or an unknown state, with a reset."""
         model = self._model
+        numbers.begin(model, has_tables=self._has_tables)
         model.num_timesteps = max(model.num_timesteps, self._run.step)
         is_at_barrier = self._has_barriers and self._rollouts == 0
         if is_at_barrier or self._owes_reset or model._last_obs is None:  # noqa: SLF001
@@ -112,27 +116,6 @@ class Boundary:
         normalize = model.get_vec_normalize_env()
         if normalize is not None:
             model._last_original_obs = normalize.get_original_obs()  # noqa: SLF001
-
-
-def metrics(model: BaseAlgorithm) -> dict[str, Any]:
-    """Return the numbers of the rollout that just ended: those of a clock are left out."""
-    row: dict[str, Any] = {
-        key: value.item() if isinstance(value, np.generic) else value
-        for key, value in model.logger.name_to_value.items()
-        if not key.startswith("time/")
-        and isinstance(value, (bool, int, float, np.number, np.bool_))
-    }
-    if model.ep_info_buffer:
-        row["rollout/ep_rew_mean"] = float(safe_mean([ep["r"] for ep in model.ep_info_buffer]))
-        row["rollout/ep_len_mean"] = float(safe_mean([ep["l"] for ep in model.ep_info_buffer]))
-    if model.ep_success_buffer:
-        row["rollout/success_rate"] = float(safe_mean(list(model.ep_success_buffer)))
-    return row
-
-
-def without_training(row: dict[str, Any]) -> dict[str, Any]:
-    """Return `row` without what the previous update left behind."""
-    return {key: value for key, value in row.items() if not key.startswith("train/")}
 
 
 def _env_of(model: BaseAlgorithm) -> Any:

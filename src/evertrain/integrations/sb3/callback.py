@@ -8,16 +8,17 @@ Layer: integrations. Imports run, and its siblings.
 """
 
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
 from evertrain.checkpoint.plugin import Tree
 from evertrain.core.errors import ConfigError
-from evertrain.integrations.sb3.boundary import BARRIER_ROLLOUTS, Boundary, metrics
+from evertrain.integrations.sb3.boundary import BARRIER_ROLLOUTS, Boundary
 from evertrain.integrations.sb3.learn import complete, schedules_as_numbers
 from evertrain.integrations.sb3.model import exploration, put_exploration
+from evertrain.integrations.sb3.numbers import metrics
 
 if TYPE_CHECKING:
     from evertrain.run.run import Run
@@ -27,7 +28,10 @@ class EvertrainCallback(BaseCallback):
     """Makes `model.learn(total_timesteps=TOTAL, callback=EvertrainCallback(run))` resume exactly.
 
     `TOTAL` is that of the whole run, in every attempt. Put it last in a list of
-    callbacks, so that the others have seen the rollout before it is saved.
+    callbacks, so that the others have seen the rollout before it is saved. SB3
+    counts the rollouts of its `log_interval` anew in each attempt: with another
+    one than 1 or None its tables move after a resume, and so do the means that
+    span several rollouts between two tables (`logger.record_mean`).
 
     Args:
         run: Counts timesteps; `run.total` equals `TOTAL`, or is None.
@@ -41,7 +45,7 @@ class EvertrainCallback(BaseCallback):
         self._run = run
         self._barrier_rollouts = barrier_rollouts
         self._boundary: Boundary | None = None
-        self._row: dict[str, Any] | None = None
+        self._owes_row = False
         self._noise: tuple[Tree, torch.Tensor] | None = None
         self._numbers: AbstractContextManager[None] | None = None
         self._is_over = False
@@ -53,7 +57,8 @@ class EvertrainCallback(BaseCallback):
         run.attach(model=self.model)
         run.restore()
         self.num_timesteps = self.model.num_timesteps
-        self._boundary = Boundary(run, self.model, self._barrier_rollouts)
+        has_tables = bool(self.locals.get("log_interval", 1))
+        self._boundary = Boundary(run, self.model, self._barrier_rollouts, has_tables=has_tables)
         self._boundary.announce()
         self._boundary.owe_reset()
         if run.resumed_from is not None and self.model.use_sde:
@@ -74,31 +79,29 @@ class EvertrainCallback(BaseCallback):
         return not self._is_over
 
     def _on_rollout_end(self) -> None:
-        """Note what others have logged; SB3 clears it before the update."""
-        self._row = metrics(self.model)
+        """Leave the row until the update has recorded its numbers."""
+        self._owes_row = True
         self._numbers = schedules_as_numbers(self.model)
         self._numbers.__enter__()
 
     def _on_training_end(self) -> None:
         """End the last step."""
-        if self._row is None and self.model.num_timesteps > self._run.step:
+        if not self._owes_row and self.model.num_timesteps > self._run.step:
             self._run.finish("a callback ended the training")
-            self._row = {}
+            self._owes_row = True
         self._end_rollout(is_last=True)
         complete(self._run)
 
     def _end_rollout(self, *, is_last: bool) -> None:
-        if self._row is None or self._boundary is None:
+        if not self._owes_row or self._boundary is None:
             return
         if self._numbers is not None:
             self._numbers.__exit__(None, None, None)
             self._numbers = None
-        stale = {key: x for key, x in self._row.items() if not key.startswith("train/")}
-        self._row = None
-        row = {**stale, **metrics(self.model)}
+        self._owes_row = False
         if is_last and self._run.total is None:
             self._run.finish(f"trained for {self.model.num_timesteps} steps")
-        self._is_over = not self._boundary.after(row, is_last=is_last)
+        self._is_over = not self._boundary.after(metrics(self.model), is_last=is_last)
 
 
 def _refuse_other_total(run: "Run", total: int) -> None:

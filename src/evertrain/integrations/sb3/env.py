@@ -131,11 +131,6 @@ def seed_worker(seed: int) -> None:
         torch.manual_seed(seed)
 
 
-def class_names(env: gymnasium.Env[Any, Any]) -> list[str]:
-    """Return the names of the layers, outermost first."""
-    return [type(layer).__name__ for layer in _layers(env)]
-
-
 def _layers(env: gymnasium.Env[Any, Any]) -> list[gymnasium.Env[Any, Any]]:
     layers = [env]
     while isinstance(layers[-1], gymnasium.Wrapper):

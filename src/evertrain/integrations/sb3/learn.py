@@ -6,7 +6,7 @@ was restored, counts on the absolute total, and trains only what is left.
 Layer: integrations. Imports run, and its siblings.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,25 +19,23 @@ from stable_baselines3.common.type_aliases import MaybeCallback, TrainFreq
 
 from evertrain.core.errors import ConfigError, UsageError
 from evertrain.integrations.sb3 import listener, vector
-from evertrain.integrations.sb3.boundary import (
-    BARRIER_ROLLOUTS,
-    Boundary,
-    metrics,
-    seed_of,
-    without_training,
-)
+from evertrain.integrations.sb3.boundary import BARRIER_ROLLOUTS, Boundary, seed_of
 from evertrain.integrations.sb3.model import (
+    ROLLOUTS,
     SEED,
     action_noise,
     logged,
     put_action_noise,
     put_logged,
 )
+from evertrain.integrations.sb3.numbers import metrics, of_listeners
 from evertrain.integrations.sb3.override import apply_overrides
 
 if TYPE_CHECKING:
     from evertrain.run.run import Run
     from evertrain.run.stage import StageLoop
+
+AfterUpdate = Callable[[], Mapping[str, Any]]
 
 _LOOPS: Final = (PPO, A2C, DQN, SAC, TD3, DDPG)
 
@@ -51,6 +49,7 @@ def learn(  # noqa: PLR0913  (the arguments of SB3's own learn, less one)
     stage: "StageLoop | None" = None,
     log_interval: int | None = 1,
     barrier_rollouts: int = BARRIER_ROLLOUTS,
+    after_update: AfterUpdate | None = None,
 ) -> None:
     """Train `model` for what is left of the run, stage or total; resumes exactly.
 
@@ -66,9 +65,14 @@ def learn(  # noqa: PLR0913  (the arguments of SB3's own learn, less one)
         callback: SB3 callbacks; their counters are saved too.
         stage: A stage of `run.stages`; its overrides are applied to the model.
         log_interval: Rollouts (episodes, off policy) between two of SB3's own
-            console tables. None prints none. The run's metrics have every rollout.
+            console tables, counted over the whole run. None prints none. The run's
+            metrics have every rollout, with what was recorded in it.
         barrier_rollouts: For environments without `get_state` and `set_state`:
             rollouts between two resets of all of them.
+        after_update: Called after each rollout and its update; the metrics that it
+            returns (often none) join the rollout's row. What is measured here
+            belongs to the model that a checkpoint of this step holds; callbacks
+            are called before the update.
 
     Raises:
         ConfigError: The stage has unknown overrides, or the model's class has a
@@ -85,10 +89,10 @@ def learn(  # noqa: PLR0913  (the arguments of SB3's own learn, less one)
     run.restore()
     end = _end(run, stage, total_timesteps)
     model._total_timesteps = max(run.total or 0, end)  # noqa: SLF001
-    boundary = Boundary(run, model, barrier_rollouts)
+    boundary = Boundary(run, model, barrier_rollouts, has_tables=bool(log_interval))
     boundary.announce()
     callbacks.on_training_start({"self": model, "total_timesteps": end}, globals())
-    _loop(run, boundary, Rollout(model, callbacks, log_interval), end)
+    _loop(run, boundary, Rollout(model, callbacks, log_interval, after_update), end)
     callbacks.on_training_end()
     complete(run)
 
@@ -100,16 +104,21 @@ class Rollout:
         model: What is trained.
         callbacks: Who listens.
         log_interval: Rollouts between two of SB3's console tables, or None.
+        after_update: Adds metrics after the update, or None.
     """
 
     def __init__(
-        self, model: BaseAlgorithm, callbacks: BaseCallback, log_interval: int | None
+        self,
+        model: BaseAlgorithm,
+        callbacks: BaseCallback,
+        log_interval: int | None,
+        after_update: AfterUpdate | None = None,
     ) -> None:
-        """Count from the first rollout of this call."""
+        """Play nothing yet."""
         self._model = model
         self._callbacks = callbacks
         self._log_interval = log_interval
-        self._count = 0
+        self._after_update = after_update
 
     def play(self) -> dict[str, Any] | None:
         """Collect a rollout and learn from it.
@@ -119,9 +128,13 @@ class Rollout:
         """
         model = self._model
         if isinstance(model, OnPolicyAlgorithm):
-            return self._on_policy(model)
-        assert isinstance(model, OffPolicyAlgorithm)  # noqa: S101  (_refuse_foreign_loop)
-        return self._off_policy(model)
+            row = self._on_policy(model)
+        else:
+            assert isinstance(model, OffPolicyAlgorithm)  # noqa: S101  (_refuse_foreign_loop)
+            row = self._off_policy(model)
+        if row is not None and self._after_update is not None:
+            row |= self._after_update()
+        return row
 
     def _on_policy(self, model: OnPolicyAlgorithm) -> dict[str, Any] | None:
         assert model.env is not None  # noqa: S101  (Boundary)
@@ -129,14 +142,14 @@ class Rollout:
             model.env, self._callbacks, model.rollout_buffer, n_rollout_steps=model.n_steps
         ):
             return None
-        self._count += 1
+        count = vars(model).get(ROLLOUTS, 0) + 1
+        vars(model)[ROLLOUTS] = count
         model._update_current_progress_remaining(model.num_timesteps, model._total_timesteps)  # noqa: SLF001
-        row = without_training(metrics(model))
-        if self._log_interval and self._count % self._log_interval == 0:
-            model.dump_logs(self._count)
+        if self._log_interval and count % self._log_interval == 0:
+            model.dump_logs(count)
         with schedules_as_numbers(model):
             model.train()
-        return {**row, **metrics(model)}
+        return metrics(model)
 
     def _off_policy(self, model: OffPolicyAlgorithm) -> dict[str, Any] | None:
         assert model.env is not None  # noqa: S101  (Boundary)
@@ -159,7 +172,8 @@ class Rollout:
             steps = chosen if chosen >= 0 else rollout.episode_timesteps
             if steps > 0:
                 model.train(batch_size=model.batch_size, gradient_steps=steps)
-        return metrics(model) if model._episode_num > episodes else {}  # noqa: SLF001
+        has_episode = model._episode_num > episodes  # noqa: SLF001
+        return metrics(model) if has_episode else of_listeners(model)
 
 
 @contextmanager

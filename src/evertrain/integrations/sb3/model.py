@@ -36,9 +36,11 @@ from evertrain.integrations.torch.optimizer import OptimizerAdapter
 _MODULE: Final = ModuleAdapter()
 _OPTIMIZER: Final = OptimizerAdapter()
 SEED: Final = "evertrain_seed"  # attribute of a model: what its environments were seeded with
+ROLLOUTS: Final = "evertrain_rollouts"  # attribute of a model: how many `learn` has played
 
 _COUNTERS: Final = (
     SEED,
+    ROLLOUTS,
     "num_timesteps",
     "_episode_num",
     "_n_updates",

@@ -6,8 +6,9 @@ of a stage are simulated at once.
 Layer: recipes. Imports its siblings and core.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
 import numpy as np
 
@@ -128,26 +129,38 @@ def _stage(
     policy: Policy, config: StructureConfig, stage: int, motions: int, seed: int
 ) -> list[Score]:
     """Return the three scores of one stage."""
+    ground, references = _references(config, stage, motions, seed)
+    limit_n = config.stages[stage].max_force_kn * 1e3
+    sensors = Sensors.of(assemble(config.building, config.damper))
+
+    def policy_forces(state: Array) -> Array:
+        action = np.asarray(policy(sensors.read(state)), dtype=np.float64)
+        return np.clip(action[:, 0], -1.0, 1.0) * limit_n
+
+    responses = {**references, "policy": simulate(policy_forces, config, ground)}
+    name = config.stages[stage].name
+    reference = responses["passive"]
+    return [_score(name, who, response, reference) for who, response in responses.items()]
+
+
+@lru_cache(maxsize=16)
+def _references(
+    config: StructureConfig, stage: int, motions: int, seed: int
+) -> tuple[Array, Mapping[str, Response]]:
+    """Return a stage's motions (m/s2), and what passive damper and LQR do in them.
+
+    Remembered, as a training is examined with the same motions again and again.
+    """
     rng = evaluation_rng(seed, stage)
     pga_g = config.stages[stage].pga_g
     ground = np.stack([ground_motion(rng, config.motion, pga_g) for _ in range(motions)])
     building = assemble(config.building, config.damper)
     lqr = saturated_lqr(building, config.control, config.action_s)
     limit_n = config.stages[stage].max_force_kn * 1e3
-    sensors = Sensors.of(building)
-
-    def policy_forces(state: Array) -> Array:
-        action = np.asarray(policy(sensors.read(state)), dtype=np.float64)
-        return np.clip(action[:, 0], -1.0, 1.0) * limit_n
-
-    responses = {
+    return ground, {
         "passive": simulate(lambda state: passive(state, limit_n), config, ground),
         "lqr": simulate(lambda state: lqr(state, limit_n), config, ground),
-        "policy": simulate(policy_forces, config, ground),
     }
-    name = config.stages[stage].name
-    reference = responses["passive"]
-    return [_score(name, who, response, reference) for who, response in responses.items()]
 
 
 def simulate(forces: Forces, config: StructureConfig, ground_m_s2: Array) -> Response:

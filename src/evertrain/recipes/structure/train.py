@@ -3,17 +3,24 @@
 Read it top to bottom: build, learn each stage, report. Killed anywhere, it goes
 on where it was; the report at the end is the same.
 
+At every quarter of a stage the policy is examined, after the update, so that the
+numbers belong to the policy that a checkpoint of this step holds. Stages differ
+in difficulty, and so do their motions, so a policy's score in its own stage
+cannot be compared with another stage's. `best` therefore means all stages at
+once: each examination has the same motions of every stage, and the score is the
+reduction of the roof's peak against the passive damper, averaged over all.
+
 Layer: recipes. Imports its siblings, integrations, run, checkpoint and core.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Final
 
 import numpy as np
 from stable_baselines3 import PPO
-from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecNormalize
 
@@ -27,7 +34,8 @@ from evertrain.recipes.structure.evaluate import Score, evaluate, table
 from evertrain.run.run import Run
 from evertrain.run.stage import Stage, StageLoop
 
-_EXAM_MOTIONS: Final = 8  # per look while training; the report uses config.evaluation
+_EXAMS: Final = 4  # per stage
+_EXAM_MOTIONS: Final = 8  # of each stage; the report uses config.evaluation
 _EXAM_SEED: Final = 1_000_003  # other motions than the report's
 
 
@@ -42,15 +50,17 @@ def train(config: StructureConfig, path: Path | str) -> None:
         path,
         unit="step",
         seed=config.seed,
-        best="max:exam/reduction_percent",
+        best="max:exam/mean_reduction_percent",
         save=_save(config.checkpoints),
         keep=_keep(config.checkpoints),
         config=config.model_dump(mode="json"),
         recipe="structure",
     ) as run:
         model = build(config)
+        run.attach(model=model)  # before the stages: none may be left, only the report
         for stage in run.stages(_stages(config), apply=partial(_apply, config, run, model)):
-            learn(run, model, stage=stage, callback=_Exam(config, stage), log_interval=None)
+            exam = _examiner(config, model, stage)
+            learn(run, model, stage=stage, log_interval=None, after_update=exam)
         with run.phase("report", isolate_rng=True):
             scores = evaluate(_policy(model), config)
         run.say(table(scores))
@@ -109,52 +119,37 @@ def _falling(settings: PpoConfig, model: PPO, stage: StageLoop) -> Any:
     return learning_rate
 
 
-class _Exam(BaseCallback):
-    """Looks every few rollouts how the policy does on fresh motions of its stage.
+def _examiner(
+    config: StructureConfig, model: PPO, stage: StageLoop
+) -> Callable[[], dict[str, float]]:
+    """Return a function that tells, after some updates, how the policy does.
 
-    Args:
-        config: The whole recipe.
-        stage: The stage that runs.
+    Where it is due depends on the step alone, and the motions on a seed of their
+    own, so a resumed training examines the same policies with the same motions.
     """
+    part = (stage.end - stage.start) / _EXAMS
 
-    def __init__(self, config: StructureConfig, stage: StageLoop) -> None:
-        """Draw nothing: the motions follow from a seed of their own."""
-        super().__init__()
-        self._config = config
-        self._stage = stage
+    def examine() -> dict[str, float]:
+        """Examine after the first rollout that ends at or behind each quarter of the stage."""
+        now = model.num_timesteps - stage.start
+        if now // part == (now - model.n_steps * model.n_envs) // part:
+            return {}
+        scores = evaluate(_policy(model), config, motions=_EXAM_MOTIONS, seed=_EXAM_SEED)
+        return {f"exam/{name}": value for name, value in _exam_row(scores, stage).items()}
 
-    def _on_step(self) -> bool:
-        """Go on."""
-        return True
-
-    def _on_rollout_end(self) -> None:
-        """Examine at the first rollout's end behind each eighth of the stage."""
-        part = (self._stage.end - self._stage.start) / 8
-        now, before = self.num_timesteps, self.num_timesteps - self._rollout_steps()
-        if (now - self._stage.start) // part == (before - self._stage.start) // part:
-            return
-        scores = evaluate(
-            _policy(self.model),
-            self._config,
-            stages=[self._stage.index - 1],
-            motions=_EXAM_MOTIONS,
-            seed=_EXAM_SEED,
-        )
-        for name, value in _exam_row(scores).items():
-            self.logger.record(f"exam/{name}", value)
-
-    def _rollout_steps(self) -> int:
-        assert isinstance(self.model, PPO)  # noqa: S101  (build made it)
-        return self.model.n_steps * self.model.n_envs
+    return examine
 
 
-def _exam_row(scores: list[Score]) -> dict[str, float]:
-    policy = scores[-1]
+def _exam_row(scores: list[Score], stage: StageLoop) -> dict[str, float]:
+    """Return the policy's numbers in the running stage, and its reduction in the mean stage."""
+    of_policy = [score for score in scores if score.controller == "policy"]
+    here = of_policy[stage.index - 1]
     return {
-        "reduction_percent": policy.roof_reduction_percent.mean,
-        "drift_m": policy.peak_drift_m.mean,
-        "rms_roof_m": policy.rms_roof_m.mean,
-        "rms_force_kn": policy.rms_force_kn.mean,
+        "mean_reduction_percent": fmean(each.roof_reduction_percent.mean for each in of_policy),
+        "reduction_percent": here.roof_reduction_percent.mean,
+        "drift_m": here.peak_drift_m.mean,
+        "rms_roof_m": here.rms_roof_m.mean,
+        "rms_force_kn": here.rms_force_kn.mean,
     }
 
 
