@@ -31,8 +31,8 @@ from evertrain.monitor.plot import learning_curves
 HOME = Path("runs/quickstart")
 KILLS = 3
 CURVES = [
+    "exam/mean_reduction_percent",
     "exam/reduction_percent",
-    "exam/drift_m",
     "exam/rms_force_kn",
     "rollout/ep_rew_mean",
     "train/explained_variance",

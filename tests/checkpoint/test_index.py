@@ -87,3 +87,16 @@ def test_a_replaced_manifest_is_read_again(tmp_path: Path, reads: list[str]) -> 
     reads.clear()
     assert Store(tmp_path).list()[-1].attempt == 9 != old["attempt"]
     assert reads == ["000000002"]
+
+
+def test_a_copy_that_followed_the_links_still_opens(tmp_path: Path) -> None:
+    """Where `latest` has become a directory, the run goes on; a warning says what is stale."""
+    store = Store(tmp_path)
+    store.save(1, {"a": 1})
+    (tmp_path / "latest").unlink()
+    (tmp_path / "latest").mkdir()
+
+    with pytest.warns(RuntimeWarning, match="the checkpoints themselves are safe"):
+        Store(tmp_path).recover()
+
+    assert [info.step for info in Store(tmp_path).list()] == [1]

@@ -137,3 +137,15 @@ def test_unfinished_files_of_the_dead_are_swept(open_run: OpenRun) -> None:
         assert not (place / dead).exists()
         assert (place / alive).exists()
         assert (place / ".hidden").exists()
+
+
+def test_a_start_without_a_configuration_changes_none(
+    open_run: OpenRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Going on with a script that names no configuration does not take the known one away."""
+    open_run(config={"lr": 1e-4})
+
+    run = open_run()
+
+    assert "config changed" not in capsys.readouterr().out
+    assert json.loads((run.path / "run.json").read_text())["config"] == {"lr": 1e-4}

@@ -248,8 +248,7 @@ class Store:
             places = (self.path, self.path / shelf.EMERGENCY, self.path / shelf.QUARANTINE)
             gone = [name for place in places for name in sweep(place, fs)]
             shelf.empty_trash(self.path, fs)
-            with self._deriving:
-                self._catalog.refresh(self._tools)
+            self._refresh()
         return gone
 
     def _target(self, step: int) -> Path:

@@ -48,7 +48,7 @@ class Plea:
         unit: What a step is called.
         seed: Seed of a fresh start.
         total: Steps wanted.
-        config: Its configuration, JSON values.
+        config: Its configuration, JSON values; None keeps what is known.
         recipe: Name of the recipe, or None.
     """
 
@@ -56,7 +56,7 @@ class Plea:
     unit: str
     seed: int | None
     total: int | None
-    config: Mapping[str, Any]
+    config: Mapping[str, Any] | None
     recipe: str | None
 
 
@@ -147,7 +147,7 @@ def _identify(  # noqa: PLR0913
 ) -> tuple[Identity, tuple[str, ...]]:
     known = read_identity(run_dir)
     command = _command(environ)
-    config = _jsonable(plea.config)
+    config = known.config if known and plea.config is None else _jsonable(plea.config or {})
     if known is None:
         identity = new_identity(
             clock=clock,

@@ -114,7 +114,7 @@ class Run:
             unit=unit,
             seed=seed,
             total=total,
-            config=_as_mapping(config),
+            config=None if config is None else _as_mapping(config),
             recipe=recipe,
         )
         opened = opening.begin(plea, os.environ, fs=LOCAL_FS, clock=clock)
@@ -624,7 +624,5 @@ def _check(*, total: int | None, stride: int, seed: int | None) -> None:
 
 def _as_mapping(config: Any) -> Mapping[str, Any]:
     """Return a configuration as a mapping; pydantic models dump themselves."""
-    if config is None:
-        return {}
     dump = getattr(config, "model_dump", None)
     return dump(mode="json") if callable(dump) else dict(config)
