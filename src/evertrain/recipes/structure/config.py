@@ -350,6 +350,7 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         ),
     },
     "small": {
+        "checkpoints": {"every_steps": 10_000},
         "ppo": {"n_epochs": 10, "final_learning_rate": 1e-4},
         "stages": _stages((40_000,) * 4, {"learning_rate": 2.5e-4, "n_steps": 500}),
     },
