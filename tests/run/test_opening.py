@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from evertrain import Run
-from evertrain.core.errors import ConfigError, FormatError, LockedError, UsageError
+from evertrain import Run, every
+from evertrain.core.errors import ConfigError, FencedError, FormatError, LockedError, UsageError
 from evertrain.core.journal import Journal
 from evertrain.run import opening
 from evertrain.testing import FakeClock, PowerDisk
@@ -149,3 +149,38 @@ def test_a_start_without_a_configuration_changes_none(
 
     assert "config changed" not in capsys.readouterr().out
     assert json.loads((run.path / "run.json").read_text())["config"] == {"lr": 1e-4}
+
+
+def test_a_program_may_change_its_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative run directory stays where it was when the run was opened."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    with Run("runs/moving", total=3) as run:
+        for step in run:
+            run.log(x=step)
+            monkeypatch.chdir(tmp_path / "elsewhere")
+
+    assert run.store.list()[-1].step == 3
+    assert len(run.metrics) == 3
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_trainer_that_lost_the_run_notices_at_its_next_save(tmp_path: Path) -> None:
+    """With the lock file deleted by hand a second one gets in; the first must not go on unseen."""
+    first = Run(tmp_path / "run", total=30, save=every(steps=5))
+    for step in first:
+        if step == 7:
+            first.end_step()
+            break
+    (tmp_path / "run" / "lock").unlink()
+    with Run(tmp_path / "run", total=30, save=every(steps=5)) as second:
+        walk(second)
+
+    with pytest.raises(FencedError):
+        walk(first)
+
+    first.close()
+    finished = Journal(tmp_path / "run" / "journal.jsonl").events("finished")
+    assert [event["attempt"] for event in finished] == [2]

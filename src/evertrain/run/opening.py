@@ -112,7 +112,7 @@ def begin(plea: Plea, environ: Mapping[str, str], *, fs: Fs, clock: Clock) -> Op
         LockedError: Another live process owns it. Nothing was touched.
     """
     path, notes = directory_for(plea.path, environ)
-    run_dir = claim_run_dir(path)
+    run_dir = claim_run_dir(path.absolute())  # a program may change its directory meanwhile
     make_dir(run_dir.path, fs=fs)
     wanted = int(environ.get(ENV_ATTEMPT) or 0)
     journal = Journal(run_dir.journal, fs=fs, clock=clock)

@@ -530,9 +530,11 @@ class Run:
 
     def _saves_nothing_new(self, boundary: Boundary) -> bool:
         """Say whether to leave it: this step has its checkpoint, or the disk just refused one."""
-        if (self.store.path / step_name(self.step)).exists():
-            return True  # a step that counted nothing
         pace = self._saver.pace
+        if (self.store.path / step_name(self.step)).exists():
+            if self.step == pace.last_step:
+                return True  # a step that counted nothing
+            self._lease.check()  # somebody else has saved it: is the run still ours?
         if boundary.must_save or not pace.failures:
             return False
         patience_s = _RETRY_S * 2 ** (pace.failures - 1)
