@@ -371,3 +371,22 @@ def test_whatever_an_object_raises_names_it(open_run: OpenRun) -> None:
     run.attach(thing=Strict())
     with pytest.raises(StateError, match="thing refused its stored state: AttributeError"):
         run.restore()
+
+
+def test_children_of_a_generator_go_on_with_the_next_one(open_run: OpenRun) -> None:
+    """`spawn` after a resume does not give the first children again."""
+
+    def train(until: int | None = None, **options: Any) -> list[float]:
+        run, drawn = open_run(total=6, **options), []
+        generator = np.random.default_rng(0)
+        run.attach(generator=generator)
+        for step in run:
+            drawn.append(float(generator.spawn(1)[0].random()))
+            if step == until:
+                run.end_step()
+                break
+        return drawn
+
+    whole = train(resume="never")
+
+    assert train(3, resume="never") + train() == whole

@@ -1,5 +1,7 @@
 """Counting: which steps a loop gets, before and after a crash, and how it ends."""
 
+from typing import Any
+
 import pytest
 
 from evertrain import Run, every
@@ -110,7 +112,7 @@ def test_advance_cannot_go_back(open_run: OpenRun) -> None:
     run = open_run()
     next(run)
 
-    with pytest.raises(UsageError, match="goes back"):
+    with pytest.raises(UsageError, match="only grows"):
         run.advance(-1)
 
 
@@ -251,3 +253,15 @@ def test_a_failed_start_leaves_the_run_free(open_run: OpenRun, seed: int) -> Non
         open_run(seed=seed)
 
     assert open_run(seed=1).attempt == 1
+
+
+@pytest.mark.parametrize("count", [-2, 1.5, "a", True])
+def test_a_step_counts_whole_numbers(open_run: OpenRun, count: Any) -> None:
+    """What is no count is refused before anything is counted."""
+    run = open_run()
+    run.restore()
+
+    with pytest.raises(UsageError, match="cannot count"):
+        run.tick(count)
+
+    assert run.step == 0

@@ -170,6 +170,15 @@ def test_a_rewind_that_crashed_before_its_first_step_is_asked_for_again(stage: S
     assert play.text.index("resume keyword best") < play.text.index("resume keyword auto")
 
 
+def test_a_call_of_ours_that_cannot_work_is_not_tried_again(stage: Stage) -> None:
+    """Where a program lets our own error pass, starting it again cannot help."""
+    stage.script("from evertrain import Run\nRun('q', total=0)\n")
+    play = stage.run("--delay", "0", "--", PYTHON, "train.py")
+    assert play.end() == 20
+    assert "Starting training run #2" not in play.text
+    assert "Starting again cannot help" in play.text
+
+
 SAVES = """
     import os, sys, zipfile
     from pathlib import Path

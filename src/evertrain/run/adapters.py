@@ -87,7 +87,8 @@ class GeneratorAdapter:
         if hasattr(thing, "get_state"):
             return {"kind": "RandomState", "state": thing.get_state(legacy=False)}
         bits = getattr(thing, "bit_generator", thing)
-        return {"kind": type(bits).__name__, "state": bits.state}
+        spawned = getattr(bits.seed_seq, "n_children_spawned", 0)
+        return {"kind": type(bits).__name__, "state": bits.state, "spawned": spawned}
 
     def mismatches(self, thing: Any, tree: Tree) -> Sequence[Mismatch]:
         """See `Adapter.mismatches`."""
@@ -104,7 +105,11 @@ class GeneratorAdapter:
         elif hasattr(thing, "set_state"):
             thing.set_state(state)
         else:
-            getattr(thing, "bit_generator", thing).state = state
+            bits = getattr(thing, "bit_generator", thing)
+            bits.state = state
+            missing = tree.get("spawned", 0) - getattr(bits.seed_seq, "n_children_spawned", 0)
+            if missing > 0:  # so that the next `spawn` gives the next child, not the first again
+                bits.seed_seq.spawn(missing)
 
 
 def find_adapter(thing: object) -> Adapter | None:

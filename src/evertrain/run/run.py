@@ -266,12 +266,7 @@ class Run:
 
     def advance(self, count: int) -> None:
         """Say how many steps the running iteration really counts, instead of `stride`."""
-        if count < 0:
-            raise UsageError(
-                f"advance({count}) goes back.",
-                "a step number only grows; resuming depends on it.",
-                "Give 0 or more, or rewind with --resume STEP.",
-            )
+        _check_count(count)
         self._advanced = (self._advanced or 0) + count
 
     def due(self, rule: When) -> bool:
@@ -354,6 +349,8 @@ class Run:
             UsageError: `restore` was not called before the first step.
         """
         self._require_restored()
+        if count is not None:
+            _check_count(count)
         before = self.step
         counted = count if count is not None else self._advanced
         self.step += self.stride if counted is None else counted
@@ -621,6 +618,16 @@ def _check(*, total: int | None, stride: int, seed: int | None) -> None:
         "total and stride count steps, 1 or more (total=None never ends by itself); "
         f"a seed is 0 to {MAX_SEED}.",
         "Correct the call.",
+    )
+
+
+def _check_count(count: int) -> None:
+    if type(count) is int and count >= 0:
+        return
+    raise UsageError(
+        f"a step cannot count {count!r}.",
+        "a step number is a whole number that only grows; resuming depends on it.",
+        "Give an int, 0 or more; to go back: --resume STEP.",
     )
 
 

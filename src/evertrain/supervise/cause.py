@@ -22,6 +22,8 @@ _EXCEPTION: Final = re.compile(r"^[A-Za-z_][\w.]*(?::.*)?$")
 # SyntaxError shows the line of the source between the last frame and itself.
 _CODE_ERRORS: Final = frozenset(
     {"ImportError", "ModuleNotFoundError", "SyntaxError", "IndentationError", "TabError"}
+    # Ours, where a program lets them pass: its call, its state or its directory does not fit.
+    | {"UsageError", "ConfigError", "StateError", "FormatError", "NotFoundError"}
 )
 # Only a traceback at the very end of the output is the cause of the end.
 _END_LINES: Final = 5
