@@ -40,9 +40,12 @@ def test_the_identity_never_changes_but_the_config_may(open_run: OpenRun) -> Non
 
 
 def test_a_second_run_in_one_process_is_refused(tmp_path: Path) -> None:
-    """Two trainers on one directory: the second is refused, and names the first."""
-    with Run(tmp_path / "run", total=1), pytest.raises(LockedError, match="in use by pid"):
-        Run(tmp_path / "run", total=1)
+    """Two trainers on one directory: the second is refused, with a way out that kills nobody."""
+    with Run(tmp_path / "run", total=1):
+        with pytest.raises(LockedError, match="in use by pid") as caught:
+            Run(tmp_path / "run", total=1)
+
+        assert "run.close()" in caught.value.fix
 
 
 def test_attempts_are_numbered(open_run: OpenRun) -> None:

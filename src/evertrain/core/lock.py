@@ -240,7 +240,7 @@ def _displace(path: Path, *, take_over: bool, fs: Fs) -> None:
             raise LockedError(
                 f"{path.parent} is in use by {owner}{_stopped_note(owner)}.",
                 "two trainers on one run would overwrite each other's checkpoints.",
-                f"Stop it first: evertrain stop {path.parent} (or kill {owner.pid})",
+                _way_out(path, owner),
             )
         if owner.is_alive:
             proc.kill_and_wait(owner.pid, owner.start_time)
@@ -252,6 +252,12 @@ def _displace(path: Path, *, take_over: bool, fs: Fs) -> None:
 
 def _encode(owner: Owner) -> bytes:
     return (json.dumps(asdict(owner)) + "\n").encode()
+
+
+def _way_out(path: Path, owner: Owner) -> str:
+    if owner.pid == os.getpid():  # a notebook's cell that was run again
+        return "This very process holds it: run.close(), or open it in a `with` block."
+    return f"Stop it first: evertrain stop {path.parent} (or kill {owner.pid})"
 
 
 def _stopped_note(owner: Owner) -> str:
