@@ -13,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -52,7 +51,7 @@ def main(options: list[str]) -> int:
         other = subprocess.Popen(_train(twin, options), stdout=log, stderr=log)
         mine = subprocess.Popen(_train(victim, options))
         try:
-            kills = Killer(victim, other).run(lambda: mine.poll() is not None)
+            kills = Killer(victim).run(lambda: mine.poll() is not None)
             if mine.wait() != 0:
                 other.terminate()
             codes = mine.wait(), other.wait()
@@ -75,10 +74,9 @@ def _train(run_dir: RunDir, options: list[str]) -> list[str]:
 class Killer:
     """Sends SIGKILL to a training: first in the middle of a save, then at random moments."""
 
-    def __init__(self, victim: RunDir, other: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, victim: RunDir) -> None:
         """Choose the moments; they differ each time."""
         self._victim = victim
-        self._other = other
         self._rng = random.Random()
         self._parts = [0.0, self._rng.uniform(0.2, 0.5), self._rng.uniform(0.55, 0.9)]
         self.kills: list[str] = []
@@ -175,6 +173,5 @@ def _rows(run_dir: RunDir) -> list[dict[str, object]]:
 
 
 if __name__ == "__main__":
-    threading.current_thread().name = "quickstart"
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     sys.exit(main(sys.argv[1:]))

@@ -224,7 +224,8 @@ class Run:
         """Put everything back now; the first step does it otherwise.
 
         Raises:
-            StateError: The checkpoint does not fit the program. Nothing was changed.
+            StateError: The checkpoint does not fit the program. Nothing was changed, unless
+                it was an object that refused its own state; that one is named.
         """
         if self._is_restored:
             return
@@ -297,8 +298,9 @@ class Run:
 
         Args:
             stages: The curriculum, the same in every attempt.
-            apply: Makes a stage's overrides real. Called when a stage starts,
-                and after a resume, before the state comes back.
+            apply: Makes a stage's overrides real. Called when a stage starts; after a
+                resume before the state comes back, and once more behind it if the
+                stage has only just begun, because that state is the last stage's.
         """
         self._curriculum.plan, self._curriculum.apply = make_plan(stages), apply
         self.total = self._curriculum.total
