@@ -7,7 +7,6 @@ parse, wherever it stands.
 Layer: core. Imports core only.
 """
 
-import fcntl
 import json
 import math
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from evertrain.core.clock import SYSTEM_CLOCK, Clock, iso_utc
+from evertrain.core.flock import exclusive
 from evertrain.core.fs import LOCAL_FS, Fs
 
 Row = dict[str, Any]
@@ -198,13 +198,8 @@ def _parse(line: bytes) -> Row | None:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with exclusive(handle):
         yield
-    finally:
-        # Closing is not enough: a child forked meanwhile holds the lock through its copy.
-        fcntl.flock(handle, fcntl.LOCK_UN)
-        os.close(handle)
 
 
 def _has_torn_tail(path: Path) -> bool:

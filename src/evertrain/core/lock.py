@@ -20,6 +20,7 @@ from typing import Final, Self
 from evertrain.core import proc
 from evertrain.core.clock import SYSTEM_CLOCK, Clock, iso_utc
 from evertrain.core.errors import FencedError, LockedError
+from evertrain.core.flock import exclusive
 from evertrain.core.fs import LOCAL_FS, Fs
 
 
@@ -199,13 +200,8 @@ def _guarded(path: Path) -> Iterator[None]:
     """Let one process at a time take the lease: judging a dead owner is not atomic."""
     flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC
     handle = os.open(path.with_name(f".{path.name}.guard"), flags, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with exclusive(handle):
         yield
-    finally:
-        # Closing is not enough: a child forked meanwhile holds the lock through its copy.
-        fcntl.flock(handle, fcntl.LOCK_UN)
-        os.close(handle)
 
 
 def _open(path: Path, fs: Fs) -> int:

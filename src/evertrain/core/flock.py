@@ -1,0 +1,21 @@
+"""Holding a file's advisory lock for a moment, safely beside forks.
+
+Layer: core. Imports nothing from evertrain.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def exclusive(handle: int) -> Iterator[None]:
+    """Hold the flock of the open file `handle`, waiting for it; then unlock and close."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        # Closing is not enough: a child forked meanwhile holds the lock through its copy.
+        fcntl.flock(handle, fcntl.LOCK_UN)
+        os.close(handle)
