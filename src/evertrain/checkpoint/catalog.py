@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from evertrain.checkpoint.directory import opened
 from evertrain.checkpoint.index import Known, Stamp, read_index, refresh
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.manifest import MANIFEST, to_info
-from evertrain.checkpoint.read import opened, read_manifest
+from evertrain.checkpoint.read import read_manifest
 from evertrain.core.errors import CorruptError, FormatError
 from evertrain.core.rundir import parse_step
 

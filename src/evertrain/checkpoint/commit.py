@@ -1,30 +1,31 @@
 """Writing one checkpoint so that it is there whole, or not at all.
 
 Every file is written and synced in a temporary directory, the manifest last;
-one rename makes it a checkpoint. Digests are taken while the bytes stream by.
+one rename makes it a checkpoint.
 
 Layer: checkpoint. Imports core only.
 """
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from evertrain.checkpoint import manifest as manifests
-from evertrain.checkpoint import parts, provenance
+from evertrain.checkpoint import provenance
 from evertrain.checkpoint.about import About
-from evertrain.checkpoint.manifest import ArrayEntry, FileEntry, Manifest
-from evertrain.checkpoint.plugin import RawArray, Tree
+from evertrain.checkpoint.files import LostError, digest_of, fill_files
+from evertrain.checkpoint.manifest import FileEntry, Manifest
+from evertrain.checkpoint.plugin import Tree
+from evertrain.checkpoint.snapshot import Snapshot, take
 from evertrain.checkpoint.strict import float_to_json
-from evertrain.checkpoint.tree import Flat, flatten
 from evertrain.core import proc
 from evertrain.core.clock import SYSTEM_CLOCK, Clock, iso_utc
-from evertrain.core.errors import SaveError, UsageError
-from evertrain.core.fs import DIR_MODE, FILE_MODE, LOCAL_FS, Bytes, Fs, make_dir
+from evertrain.core.errors import BaseLostError, SaveError, UsageError
+from evertrain.core.fs import DIR_MODE, FILE_MODE, LOCAL_FS, Fs, make_dir
 
 _TMP_DIR: Final = re.compile(r"\.tmp-.+-(\d+)-(\d+)")
 _TMP_FILE: Final = re.compile(r"\..+\.tmp-(\d+)")
@@ -47,7 +48,7 @@ class Tools:
 def write_checkpoint(
     target: Path, step: int, state: Mapping[str, Tree], about: About, tools: Tools
 ) -> Manifest:
-    """Write a checkpoint as the directory `target`, which does not exist yet.
+    """Write a checkpoint that shares nothing, as the directory `target`.
 
     Args:
         target: Where it will be; the directory above is created if needed.
@@ -58,8 +59,29 @@ def write_checkpoint(
 
     Raises:
         StateError: Something in `state` cannot be stored.
-        SaveError: The disk refused, or the bytes did not arrive.
-        UsageError: A metric or the score is no float.
+        EvertrainError: As `write_snapshot`.
+
+    Durability:
+        As `write_snapshot`.
+    """
+    return write_snapshot(target, take(state), draft(step, about, tools), about, tools)
+
+
+def write_snapshot(
+    target: Path, snapshot: Snapshot, about_it: Manifest, about: About, tools: Tools
+) -> Manifest:
+    """Write a checkpoint as the directory `target`, which does not exist yet.
+
+    Args:
+        target: Where it will be; the directory above is created if needed.
+        snapshot: The state.
+        about_it: Its manifest, as far as it is known: see `draft`.
+        about: Where the fence is.
+        tools: Disk and clock.
+
+    Raises:
+        SaveError: The disk refused, or the bytes did not arrive, or a file to
+            share is gone (`BaseLostError`).
         FencedError: `about.fence` says that this process lost the run.
 
     Durability:
@@ -67,13 +89,11 @@ def write_checkpoint(
         is either nothing at `target` or all of it. A crash can leave
         `.tmp-*` beside `target`; `sweep` removes it.
     """
-    flats = {name: flatten(tree, name) for name, tree in state.items()}
-    draft = _draft(step, about, {name: flat.skeleton for name, flat in flats.items()}, tools)
     tmp = target.parent / f".tmp-{target.name}-{os.getpid()}-{proc.start_time(os.getpid()) or 0}"
     _IN_FLIGHT.add(tmp)
     try:
         make_dir(target.parent, fs=tools.fs)
-        manifest = _fill(tmp, flats, draft, tools.fs)
+        manifest = _fill(tmp, snapshot, about_it, tools.fs)
         if about.fence is not None:
             about.fence()
         _publish(tmp, target, manifest, tools.fs)
@@ -113,7 +133,12 @@ def _is_leftover(path: Path) -> bool:
     return found is not None and proc.start_time(int(found[1])) is None
 
 
-def _draft(step: int, about: About, skeletons: dict[str, Tree], tools: Tools) -> Manifest:
+def draft(step: int, about: About, tools: Tools) -> Manifest:
+    """Return what a manifest says of a state, except the state itself.
+
+    Raises:
+        UsageError: A metric or the score is no float.
+    """
     now_s = tools.clock.now_s()
     git = provenance.git_commit(Path.cwd())
     return Manifest(
@@ -132,7 +157,7 @@ def _draft(step: int, about: About, skeletons: dict[str, Tree], tools: Tools) ->
         score=_number_or_none("score", about.score),
         is_best=bool(about.is_best),
         parent=about.parent,
-        skeletons=skeletons,
+        skeletons={},
         arrays={},
         files={},
         versions=provenance.versions(),
@@ -155,19 +180,17 @@ def _number_or_none(name: str, value: Any) -> float | None:
     return None if value is None else _number(name, value)
 
 
-def _fill(tmp: Path, flats: Mapping[str, Flat], draft: Manifest, fs: Fs) -> Manifest:
+def _fill(tmp: Path, snapshot: Snapshot, about_it: Manifest, fs: Fs) -> Manifest:
     """Write every file into `tmp`, durably, and return the manifest."""
     fs.rmtree(tmp)
     fs.mkdir(tmp)
     fs.chmod(tmp, DIR_MODE)
-    arrays: dict[str, dict[str, ArrayEntry]] = {}
-    files: dict[str, FileEntry] = {}
-    for name, flat in flats.items():
-        if flat.arrays:
-            file = manifests.file_name(name, files)
-            files[file], arrays[name] = _write_part(tmp / file, flat.arrays, fs)
-    files[manifests.METADATA] = _write_file(tmp / manifests.METADATA, _metadata(draft), fs)
-    manifest = replace(draft, arrays=arrays, files=files)
+    files, arrays = fill_files(tmp, snapshot, fs)
+    data = _metadata(about_it)
+    _write_file(tmp / manifests.METADATA, data, fs)
+    files[manifests.METADATA] = FileEntry(len(data), digest_of(data), len(data))
+    skeletons = snapshot.skeletons
+    manifest = replace(about_it, skeletons=skeletons, arrays=arrays, files=files)
     data = manifests.encode(manifest)
     _write_file(tmp / manifests.MANIFEST, data, fs)
     fs.sync_dir(tmp)
@@ -186,58 +209,30 @@ def _publish(tmp: Path, target: Path, manifest: Manifest, fs: Fs) -> None:
         raise
 
 
-def _write_part(
-    path: Path, arrays: Mapping[str, RawArray], fs: Fs
-) -> tuple[FileEntry, dict[str, ArrayEntry]]:
-    from blake3 import blake3
-
-    layout = parts.plan(arrays)
-    whole = blake3(layout.head)
-    entries: dict[str, ArrayEntry] = {}
-
-    def chunks() -> Iterator[Bytes]:
-        yield layout.head
-        for key, place in layout.places.items():
-            own = blake3()
-            for piece in parts.pieces(arrays[key].data):
-                whole.update(piece)
-                own.update(piece)
-                yield piece
-            entries[key] = ArrayEntry(path.name, place, own.hexdigest())
-
-    size_bytes = _write_durably(path, chunks(), fs)
-    return FileEntry(size_bytes, whole.hexdigest()), entries
-
-
-def _write_file(path: Path, data: bytes, fs: Fs) -> FileEntry:
-    from blake3 import blake3
-
-    return FileEntry(_write_durably(path, iter((data,)), fs), blake3(data).hexdigest())
-
-
-def _write_durably(path: Path, chunks: Iterator[Bytes], fs: Fs) -> int:
-    size_bytes = fs.write(path, chunks)
+def _write_file(path: Path, data: bytes, fs: Fs) -> None:
+    fs.write(path, (data,))
     fs.chmod(path, FILE_MODE)
     fs.sync_file(path)
-    return size_bytes
 
 
-def _metadata(draft: Manifest) -> bytes:
+def _metadata(about_it: Manifest) -> bytes:
     """Return `metadata.json`: what a person, or jq, wants to know."""
     import json
 
     document = {
-        "step": draft.step,
-        "unit": draft.unit,
-        "time": draft.saved_at,
-        "stage": draft.stage,
-        "kind": draft.kind,
-        "metrics": {name: float_to_json(value) for name, value in draft.metrics.items()},
-        "is_best": draft.is_best,
-        "metric_name": draft.metric_name,
-        "metric_value": None if draft.metric_value is None else float_to_json(draft.metric_value),
+        "step": about_it.step,
+        "unit": about_it.unit,
+        "time": about_it.saved_at,
+        "stage": about_it.stage,
+        "kind": about_it.kind,
+        "metrics": {name: float_to_json(value) for name, value in about_it.metrics.items()},
+        "is_best": about_it.is_best,
+        "metric_name": about_it.metric_name,
+        "metric_value": None
+        if about_it.metric_value is None
+        else float_to_json(about_it.metric_value),
     }
-    document.setdefault(draft.unit, draft.step)
+    document.setdefault(about_it.unit, about_it.step)
     return (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
 
 
@@ -259,6 +254,12 @@ def _discard(tmp: Path, fs: Fs) -> None:
 
 
 def _save_error(target: Path, error: OSError) -> SaveError:
+    if isinstance(error, LostError):
+        return BaseLostError(
+            f"the checkpoint {target} could not be written: {error}.",
+            "it was to share files with a checkpoint that somebody has removed meanwhile.",
+            "Nothing: the next save shares nothing and writes everything.",
+        )
     return SaveError(
         f"the checkpoint {target} could not be written: {error}.",
         "the run goes on, but a crash now costs everything since the last checkpoint.",

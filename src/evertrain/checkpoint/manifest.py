@@ -8,13 +8,14 @@ Layer: checkpoint. Imports core only.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, get_args
 
+from evertrain.checkpoint.cut import part_bytes, part_count
 from evertrain.checkpoint.info import CheckpointInfo, Kind
-from evertrain.checkpoint.parts import Placed, check_place
+from evertrain.checkpoint.parts import size_of, take_shape
 from evertrain.checkpoint.strict import Fields, check_seal, dumps, float_to_json, loads, seal
 from evertrain.core.errors import StateError
 from evertrain.core.rundir import check_format
@@ -34,18 +35,45 @@ Json = Any
 
 
 @dataclass(frozen=True, slots=True)
-class ArrayEntry:
-    """One array.
+class Extent:
+    """Parts of an array that lie in one file, back to back.
 
     Attributes:
-        file: Name of the file it lies in.
-        place: Where it lies, and what it is.
-        blake3: Digest of its bytes, hex.
+        file: Name of the file.
+        offset: First byte, from the start of the file.
+        parts: How many.
     """
 
     file: str
-    place: Placed
-    blake3: str
+    offset: int
+    parts: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayEntry:
+    """One array, cut into parts as `cut` says.
+
+    Attributes:
+        dtype: Name of safetensors.
+        shape: Sizes of its dimensions.
+        bytes: Length.
+        extents: Where its parts lie, in order.
+        blake3: Digest of each part, hex.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    bytes: int
+    extents: tuple[Extent, ...]
+    blake3: tuple[str, ...]
+
+    def spans(self) -> Iterator[tuple[Extent, int, int]]:
+        """Yield each extent with its first and last byte (exclusive) within the array."""
+        step, start = part_bytes(self.shape, self.bytes), 0
+        for each in self.extents:
+            end = min(start + each.parts * step, self.bytes)
+            yield each, start, end
+            start = end
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +82,13 @@ class FileEntry:
 
     Attributes:
         bytes: Its size.
-        blake3: Its digest, hex.
+        blake3: Digest of its first `head_bytes`, hex; the parts behind them have their own.
+        head_bytes: How many that are; all of them in a file without arrays.
     """
 
     bytes: int
     blake3: str
+    head_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +229,7 @@ def state_digest(manifest: Manifest) -> str:
             name,
             manifest.skeletons[name],
             [
-                [key, each.place.dtype, list(each.place.shape), each.blake3]
+                [key, each.dtype, list(each.shape), list(each.blake3)]
                 for key, each in sorted(manifest.arrays.get(name, {}).items())
             ],
         ]
@@ -257,19 +287,22 @@ def _to_json(manifest: Manifest, name: str) -> Json:
     if name == "arrays":
         return {key: _arrays_to_json(each) for key, each in value.items()}
     if name == "files":
-        return {key: {"bytes": each.bytes, "blake3": each.blake3} for key, each in value.items()}
+        return {key: _file_to_json(each) for key, each in value.items()}
     return float_to_json(value) if isinstance(value, float) else value
+
+
+def _file_to_json(entry: FileEntry) -> Json:
+    return {"bytes": entry.bytes, "head_bytes": entry.head_bytes, "blake3": entry.blake3}
 
 
 def _arrays_to_json(entries: Mapping[str, ArrayEntry]) -> Json:
     return {
         key: {
-            "file": each.file,
-            "dtype": each.place.dtype,
-            "shape": list(each.place.shape),
-            "offset": each.place.offset,
-            "bytes": each.place.bytes,
-            "blake3": each.blake3,
+            "dtype": each.dtype,
+            "shape": list(each.shape),
+            "bytes": each.bytes,
+            "at": [[extent.file, extent.offset, extent.parts] for extent in each.extents],
+            "blake3": list(each.blake3),
         }
         for key, each in entries.items()
     }
@@ -294,7 +327,10 @@ def _files(fields: Fields) -> dict[str, FileEntry]:
         if not _FILE_NAME.fullmatch(name) or len(name) > _MAX_NAME or name == MANIFEST:
             fields.fail(f"{name!r:.60} is no name of a file of a checkpoint")
         each = fields.inner(name)
-        files[name] = FileEntry(each.count("bytes"), _hex(each))
+        entry = FileEntry(each.count("bytes"), _hex(each), each.count("head_bytes"))
+        if entry.head_bytes > entry.bytes or (name == METADATA) > (entry.head_bytes == entry.bytes):
+            each.fail(f"'head_bytes' is {entry.head_bytes} of {entry.bytes}")
+        files[name] = entry
     return files
 
 
@@ -303,26 +339,44 @@ def _arrays(fields: Fields, files: Mapping[str, FileEntry]) -> dict[str, dict[st
     for name in fields.names():
         inner = fields.inner(name)
         found[name] = {key: _array(inner.inner(key), files) for key in inner.names()}
-    _check_apart(fields, [each for entries in found.values() for each in entries.values()])
+    _check_tiled(fields, [each for entries in found.values() for each in entries.values()], files)
     return found
 
 
 def _array(fields: Fields, files: Mapping[str, FileEntry]) -> ArrayEntry:
-    file, place = fields.take("file", str), check_place(fields)
-    if file not in files or file == METADATA:
-        fields.fail(f"its file {file!r:.60} is not listed")
-    if place.offset + place.bytes > files[file].bytes:
-        fields.fail(f"it ends at byte {place.offset + place.bytes} of {files[file].bytes}")
-    return ArrayEntry(file, place, _hex(fields))
+    dtype, shape, size_bytes = fields.take("dtype", str), take_shape(fields), fields.count("bytes")
+    if size_of(dtype, shape) != size_bytes:
+        fields.fail(f"{size_bytes} bytes are not {dtype} of shape {shape}")
+    digests = fields.take("blake3", list)
+    if any(type(each) is not str or not _HEX.fullmatch(each) for each in digests):
+        fields.fail("'blake3' holds something else than digests")
+    extents = tuple(_extent(fields, each, files) for each in fields.take("at", list))
+    count = part_count(shape, size_bytes)
+    if len(digests) != count or sum(each.parts for each in extents) != count or not extents:
+        fields.fail(f"it has {count} parts, {len(digests)} digests")
+    return ArrayEntry(dtype, shape, size_bytes, extents, tuple(digests))
 
 
-def _check_apart(fields: Fields, entries: list[ArrayEntry]) -> None:
-    """Refuse arrays that overlap: reading them could need more memory than the files have."""
-    ends: dict[str, int] = {}
-    for each in sorted(entries, key=lambda each: (each.place.offset, each.place.bytes)):
-        if each.place.offset < ends.get(each.file, 0):
-            fields.fail(f"two arrays overlap in {each.file}")
-        ends[each.file] = each.place.offset + each.place.bytes
+def _extent(fields: Fields, node: Json, files: Mapping[str, FileEntry]) -> Extent:
+    is_known = type(node) is list and [type(each) for each in node] == [str, int, int]
+    if not is_known or node[0] not in files or node[0] == METADATA:
+        fields.fail(f"'at' has {node!r:.80}")
+    if node[1] < 0 or node[2] < 0:
+        fields.fail(f"'at' has {node!r:.80}")
+    return Extent(*node)
+
+
+def _check_tiled(fields: Fields, entries: list[ArrayEntry], files: Mapping[str, FileEntry]) -> None:
+    """Refuse parts that overlap or leave holes: each byte of a file has exactly one digest."""
+    ends = {name: entry.head_bytes for name, entry in files.items()}
+    placed = [(extent, end - start) for each in entries for extent, start, end in each.spans()]
+    for extent, length in sorted(placed, key=lambda each: (each[0].offset, each[1])):
+        if extent.offset != ends[extent.file]:
+            fields.fail(f"{extent.file} has no parts, or two, at byte {ends[extent.file]}")
+        ends[extent.file] += length
+    for name, entry in files.items():
+        if ends[name] != entry.bytes:
+            fields.fail(f"{name} has {entry.bytes} bytes, its parts end at {ends[name]}")
 
 
 def _hex(fields: Fields) -> str:

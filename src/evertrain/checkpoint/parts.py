@@ -161,20 +161,6 @@ def parse_header(head: bytes, size_bytes: int, path: Path) -> dict[str, Placed]:
     return places
 
 
-def check_place(fields: Fields) -> Placed:
-    """Return where a manifest says that an array lies.
-
-    Raises:
-        CorruptError: Size, shape and dtype do not fit each other.
-        FormatError: The dtype is unknown.
-    """
-    dtype, shape = fields.take("dtype", str), _shape(fields)
-    place = Placed(dtype, shape, fields.count("offset"), fields.count("bytes"))
-    if size_of(dtype, shape) != place.bytes:
-        fields.fail(f"{place.bytes} bytes are not {dtype} of shape {shape}")
-    return place
-
-
 def size_of(dtype: str, shape: tuple[int, ...]) -> int:
     """Return the bytes of an array.
 
@@ -194,7 +180,7 @@ def size_of(dtype: str, shape: tuple[int, ...]) -> int:
 
 
 def _place(fields: Fields, start: int) -> Placed:
-    dtype, shape = fields.take("dtype", str), _shape(fields)
+    dtype, shape = fields.take("dtype", str), take_shape(fields)
     offsets = fields.take("data_offsets", list)
     if [type(each) for each in offsets] != [int, int] or not 0 <= offsets[0] <= offsets[1]:
         fields.fail(f"data_offsets are {offsets!r:.60}")
@@ -203,7 +189,12 @@ def _place(fields: Fields, start: int) -> Placed:
     return Placed(dtype, shape, start + offsets[0], offsets[1] - offsets[0])
 
 
-def _shape(fields: Fields) -> tuple[int, ...]:
+def take_shape(fields: Fields) -> tuple[int, ...]:
+    """Return the shape that a file says.
+
+    Raises:
+        CorruptError: It is none.
+    """
     shape = fields.take("shape", list)
     if len(shape) > MAX_DIMS or any(type(each) is not int or each < 0 for each in shape):
         fields.fail(f"shape is {shape!r:.60}")

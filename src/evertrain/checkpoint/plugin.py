@@ -38,11 +38,29 @@ class RawArray:
         dtype: Name of safetensors: "F32", "BF16", "I64", "U8", "BOOL", ...
         shape: Sizes of its dimensions; () is one number.
         data: uint8, shape (bytes,), contiguous; may share memory with its owner.
+        is_own: Whether it is a copy already: nobody else will change it.
     """
 
     dtype: str
     shape: tuple[int, ...]
     data: "np.ndarray[Any, np.dtype[np.uint8]]"
+    is_own: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """An array of which each save finds a few rows changed, such as a replay buffer.
+
+    It is stored as the array itself, in parts of about 2 MiB that checkpoints share.
+
+    Attributes:
+        array: The array, rows first.
+        written: Rows given to it so far, by an owner who writes them in order and
+            starts over at the end: row `n` goes to `n % len(array)`. None if unknown.
+    """
+
+    array: Tree
+    written: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

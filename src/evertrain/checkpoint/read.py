@@ -6,17 +6,16 @@ checkpoint that is pruned meanwhile is read whole or reported as gone.
 Layer: checkpoint. Imports core only.
 """
 
-import errno
-import os
-import stat
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+import copy
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from evertrain.checkpoint import manifest as manifests
-from evertrain.checkpoint import parts
+from evertrain.checkpoint.check import check_files, fill
+from evertrain.checkpoint.contents import contents_of
+from evertrain.checkpoint.directory import Opened, opened
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.manifest import ArrayEntry, Manifest
 from evertrain.checkpoint.plugin import RawArray, Tree
@@ -25,9 +24,10 @@ from evertrain.core.errors import NotFoundError, StateError
 from evertrain.core.rundir import parse_step
 
 if TYPE_CHECKING:
-    from blake3 import blake3
+    import numpy as np
+    import numpy.typing as npt
 
-_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+Arrays = dict[str, dict[str, RawArray]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,79 +43,6 @@ class Loaded:
     info: CheckpointInfo
     state: dict[str, Tree]
     manifest: Manifest
-
-
-class Opened:
-    """A checkpoint's directory, held open.
-
-    Attributes:
-        path: Where it was.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """Open it.
-
-        Raises:
-            FileNotFoundError: There is no such directory.
-        """
-        self.path = path
-        self._handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-
-    def close(self) -> None:
-        """Let it go."""
-        os.close(self._handle)
-
-    def names(self) -> list[str]:
-        """Return the names in it."""
-        return sorted(os.listdir(self._handle))  # noqa: PTH208  (a descriptor, no path)
-
-    @contextmanager
-    def file(self, name: str) -> Iterator[tuple[Any, int]]:
-        """Open a regular file of it: the file, unbuffered, and its size in bytes.
-
-        Raises:
-            CorruptError: It is missing, no regular file, or cannot be read.
-            FileNotFoundError: The whole checkpoint is gone.
-        """
-        path = self.path / name
-        try:
-            handle = os.open(name, _FLAGS, dir_fd=self._handle)
-        except FileNotFoundError:
-            if not self._is_in_place():
-                raise
-            raise corrupt(path, "it is missing") from None
-        except OSError as error:
-            if error.errno not in {errno.ELOOP, errno.ENXIO, errno.EIO}:
-                raise
-            raise corrupt(path, f"it cannot be opened ({error})") from error
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
-            os.close(handle)
-            raise corrupt(path, "it is no regular file")
-        with os.fdopen(handle, "rb", buffering=0) as file:
-            yield file, found.st_size
-
-    def _is_in_place(self) -> bool:
-        """Say whether the directory still has its name: pruning takes it away first."""
-        try:
-            there, here = self.path.stat(), os.fstat(self._handle)
-        except FileNotFoundError:
-            return False
-        return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Opened]:
-    """Open the checkpoint in the directory `path`.
-
-    Raises:
-        FileNotFoundError: There is no such directory.
-    """
-    directory = Opened(path)
-    try:
-        yield directory
-    finally:
-        directory.close()
 
 
 def read_manifest(directory: Opened) -> Manifest:
@@ -155,35 +82,34 @@ def read_checkpoint(path: Path, *, names: Collection[str] | None = None) -> Load
         NotFoundError: `names` asks for an object that it does not hold.
         FileNotFoundError: There is no such directory.
     """
+    loaded = map_checkpoint(path, names=names)
+    state = {name: copy.deepcopy(tree) for name, tree in loaded.state.items()}
+    return replace(loaded, state=state)
+
+
+def map_checkpoint(path: Path, *, names: Collection[str] | None = None) -> Loaded:
+    """Load the checkpoint in the directory `path`, its arrays mapped instead of read.
+
+    Every byte is checked, as in `read_checkpoint`. The arrays of the state lie
+    in the files still: copy them before they are changed or kept, for the
+    disk's space is not free before the last of them is gone.
+
+    Args:
+        path: Directory with a `manifest.json`.
+        names: As `read_checkpoint`.
+
+    Raises:
+        EvertrainError: As `read_checkpoint`.
+        FileNotFoundError: There is no such directory.
+    """
     from evertrain.checkpoint.tree import unflatten  # listings read manifests only
 
     with opened(path) as directory:
         manifest = read_manifest(directory)
         wanted = list(manifest.skeletons) if names is None else _known(manifest, names, path)
-        arrays = {name: _read_arrays(directory, manifest, name) for name in wanted}
+        arrays = _map_arrays(directory, manifest, wanted)
     state = {name: unflatten(manifest.skeletons[name], arrays[name]) for name in wanted}
     return Loaded(manifests.to_info(manifest, path), state, manifest)
-
-
-def fill(file: Any, view: memoryview, path: Path, *hashers: "blake3") -> None:
-    """Read exactly as many bytes as fit into `view`, a chunk at a time.
-
-    Raises:
-        CorruptError: The file ends too early, or the medium cannot be read.
-    """
-    done = 0
-    while done < len(view):
-        try:
-            count = file.readinto(view[done : done + parts.CHUNK_BYTES])
-        except OSError as error:
-            if error.errno != errno.EIO:
-                raise
-            raise corrupt(path, f"the disk cannot read it ({error})") from error
-        if not count:
-            raise corrupt(path, f"it ends after {done} of {len(view)} bytes")
-        for hasher in hashers:
-            hasher.update(view[done : done + count])
-        done += count
 
 
 def _known(manifest: Manifest, names: Collection[str], path: Path) -> list[str]:
@@ -197,57 +123,51 @@ def _known(manifest: Manifest, names: Collection[str], path: Path) -> list[str]:
     return [name for name in manifest.skeletons if name in names]
 
 
-def _read_arrays(directory: Opened, manifest: Manifest, name: str) -> dict[str, RawArray]:
-    entries = manifest.arrays.get(name, {})
-    found: dict[str, RawArray] = {}
-    for file in sorted({each.file for each in entries.values()}):
-        mine = {key: each for key, each in entries.items() if each.file == file}
-        found |= _read_part(directory, manifest, file, mine)
-    return found
+def _map_arrays(directory: Opened, manifest: Manifest, wanted: list[str]) -> Arrays:
+    """Check every byte of what is wanted, then map it; nothing is in memory yet."""
+    files = contents_of(manifest, wanted)
+    check_files(directory, manifest, files)
+    maps = {name: _map(directory, name) for name in files}
+    return {
+        name: {
+            key: RawArray(entry.dtype, entry.shape, _data(entry, maps, directory.path))
+            for key, entry in manifest.arrays.get(name, {}).items()
+        }
+        for name in wanted
+    }
 
 
-def _read_part(
-    directory: Opened, manifest: Manifest, name: str, entries: Mapping[str, ArrayEntry]
-) -> dict[str, RawArray]:
-    """Read one file whole: each wanted array into memory of its own, the rest past it."""
-    from blake3 import blake3
+def _map(directory: Opened, name: str) -> "npt.NDArray[np.uint8]":
+    """Map a file privately: whoever writes to it writes to memory of his own."""
+    import mmap
 
-    path, entry = directory.path / name, manifest.files[name]
-    hasher = blake3()
-    found: dict[str, RawArray] = {}
+    import numpy as np
+
     with directory.file(name) as (file, size_bytes):
-        if size_bytes != entry.bytes:
-            raise corrupt(path, f"it has {size_bytes} bytes instead of {entry.bytes}")
-        position = 0
-        for key, each in sorted(entries.items(), key=lambda item: _order(item[1])):
-            skip(file, each.place.offset - position, path, hasher)
-            data = _room(each.place.bytes, path)
-            fill(file, memoryview(data), path, hasher)
-            found[key] = RawArray(each.place.dtype, each.place.shape, data)
-            position = each.place.offset + each.place.bytes
-        skip(file, size_bytes - position, path, hasher)
-    if hasher.hexdigest() != entry.blake3:
-        raise corrupt(path, f"its digest is {hasher.hexdigest()[:12]}, not {entry.blake3[:12]}")
-    return found
+        try:
+            view = mmap.mmap(file.fileno(), size_bytes, access=mmap.ACCESS_COPY)
+        except (OSError, ValueError) as error:
+            raise corrupt(directory.path / name, f"it cannot be mapped ({error})") from error
+    return np.frombuffer(view, np.uint8)
 
 
-def skip(file: Any, count: int, path: Path, *hashers: "blake3") -> None:
-    """Read `count` bytes for their digest only.
+def _data(
+    entry: ArrayEntry, maps: "Mapping[str, npt.NDArray[np.uint8]]", path: Path
+) -> "npt.NDArray[np.uint8]":
+    """Return an array's bytes: as they lie in the one file that has them, else gathered."""
+    views = [
+        maps[extent.file][extent.offset : extent.offset + end - start]
+        for extent, start, end in entry.spans()
+    ]
+    if len(views) == 1:
+        return views[0]
+    data = _room(entry.bytes, path)
+    for view, (_, start, end) in zip(views, entry.spans(), strict=True):
+        data[start:end] = view
+    return data
 
-    Raises:
-        CorruptError: As `fill`.
-    """
-    room = memoryview(bytearray(min(count, parts.CHUNK_BYTES)))
-    while count > 0:
-        fill(file, room[: min(count, len(room))], path, *hashers)
-        count -= len(room)
 
-
-def _order(entry: ArrayEntry) -> tuple[int, int]:
-    return entry.place.offset, entry.place.bytes
-
-
-def _room(size_bytes: int, path: Path) -> Any:
+def _room(size_bytes: int, path: Path) -> "npt.NDArray[np.uint8]":
     import numpy as np
 
     try:

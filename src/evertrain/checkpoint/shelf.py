@@ -15,10 +15,11 @@ from typing import Final
 from evertrain.checkpoint.about import About
 from evertrain.checkpoint.catalog import PINS, Catalog, step_names
 from evertrain.checkpoint.commit import Tools, write_checkpoint
+from evertrain.checkpoint.directory import opened
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.manifest import to_info
 from evertrain.checkpoint.plugin import Tree
-from evertrain.checkpoint.read import opened, read_manifest
+from evertrain.checkpoint.read import read_manifest
 from evertrain.core.clock import iso_utc
 from evertrain.core.errors import EvertrainError, NotFoundError
 from evertrain.core.fs import Fs, make_dir, write_atomic

@@ -11,23 +11,28 @@ import threading
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, SupportsIndex, TypeVar
 
 from evertrain.checkpoint import shelf
 from evertrain.checkpoint.about import About
+from evertrain.checkpoint.arena import Arena
+from evertrain.checkpoint.base import Base, after, found
 from evertrain.checkpoint.catalog import Catalog, step_names
-from evertrain.checkpoint.commit import Tools, sweep, write_checkpoint
+from evertrain.checkpoint.commit import Tools, sweep, write_snapshot
+from evertrain.checkpoint.commit import draft as draft_manifest
+from evertrain.checkpoint.directory import opened
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.keep import Keep, Verdict, verdicts
-from evertrain.checkpoint.manifest import to_info
+from evertrain.checkpoint.manifest import Manifest, to_info
 from evertrain.checkpoint.plugin import Tree
 from evertrain.checkpoint.rank import Best, parse_best, ranked
-from evertrain.checkpoint.read import Loaded, opened, read_checkpoint, read_manifest
+from evertrain.checkpoint.read import Loaded, read_checkpoint, read_manifest
+from evertrain.checkpoint.snapshot import Snapshot, take
 from evertrain.checkpoint.verify import Fault, faults_of
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
-from evertrain.core.errors import EvertrainError, NotFoundError, UsageError
+from evertrain.core.errors import BaseLostError, EvertrainError, NotFoundError, UsageError
 from evertrain.core.fs import LOCAL_FS, Fs
 from evertrain.core.rundir import RunDir, step_name
 
@@ -41,6 +46,23 @@ Names = list[str]
 
 MAX_STEP: Final = 10**18
 _TRIES: Final = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pending:
+    """A save that has begun.
+
+    Attributes:
+        step: The step.
+        snapshot: Its state.
+        about: Everything else.
+        draft: Its manifest, so far.
+    """
+
+    step: int
+    snapshot: Snapshot
+    about: About
+    draft: Manifest
 
 
 class Store:
@@ -77,6 +99,8 @@ class Store:
         self._best: Best | None = None if best is None else parse_best(best)
         self._tools = Tools(fs, clock)
         self._catalog = Catalog(self.path)
+        self._base: Base | None = None
+        self._arena = Arena()
         self._writing = threading.RLock()
         self._deriving = threading.Lock()
 
@@ -104,13 +128,72 @@ class Store:
             that leaves all earlier ones, and perhaps a `.tmp-*` that
             `recover` removes; it never leaves half of this one.
         """
+        pending = self.begin(step, state, about=about, copy=False)
+        try:
+            return self.commit(pending)
+        except BaseLostError:  # nothing was copied, so the bytes are still at hand
+            self._base = None
+            return self.commit(self.begin(step, state, about=about, copy=False))
+
+    def begin(
+        self,
+        step: int,
+        state: Mapping[str, Tree],
+        *,
+        about: About | None = None,
+        copy: bool = True,
+    ) -> Pending:
+        """Take the state as it is now, to be written by `commit`, perhaps in another thread.
+
+        Only what changed since the last save is copied, into memory that the
+        next one uses again: so commit one before you begin the next.
+
+        Args:
+            step: As `save`.
+            state: As `save`.
+            about: As `save`.
+            copy: Whether the state may change before it is committed.
+
+        Raises:
+            UsageError: As `save`.
+            StateError: As `save`.
+            MemoryError: There is no room for the copy.
+        """
         step = _whole(step)
+        self._target(step)
+        full = self._ranked(about or About())
+        draft = draft_manifest(step, full, self._tools)
+        snapshot = take(state, self._base, self._arena if copy else None)
+        return Pending(step, snapshot, full, draft)
+
+    def commit(self, pending: Pending) -> CheckpointInfo:
+        """Write what `begin` took.
+
+        Raises:
+            UsageError: The step was taken meanwhile.
+            SaveError: The disk refused. What was there before is still there.
+            BaseLostError: A checkpoint that it was to share with was removed meanwhile.
+            FencedError: `about.fence` says that another attempt owns the run.
+
+        Durability:
+            As `save`.
+        """
         with self._writing:
-            target = self._target(step)
-            full = self._ranked(about or About())
-            manifest = write_checkpoint(target, step, state, full, self._tools)
+            target, snapshot = self._target(pending.step), pending.snapshot
+            base, self._base = self._base, None  # a failed save leaves nothing to trust
+            manifest = write_snapshot(target, snapshot, pending.draft, pending.about, self._tools)
+            self._base = after(target, manifest, base, snapshot.written)
             self._refresh()
         return to_info(manifest, target)
+
+    def share_with(self, path: Path, manifest: Manifest) -> None:
+        """Let the next save share files with a checkpoint that an earlier process left.
+
+        Args:
+            path: Its directory.
+            manifest: What it holds; its bytes were checked.
+        """
+        self._base = found(path, manifest)
 
     def load(self, which: str | int = "latest", *, names: Collection[str] | None = None) -> Loaded:
         """Load a checkpoint, every byte checked against its digest.

@@ -9,8 +9,11 @@ from pathlib import Path
 
 from evertrain.checkpoint import manifest as manifests
 from evertrain.checkpoint import parts
-from evertrain.checkpoint.manifest import ArrayEntry, Manifest
-from evertrain.checkpoint.read import Opened, fill, opened, read_manifest, skip
+from evertrain.checkpoint.check import fill, pieces_of, problems
+from evertrain.checkpoint.contents import Content, contents_of
+from evertrain.checkpoint.directory import Opened, opened
+from evertrain.checkpoint.manifest import Manifest
+from evertrain.checkpoint.read import read_manifest
 from evertrain.checkpoint.strict import problem_of
 from evertrain.core.errors import CorruptError, EvertrainError, FormatError
 
@@ -48,55 +51,29 @@ def _check(directory: Opened, manifest: Manifest) -> Iterator[tuple[str, str]]:
     for name in directory.names():
         if name not in manifest.files and name != manifests.MANIFEST:
             yield name, "the manifest does not list it"
+    contents = contents_of(manifest)
     for name in manifest.files:
+        found = _check_file(directory, manifest, name, contents.get(name, []))
         try:
-            yield from ((name, problem) for problem in _check_file(directory, manifest, name))
+            yield from ((name, problem) for problem in found)
         except EvertrainError as error:
             yield name, problem_of(error)
 
 
-def _check_file(directory: Opened, manifest: Manifest, name: str) -> Iterator[str]:
-    from blake3 import blake3
-
-    path, entry, whole = directory.path / name, manifest.files[name], blake3()
-    arrays = {
-        key: each
-        for entries in manifest.arrays.values()
-        for key, each in entries.items()
-        if each.file == name
-    }
-    with directory.file(name) as (file, size_bytes):
-        if size_bytes != entry.bytes:
-            yield f"it has {size_bytes} bytes instead of {entry.bytes}"
-            return
-        position = 0
-        if name.endswith(manifests.SUFFIX):
-            head = _head(file, size_bytes, path)
-            whole.update(head)
-            position = len(head)
-            yield from _check_header(parts.parse_header(head, size_bytes, path), arrays)
-        for key, each in sorted(arrays.items(), key=lambda item: item[1].place.offset):
-            own = blake3()
-            skip(file, each.place.offset - position, path, whole)
-            skip(file, each.place.bytes, path, whole, own)
-            position = max(position, each.place.offset + each.place.bytes)
-            if own.hexdigest() != each.blake3:
-                yield f"the digest of {key!r} is {own.hexdigest()[:12]}, not {each.blake3[:12]}"
-        skip(file, size_bytes - position, path, whole)
-    if whole.hexdigest() != entry.blake3:
-        yield f"its digest is {whole.hexdigest()[:12]}, not {entry.blake3[:12]}"
+def _check_file(
+    directory: Opened, manifest: Manifest, name: str, contents: list[Content]
+) -> Iterator[str]:
+    found = list(problems(directory, manifest, name, pieces_of(manifest, name, contents)))
+    yield from found
+    if contents and not found:
+        with directory.file(name) as (file, size_bytes):
+            head = bytearray(manifest.files[name].head_bytes)
+            fill(file, memoryview(head), directory.path / name)
+        placed = parts.parse_header(bytes(head), size_bytes, directory.path / name)
+        yield from _check_header(placed, {each.title: each.placed for each in contents})
 
 
-def _head(file: object, size_bytes: int, path: Path) -> bytes:
-    length = memoryview(bytearray(min(8, size_bytes)))
-    fill(file, length, path)
-    rest = memoryview(bytearray(parts.header_bytes(bytes(length), size_bytes, path) - len(length)))
-    fill(file, rest, path)
-    return bytes(length) + bytes(rest)
-
-
-def _check_header(found: dict[str, parts.Placed], said: dict[str, ArrayEntry]) -> Iterator[str]:
+def _check_header(found: dict[str, parts.Placed], said: dict[str, parts.Placed]) -> Iterator[str]:
     for key in sorted(found.keys() | said.keys()):
-        here, there = found.get(key), said.get(key)
-        if there is None or here != there.place:
+        if found.get(key) != said.get(key):
             yield f"its header and the manifest disagree on {key!r}"

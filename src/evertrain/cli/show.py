@@ -125,7 +125,7 @@ def _objects(manifest: Manifest) -> list[dict[str, Any]]:
     found = []
     for name in manifest.skeletons:
         arrays = manifest.arrays.get(name, {}).values()
-        size_bytes = sum(each.place.bytes for each in arrays)
+        size_bytes = sum(each.bytes for each in arrays)
         found.append({"name": name, "arrays": len(arrays), "bytes": size_bytes})
     return found
 

@@ -95,6 +95,10 @@ class SaveError(EvertrainError):
     """A checkpoint could not be written."""
 
 
+class BaseLostError(SaveError):
+    """A save was to share files with a checkpoint that is gone; the next one shares nothing."""
+
+
 class GaveUpError(EvertrainError):
     """The supervised command used up its restarts."""
 

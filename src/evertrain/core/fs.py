@@ -48,8 +48,12 @@ class Fs(Protocol):
     def replace(self, src: Path, dst: Path) -> None:
         """Rename `src` to `dst`, over it if it is a file, in one step."""
 
-    def link(self, src: Path, dst: Path) -> None:
-        """Give the file `src` a second name `dst` (a copy where links are refused)."""
+    def link(self, src: Path, dst: Path) -> bool:
+        """Give the file `src` a second name `dst`.
+
+        Returns:
+            False if links are refused here, and `dst` is a copy that is not yet durable.
+        """
 
     def symlink(self, target: str, path: Path) -> None:
         """Make `path` a symbolic link that says `target`."""
@@ -110,16 +114,18 @@ class LocalFs:
         """See `Fs.replace`."""
         os.replace(src, dst)  # noqa: PTH105  (Path.replace returns a new Path, unused here)
 
-    def link(self, src: Path, dst: Path) -> None:
+    def link(self, src: Path, dst: Path) -> bool:
         """See `Fs.link`."""
         try:
             os.link(src, dst)
+            return True
         except OSError as error:
             if error.errno not in NO_LINK:
                 raise
             import shutil  # slow to import, and rarely needed
 
             shutil.copyfile(src, dst)
+            return False
 
     def symlink(self, target: str, path: Path) -> None:
         """See `Fs.symlink`."""

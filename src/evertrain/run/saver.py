@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from evertrain.checkpoint.about import About
+from evertrain.checkpoint.directory import opened
 from evertrain.checkpoint.info import CheckpointInfo, Kind
 from evertrain.checkpoint.keep import Keep
 from evertrain.checkpoint.manifest import Manifest
 from evertrain.checkpoint.plugin import Tree
-from evertrain.checkpoint.read import opened, read_manifest
+from evertrain.checkpoint.read import read_manifest
 from evertrain.checkpoint.shelf import save_emergency
 from evertrain.checkpoint.store import Store
 from evertrain.checkpoint.when import Moment, When

@@ -28,8 +28,8 @@ def unchanged(before: Manifest, after: Manifest, names: Collection[str]) -> list
         f"{name}/{key}"
         for name in names
         for key, entry in after.arrays.get(name, {}).items()
-        if entry.place.bytes
-        and entry.place.dtype in _TRAINED
+        if entry.bytes
+        and entry.dtype in _TRAINED
         and key in before.arrays.get(name, {})
         and before.arrays[name][key].blake3 == entry.blake3
     ]

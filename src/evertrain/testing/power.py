@@ -86,10 +86,10 @@ class CutFs:
         self._tick()
         self._fs.replace(src, dst)
 
-    def link(self, src: Path, dst: Path) -> None:
+    def link(self, src: Path, dst: Path) -> bool:
         """See `Fs.link`."""
         self._tick()
-        self._fs.link(src, dst)
+        return self._fs.link(src, dst)
 
     def symlink(self, target: str, path: Path) -> None:
         """See `Fs.symlink`."""
@@ -258,11 +258,12 @@ class PowerDisk:
         if source is not target:
             self._moves.append(_Move(source, src.name, node, target))
 
-    def link(self, src: Path, dst: Path) -> None:
+    def link(self, src: Path, dst: Path) -> bool:
         """See `Fs.link`."""
-        self._fs.link(src, dst)
+        is_link = self._fs.link(src, dst)
         node = self._dir(self._inside(src).parent).live[src.name]
         self._dir(self._inside(dst).parent).live[dst.name] = node
+        return is_link
 
     def symlink(self, target: str, path: Path) -> None:
         """See `Fs.symlink`."""

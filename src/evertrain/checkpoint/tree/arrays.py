@@ -67,16 +67,17 @@ def array_to_raw(array: "Array") -> tuple[RawArray, dict[str, Json]]:
     name = NATIVE.get(array.dtype.str) if array.dtype.names is None else None
     descr = None if name is not None else _descr(array.dtype)
     array = array.view(np.ndarray)
+    is_own = False
     if array.flags.f_contiguous and not array.flags.c_contiguous:
         about["order"] = "F"
         array = array.T
     elif not array.flags.c_contiguous:
-        array = array.copy(order="C")
+        array, is_own = array.copy(order="C"), True
     data = _bytes_of(array)
     if name is not None:
-        return RawArray(name, array.shape, data), about
+        return RawArray(name, array.shape, data, is_own), about
     about |= {"descr": descr, "shape": list(array.shape)}
-    return RawArray("U8", (data.size,), data), about
+    return RawArray("U8", (data.size,), data, is_own), about
 
 
 def raw_to_array(raw: RawArray, about: dict[str, Json]) -> "Array":

@@ -17,7 +17,7 @@ from enum import Enum
 from typing import Any, Final
 
 from evertrain.checkpoint import plugin
-from evertrain.checkpoint.plugin import RawArray, Tree
+from evertrain.checkpoint.plugin import RawArray, Rows, Tree
 from evertrain.checkpoint.tree import arrays, generators, registry
 from evertrain.checkpoint.tree.kinds import (
     EXACT_INT,
@@ -33,6 +33,7 @@ from evertrain.checkpoint.tree.kinds import (
     class_name,
     path_text,
 )
+from evertrain.checkpoint.tree.records import extra_attributes
 from evertrain.core.errors import StateError
 
 Path = tuple[Part, ...]
@@ -58,7 +59,7 @@ def flatten(tree: Tree, at: str = "") -> Flat:
             nesting is too deep. The message names the path.
     """
     encoder = Encoder(at)
-    return Flat(encoder.encode(tree, ()), encoder.arrays)
+    return Flat(encoder.encode(tree, ()), encoder.arrays, encoder.rows)
 
 
 class Encoder:
@@ -66,11 +67,13 @@ class Encoder:
 
     Attributes:
         arrays: Arrays by key.
+        rows: Those that are `Rows`, by key.
     """
 
     def __init__(self, at: str) -> None:
         """Start with nothing."""
         self.arrays: dict[str, RawArray] = {}
+        self.rows: dict[str, int | None] = {}
         self._at = at
         self._open: set[int] = set()
         self._is_inline = False
@@ -147,7 +150,8 @@ class Encoder:
             return {"hex": data.hex()}
         import numpy as np
 
-        return {"key": self.put(RawArray("U8", (len(data),), np.frombuffer(data, "u1")), path)}
+        raw = RawArray("U8", (len(data),), np.frombuffer(data, "u1"), is_own=True)
+        return {"key": self.put(raw, path)}
 
     def _check_open(self, key: int) -> None:
         if key in self._open:
@@ -198,13 +202,17 @@ def _is_bulk(values: Sequence[Tree]) -> bool:
 
 
 def _part(key: Tree) -> Part:
-    """Return what a path calls a key, short."""
+    """Return what a path calls a key: short, and the same in every process.
+
+    A repr would show a set in hash order, or an address.
+    """
     if type(key) is str or (type(key) is int and abs(key) < EXACT_INT):
         return key
-    try:
+    if type(key) in {bool, float, bytes, type(None)}:
         return repr(key)[:40]
-    except ValueError:  # an int of thousands of digits, here or inside
-        return f"a {type(key).__name__}"
+    if type(key) is tuple:
+        return f"({', '.join(str(_part(each)) for each in key)})"[:40]
+    return f"a {type(key).__name__}"
 
 
 def _dict(encoder: Encoder, value: dict[Tree, Tree], path: Path) -> Json:
@@ -253,6 +261,13 @@ def _raw(encoder: Encoder, value: RawArray, path: Path) -> Json:
     return {MARK: "raw", "key": encoder.put(value, path)}
 
 
+def _rows(encoder: Encoder, value: Rows, path: Path) -> Json:
+    before = len(encoder.arrays)
+    node = encoder.encode(value.array, path)
+    encoder.rows |= dict.fromkeys(list(encoder.arrays)[before:], value.written)
+    return node
+
+
 def _array(encoder: Encoder, value: Any, path: Path) -> Json:
     raw, about = arrays.array_to_raw(value)
     return {MARK: "array", "key": encoder.put(raw, path), **about}
@@ -284,7 +299,7 @@ def _namedtuple(encoder: Encoder, value: Any, path: Path) -> Json:
 
 def _dataclass(encoder: Encoder, value: Any, path: Path) -> Json:
     names = [each.name for each in fields(value)]
-    extra = sorted(getattr(value, "__dict__", {}).keys() - set(names))
+    extra = extra_attributes(value)
     missing = [name for name in names if not hasattr(value, name)]
     if extra or missing:
         raise Unstorable(
@@ -378,6 +393,7 @@ _EXACT: Final[Mapping[type, Handler]] = {
     range: _range,
     random.Random: _random,
     RawArray: _raw,
+    Rows: _rows,
     Record: _record,
     EnumName: _enum_name,
 }

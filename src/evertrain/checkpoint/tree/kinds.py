@@ -3,7 +3,7 @@
 Layer: checkpoint. Imports core only.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from evertrain.checkpoint.plugin import RawArray, Tree
@@ -34,10 +34,12 @@ class Flat:
     Attributes:
         skeleton: The tree as JSON; each array is replaced by its key.
         arrays: The arrays by key, in the tree's order. They share memory with the tree.
+        rows: Those of them that are `Rows`, with what their owner has written, or None.
     """
 
     skeleton: Json
     arrays: dict[str, RawArray]
+    rows: dict[str, int | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,18 +165,28 @@ def raw(tensor: torch.Tensor) -> RawArray:
     data: np.ndarray[Any, np.dtype[np.uint8]] = np.empty(0, np.uint8)
     if flat.numel():
         data = flat.view(torch.uint8).numpy()
+    is_own = tensor.numel() > 0 and flat.untyped_storage().data_ptr() != _address(tensor)
     named = _NAMES.get(tensor.dtype)
-    return RawArray(named, tuple(tensor.shape), data) if named else RawArray("U8", data.shape, data)
+    if named is None:
+        return RawArray("U8", data.shape, data, is_own)
+    return RawArray(named, tuple(tensor.shape), data, is_own)
+
+
+def _address(tensor: torch.Tensor) -> int:
+    """Return where the memory of a tensor begins, or 0 on another device than the CPU."""
+    return tensor.untyped_storage().data_ptr() if tensor.device.type == "cpu" else 0
 
 
 def from_bytes(array: RawArray, dtype: torch.dtype, shape: tuple[int, ...]) -> torch.Tensor:
-    """Return a fresh CPU tensor made of the bytes of `array`.
+    """Return a CPU tensor made of the bytes of `array`; it shares their memory if it can.
 
     Raises:
         CorruptError: There are too few bytes, or too many.
     """
     wanted = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
-    data = np.array(array.data, dtype=np.uint8).reshape(-1)
+    data = array.data.reshape(-1)
+    if not data.flags.writeable or data.ctypes.data % dtype.itemsize:
+        data = data.copy()
     if data.size != wanted:
         raise CorruptError(
             f"a tensor {_short(dtype)} {shape} has {data.size} bytes.",

@@ -1,0 +1,120 @@
+"""Reading files back against their digests: the one place that decides what is whole.
+
+The bytes are read, not mapped: a bad sector is then an error, not a signal.
+
+Layer: checkpoint. Imports core only.
+"""
+
+import errno
+import os
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from evertrain.checkpoint.contents import Content
+from evertrain.checkpoint.cut import PART_BYTES
+from evertrain.checkpoint.directory import Opened
+from evertrain.checkpoint.manifest import Manifest
+from evertrain.checkpoint.strict import corrupt
+
+# What has its own digest in a file: offset, bytes, digest, and what to call it.
+Piece = tuple[int, int, str, str]
+
+_MAX_THREADS: Final = 8
+_BATCH: Final = 32  # parts that one thread checks at a time
+
+
+def pieces_of(manifest: Manifest, name: str, contents: list[Content]) -> Iterator[Piece]:
+    """Yield what has a digest in the file `name`: its head, then the parts of its arrays."""
+    entry = manifest.files[name]
+    yield 0, entry.head_bytes, entry.blake3, ""
+    for content in contents:
+        for offset, length, digest in content.parts():
+            yield offset, length, digest, content.title
+
+
+def problems(
+    directory: Opened, manifest: Manifest, name: str, found: Iterator[Piece]
+) -> Iterator[str]:
+    """Yield what is wrong with pieces of a file, each in a sentence without a subject.
+
+    Raises:
+        CorruptError: It is missing, no regular file, or cannot be read.
+        FileNotFoundError: The whole checkpoint is gone.
+    """
+    from blake3 import blake3
+
+    path, entry = directory.path / name, manifest.files[name]
+    room = memoryview(bytearray(min(PART_BYTES, entry.bytes)))
+    with directory.file(name) as (file, size_bytes):
+        if size_bytes != entry.bytes:
+            yield f"it has {size_bytes} bytes instead of {entry.bytes}"
+            return
+        for offset, length, said, title in found:
+            hasher = blake3()
+            file.seek(offset)
+            for view in _chunks(room, length):
+                fill(file, view, path)
+                hasher.update(view)
+            if hasher.hexdigest() != said:
+                what = f"the digest of {title!r}" if title else "its digest"
+                yield f"{what} is {hasher.hexdigest()[:12]}, not {said[:12]}"
+
+
+def check_files(directory: Opened, manifest: Manifest, files: Mapping[str, list[Content]]) -> None:
+    """Check every byte of some files, several at a time.
+
+    Raises:
+        CorruptError: A byte is not what was written.
+        FileNotFoundError: The whole checkpoint is gone.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    def check(job: tuple[str, list[Piece]]) -> None:
+        name, batch = job
+        for problem in problems(directory, manifest, name, iter(batch)):
+            raise corrupt(directory.path / name, problem)
+
+    jobs = [
+        (name, batch)
+        for name, contents in files.items()
+        for batch in _batches(pieces_of(manifest, name, contents))
+    ]
+    if len(jobs) < 2:  # noqa: PLR2004
+        for job in jobs:
+            check(job)
+        return
+    with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
+        for _ in pool.map(check, jobs):
+            pass
+
+
+def fill(file: Any, view: memoryview, path: Path) -> None:
+    """Read exactly as many bytes as fit into `view`.
+
+    Raises:
+        CorruptError: The file ends too early, or the medium cannot be read.
+    """
+    done = 0
+    while done < len(view):
+        try:
+            count = file.readinto(view[done:])
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            raise corrupt(path, f"the disk cannot read it ({error})") from error
+        if not count:
+            raise corrupt(path, f"it ends after {done} of {len(view)} bytes")
+        done += count
+
+
+def _chunks(room: memoryview, length: int) -> Iterator[memoryview]:
+    while length > 0:
+        yield room[: min(length, len(room))]
+        length -= len(room)
+
+
+def _batches(found: Iterator[Piece]) -> Iterator[list[Piece]]:
+    while batch := list(islice(found, _BATCH)):
+        yield batch

@@ -1,0 +1,183 @@
+"""The state as it was at one moment, so that training can go on while it is written.
+
+What changed at the last save is copied without asking. What stood still is
+compared first, by its digest, and not copied if it stands still again: the new
+checkpoint will share it with the last one.
+
+Layer: checkpoint. Imports core only.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from evertrain.checkpoint.arena import Arena
+from evertrain.checkpoint.base import Base
+from evertrain.checkpoint.group import Group, Item, PartName, groups_of
+from evertrain.checkpoint.plugin import RawArray, Tree
+from evertrain.checkpoint.tree import flatten
+from evertrain.checkpoint.tree.kinds import Json
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Bytes = npt.NDArray[np.uint8]
+
+T = TypeVar("T")
+
+_FEW_BYTES: Final = 8 << 20  # below this, starting threads costs more than they save
+_MAX_THREADS: Final = 4
+
+
+@dataclass(slots=True, eq=False)
+class Snapshot:
+    """What one save will write, and what it will share.
+
+    Attributes:
+        skeletons: The trees as JSON, by name of the attached object.
+        written: Rows given so far, where the owner of an array of rows counts them.
+        base: The checkpoint that files are shared with, or None.
+        groups: Files to write.
+        shared: Files of the base, each with what would have to be written if it were lost.
+        is_copy: Whether the training may go on before it is written.
+        copied_bytes: How much was copied.
+    """
+
+    skeletons: dict[str, Json]
+    written: dict[PartName, int]
+    base: Base | None
+    groups: list[Group] = field(default_factory=list)
+    shared: dict[str, Group] = field(default_factory=dict)
+    is_copy: bool = False
+    copied_bytes: int = 0
+
+
+def take(
+    state: Mapping[str, Tree], base: Base | None = None, arena: Arena | None = None
+) -> Snapshot:
+    """Take a snapshot.
+
+    Args:
+        state: Trees by name.
+        base: The last checkpoint, to share files with; None shares nothing.
+        arena: Where to copy to. None copies nothing: then the state must not
+            change before the snapshot is written.
+
+    Raises:
+        StateError: Something cannot be stored; the message names its path.
+        MemoryError: There is no room for the copy.
+    """
+    flats = {name: flatten(tree, name) for name, tree in state.items()}
+    written = {
+        PartName(name, key, 0): count
+        for name, flat in flats.items()
+        for key, count in flat.rows.items()
+        if count is not None
+    }
+    snapshot = Snapshot({name: flat.skeleton for name, flat in flats.items()}, written, base)
+    suspects: list[tuple[str, Group]] = []
+    for group in groups_of(flats, base.still if base else ()):
+        twin = base.twin(group) if base else None
+        if base is None or twin is None or twin in base.stale:
+            snapshot.groups.append(group)
+        elif _is_untouched(group, base, written):
+            snapshot.shared[twin] = group
+        elif all(each.part in base.still for each in group.items):
+            suspects.append((twin, group))
+        else:
+            snapshot.groups.append(group)
+    _compare(snapshot, suspects)
+    if arena is not None:
+        _copy(snapshot, arena)
+    return snapshot
+
+
+def _is_untouched(group: Group, base: Base, written: Mapping[PartName, int]) -> bool:
+    """Say whether the owner of a ring of rows knows that it wrote none of these."""
+    if not group.is_rows:
+        return False
+    item = group.items[0]
+    name = PartName(item.part.name, item.part.key, 0)
+    before, now = base.written.get(name), written.get(name)
+    if before is None or now is None or now < before:
+        return False
+    shape, size_bytes = item.whole
+    count = shape[0]
+    if now - before >= count or item.raw.data.nbytes % (size_bytes // count):
+        return now == before
+    row_bytes = size_bytes // count
+    first = item.part.start // row_bytes
+    last = first + item.raw.data.nbytes // row_bytes
+    low = before % count
+    touched = [(low, low + now - before), (low - count, low + now - before - count)]
+    return all(high <= first or last <= start for start, high in touched)
+
+
+def _compare(snapshot: Snapshot, suspects: Sequence[tuple[str, Group]]) -> None:
+    """Share what stands still again."""
+    base = snapshot.base
+
+    def is_same(suspect: tuple[str, Group]) -> bool:
+        return base is not None and all(
+            base.digests(each) == digests_of(each) for each in suspect[1].items
+        )
+
+    sizes = sum(group.bytes for _, group in suspects)
+    for (twin, group), same in zip(suspects, spread(is_same, suspects, sizes), strict=True):
+        if same:
+            snapshot.shared[twin] = group
+        else:
+            snapshot.groups.append(group)
+
+
+def _copy(snapshot: Snapshot, arena: Arena) -> None:
+    """Copy what will be written; forget where the rest came from."""
+    items = [item for group in snapshot.groups for item in group.items if not item.raw.is_own]
+    sizes = [item.raw.data.nbytes for item in items]
+    arena.start(sizes)
+    jobs: list[tuple[Bytes, Bytes]] = []
+    for item, size_bytes in zip(items, sizes, strict=True):
+        room = arena.take(size_bytes)
+        jobs += zip(_strips(room), _strips(item.raw.data), strict=True)
+        item.raw = RawArray(item.raw.dtype, item.raw.shape, room, is_own=True)
+    snapshot.copied_bytes = sum(sizes)
+    for _ in spread(lambda job: _copyto(*job), jobs, snapshot.copied_bytes):
+        pass
+    snapshot.shared = {
+        file: Group(each.stem, [], each.is_rows) for file, each in snapshot.shared.items()
+    }
+    snapshot.is_copy = True
+
+
+def digests_of(item: Item) -> tuple[str, ...]:
+    """Return the digest of each part of an item."""
+    from blake3 import blake3
+
+    return tuple(blake3(view).hexdigest() for view in item.views)
+
+
+def spread(act: Callable[[Any], T], jobs: Sequence[Any], size_bytes: int) -> Iterable[T]:
+    """Yield the results in order; use several threads if there are many bytes to go through."""
+    threads = min(_MAX_THREADS, os.cpu_count() or 1)
+    if size_bytes < _FEW_BYTES or threads == 1 or len(jobs) < 2:  # noqa: PLR2004
+        yield from map(act, jobs)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(act, jobs)
+
+
+_STRIP_BYTES: Final = 8 << 20
+
+
+def _strips(data: "Bytes") -> "Iterable[Bytes]":
+    """Yield an array in pieces that threads can share out."""
+    for low in range(0, max(data.nbytes, 1), _STRIP_BYTES):
+        yield data[low : low + _STRIP_BYTES]
+
+
+def _copyto(room: "Bytes", data: "Bytes") -> None:
+    room[...] = data
