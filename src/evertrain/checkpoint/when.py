@@ -26,6 +26,7 @@ class Moment:
         cost_s: What a save costs the loop, seconds, as measured. None: not measured yet.
         mtbf_s: Mean time between crashes of this run, seconds. None: it never crashed.
         unit: What a step is called.
+        is_saving: Whether the last save is still being written.
     """
 
     step: int
@@ -35,6 +36,7 @@ class Moment:
     cost_s: float | None = None
     mtbf_s: float | None = None
     unit: str = "step"
+    is_saving: bool = False
 
 
 class When(Protocol):
@@ -114,9 +116,9 @@ class Auto:
         return max(cost_s / self.overhead, best_s, FLOOR_S)
 
     def __call__(self, moment: Moment, /) -> str | None:
-        """See `When`."""
+        """See `When`. It never asks while a save is in flight."""
         interval_s = self.interval_s(moment)
-        if moment.since_save_s < interval_s:
+        if moment.is_saving or moment.since_save_s < interval_s:
             return None
         cost = "unknown" if moment.cost_s is None else f"{moment.cost_s:.3f} s"
         return (

@@ -18,6 +18,9 @@ class Clock(Protocol):
     def monotonic_s(self) -> float:
         """Return seconds since some start. It never goes back."""
 
+    def thread_cpu_s(self) -> float:
+        """Return the processor time of the calling thread, seconds."""
+
     def wait(self, event: threading.Event, timeout_s: float) -> bool:
         """Sleep until `event` is set or `timeout_s` passed. Say whether it is set."""
 
@@ -32,6 +35,10 @@ class SystemClock:
     def monotonic_s(self) -> float:
         """See `Clock.monotonic_s`."""
         return time.monotonic()
+
+    def thread_cpu_s(self) -> float:
+        """See `Clock.thread_cpu_s`."""
+        return time.thread_time()
 
     def wait(self, event: threading.Event, timeout_s: float) -> bool:
         """See `Clock.wait`."""

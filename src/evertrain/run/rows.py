@@ -136,6 +136,21 @@ class Rows:
         self._is_refused = False
         return True
 
+    def sync(self) -> None:
+        """Make durable what was flushed. May run beside the loop.
+
+        Raises:
+            OSError: The disk refused.
+
+        Durability:
+            Every row flushed before survives a power cut after return.
+        """
+        if not self._path.exists():
+            return
+        self._fs.sync_file(self._path)
+        if not self._is_named:
+            self._fs.sync_dir(self._path.parent)
+
     def _write(self, *, sync: bool) -> None:
         append_lines(self._path, self._done, sync=sync, is_named=self._is_named, fs=self._fs)
         if not sync or not self._path.exists():

@@ -6,6 +6,7 @@ tried again; only a save that must not be missed fails the training.
 Layer: run. Imports checkpoint and core.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -18,12 +19,13 @@ from evertrain.checkpoint.manifest import Manifest
 from evertrain.checkpoint.plugin import Tree
 from evertrain.checkpoint.read import read_manifest
 from evertrain.checkpoint.shelf import save_emergency
-from evertrain.checkpoint.store import Store
+from evertrain.checkpoint.store import Pending, Store
 from evertrain.checkpoint.when import Moment, When
 from evertrain.core.clock import Clock
 from evertrain.core.errors import EvertrainError, SaveError
 from evertrain.core.journal import Journal
 from evertrain.core.lock import Lease
+from evertrain.run.background import Background, Outcome
 from evertrain.run.mtbf import PRIOR_S, mean_life_s
 from evertrain.run.rows import Rows
 from evertrain.run.still import notice, unchanged
@@ -72,6 +74,23 @@ class Pace:
 
 
 @dataclass(slots=True)
+class Flight:
+    """A save under way.
+
+    Attributes:
+        save: What is written.
+        began_s: When the loop began to wait for it, monotonic seconds.
+        must: Whether the training may not go on without it.
+        blocked_s: How long the loop waited, seconds.
+    """
+
+    save: Save
+    began_s: float
+    must: bool
+    blocked_s: float = 0.0
+
+
+@dataclass(slots=True)
 class Saver:
     """Writes the checkpoints of one attempt.
 
@@ -99,8 +118,14 @@ class Saver:
     say: Callable[[str], None]
     watched: tuple[str, ...] = ()
     pace: Pace = field(default_factory=Pace)
-    _first: Manifest | None = None
     mtbf_s: float = PRIOR_S
+    _first: Manifest | None = None
+    _flight: Flight | None = None
+    _background: Background[CheckpointInfo] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Have nothing in flight."""
+        self._background = Background(self.clock)
 
     def start(self, step: int) -> None:
         """Begin to count from `step`, and learn from the journal how often this run crashes."""
@@ -116,26 +141,41 @@ class Saver:
         return Moment(
             step=step,
             previous_step=previous_step,
-            last_save_step=self.pace.last_step,
-            since_save_s=self.clock.monotonic_s() - self.pace.last_at_s,
+            last_save_step=self.newest_step,
+            since_save_s=self.clock.monotonic_s() - self._last_at_s,
             cost_s=self.pace.cost_s,
             mtbf_s=self.mtbf_s,
             unit=str(self.identity["unit"]),
+            is_saving=self.is_saving,
         )
 
-    def save(
-        self, save: Save, *, must: bool, began_s: float | None = None
-    ) -> CheckpointInfo | None:
-        """Commit a checkpoint, then let retention clear up.
+    @property
+    def is_saving(self) -> bool:
+        """Whether a save is in flight."""
+        return self._flight is not None
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this attempt has neither saved nor begun to."""
+        return self.pace.cost_s is None and not self.is_saving
+
+    @property
+    def newest_step(self) -> int:
+        """Step of the newest save, on the disk or on its way there."""
+        return self._flight.save.step if self._flight else self.pace.last_step
+
+    def save(self, save: Save, *, must: bool, began_s: float | None = None) -> None:
+        """Save: in the background, or before this returns.
+
+        A save in flight is waited for first: there is one at a time.
 
         Args:
             save: What to write.
-            must: Whether failing to write it fails the training.
+            must: Whether the training may not go on without it. Then it is on the
+                disk when this returns; else the loop goes on as soon as what
+                changed is copied, and `settle` tells what became of it.
             began_s: When the loop began to wait for it, monotonic seconds: before
                 the state was captured. None is now.
-
-        Returns:
-            What was committed; None if the disk refused and `must` is false.
 
         Raises:
             SaveError: The disk refused, and `must` is true or it was the fifth time in a row.
@@ -143,24 +183,50 @@ class Saver:
             FencedError: A later attempt owns the run.
 
         Durability:
-            On return the checkpoint, its journal entry and every metrics row up
-            to it survive a power cut. Killed anywhere before, the previous
+            When it is done the checkpoint, its journal entry and every metrics
+            row up to it survive a power cut. Killed anywhere before, the previous
             checkpoint is whole and the newest.
         """
-        began_s = self.clock.monotonic_s() if began_s is None else began_s
+        flight = Flight(save, self.clock.monotonic_s() if began_s is None else began_s, must)
+        self.settle(wait=True)
         try:
-            self.rows.flush(sync=True, must=True)
-            info = self.store.save(save.step, save.trees, about=self._about(save))
-        except (SaveError, OSError) as error:
+            self.rows.flush(sync=must, must=True)
+        except OSError as error:
             self._note_failure(save.step, error, must=must)
+            return
+        pending = None if must else self._begin(save)
+        flight.blocked_s = self.clock.monotonic_s() - flight.began_s
+        if pending is None:
+            self._end(flight, self._save_now(flight))
+            return
+        self._flight = flight
+        self._background.start(lambda: self._write(flight, pending))
+
+    def settle(self, *, wait: bool = False) -> Save | None:
+        """Take note of what became of the save in flight.
+
+        Args:
+            wait: Whether to wait for it; else one that is not done stays in flight.
+
+        Returns:
+            The save, if it failed and will be tried again.
+
+        Raises:
+            SaveError: It was the fifth in a row that failed.
+            FencedError: A later attempt owns the run.
+        """
+        flight = self._flight
+        if flight is None:
             return None
-        # It is safe: from here on nothing that the disk refuses may end the training.
-        self._record(save, info, self.clock.monotonic_s() - began_s)
-        self._look_for_standstill(info)
-        self._prune()
-        now_s = self.clock.monotonic_s()
-        self.pace = Pace(last_step=save.step, last_at_s=now_s, cost_s=now_s - began_s)
-        return info
+        outcome = self._background.take(None if wait else 0.0)
+        if outcome is None:
+            return None
+        self._flight = None
+        return self._end(flight, outcome)
+
+    def join(self, limit_s: float) -> None:
+        """Wait for the save in flight, not longer than `limit_s` seconds. Raises nothing."""
+        self._background.join(limit_s)
 
     def save_emergency(self, save: Save) -> CheckpointInfo:
         """Keep an unsafe state for manual recovery; it never resumes by itself.
@@ -170,8 +236,60 @@ class Saver:
         """
         self.rows.flush(sync=True)
         info = save_emergency(self.store.path, save.step, save.trees, self._about(save))
-        self._record(save, info, None)
+        self._record(save, info, None, None)
         return info
+
+    def _begin(self, save: Save) -> Pending | None:
+        """Copy what changed; None if there is no room for a copy."""
+        try:
+            return self.store.begin(save.step, save.trees, about=self._about(save))
+        except MemoryError:
+            self.say("evertrain: no memory for a copy of the state; this save holds the loop up")
+            return None
+
+    def _save_now(self, flight: Flight) -> Outcome[CheckpointInfo]:
+        """Save while the loop waits, from the state as it is."""
+        save = flight.save
+        try:
+            info = self.store.save(save.step, save.trees, about=self._about(save))
+        except (SaveError, OSError) as error:
+            return Outcome(None, error, 0.0)
+        flight.blocked_s = self.clock.monotonic_s() - flight.began_s
+        self._finish(flight, info)
+        return Outcome(info, None, 0.0)
+
+    def _write(self, flight: Flight, pending: Pending) -> CheckpointInfo:
+        """Write a save beside the loop."""
+        self.rows.sync()
+        info = self.store.commit(pending)
+        self._finish(flight, info)
+        return info
+
+    def _finish(self, flight: Flight, info: CheckpointInfo) -> None:
+        """Tell of a save that is safe: nothing that the disk refuses now may end the training."""
+        took_s = self.clock.monotonic_s() - flight.began_s
+        self._record(flight.save, info, took_s, flight.blocked_s)
+        self._look_for_standstill(info)
+        self._prune()
+
+    def _end(self, flight: Flight, outcome: Outcome[CheckpointInfo]) -> Save | None:
+        """Learn from a save that is over."""
+        error, save = outcome.error, flight.save
+        if error is None:
+            # What the thread takes from the training's cores is a cost like the waiting.
+            cost_s = flight.blocked_s + outcome.cpu_s / (os.cpu_count() or 1)
+            ended_at_s = flight.began_s + flight.blocked_s
+            self.pace = Pace(last_step=save.step, last_at_s=ended_at_s, cost_s=cost_s)
+            return None
+        if not isinstance(error, (SaveError, OSError)):
+            raise error
+        self._note_failure(save.step, error, must=flight.must)
+        return save
+
+    @property
+    def _last_at_s(self) -> float:
+        flight = self._flight
+        return flight.began_s + flight.blocked_s if flight else self.pace.last_at_s
 
     def _about(self, save: Save) -> About:
         return About(
@@ -190,7 +308,9 @@ class Saver:
             fence=self.lease.check,
         )
 
-    def _record(self, save: Save, info: CheckpointInfo, took_s: float | None) -> None:
+    def _record(
+        self, save: Save, info: CheckpointInfo, took_s: float | None, blocked_s: float | None
+    ) -> None:
         self._tell(
             "saved",
             attempt=self.lease.owner.attempt,
@@ -199,6 +319,7 @@ class Saver:
             path=str(info.path.relative_to(self.store.path)),
             bytes=info.size_bytes,
             seconds=None if took_s is None else round(took_s, 6),
+            blocked=None if blocked_s is None else round(blocked_s, 6),
             reasons=list(save.reasons),
             is_best=save.is_best,
         )

@@ -28,6 +28,10 @@ class FakeClock:
         """See `Clock.monotonic_s`."""
         return self._monotonic_s
 
+    def thread_cpu_s(self) -> float:
+        """See `Clock.thread_cpu_s`. Nothing costs anything unless a test lets time pass."""
+        return self._monotonic_s
+
     def wait(self, event: threading.Event, timeout_s: float) -> bool:
         """See `Clock.wait`. The whole timeout passes at once, unless `event` is set."""
         if not event.is_set():

@@ -1,0 +1,96 @@
+"""One piece of work beside the loop, and what became of it.
+
+A thread per save, not one that waits for ever: an interpreter that ends waits
+for a save in flight, and for nothing else.
+
+Layer: run. Imports core only.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from evertrain.core.clock import Clock
+
+T = TypeVar("T")
+
+_NAME: Final = "evertrain-writer"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[T]):
+    """What became of the work.
+
+    Attributes:
+        value: What it returned; None if it failed.
+        error: What it raised, or None.
+        cpu_s: Processor time that it took, seconds.
+    """
+
+    value: T | None
+    error: BaseException | None
+    cpu_s: float
+
+
+class Background(Generic[T]):
+    """At most one piece of work in flight.
+
+    Args:
+        clock: Measures what it takes.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        """Have nothing to do."""
+        self._clock = clock
+        self._thread: threading.Thread | None = None
+        self._outcome: Outcome[T] | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether work is in flight, or done and not yet taken."""
+        return self._thread is not None
+
+    def start(self, act: Callable[[], T]) -> None:
+        """Begin `act` in a thread.
+
+        Raises:
+            RuntimeError: Something is in flight, or there is no thread to be had.
+        """
+        if self._thread is not None:
+            raise RuntimeError("one at a time")
+        self._outcome = None
+        thread = threading.Thread(target=self._do, args=(act,), name=_NAME)
+        thread.start()
+        self._thread = thread
+
+    def join(self, limit_s: float) -> None:
+        """Wait until nothing is in flight, not longer than `limit_s` seconds."""
+        if self._thread is not None:
+            self._thread.join(limit_s)
+
+    def take(self, timeout_s: float | None = 0.0) -> Outcome[T] | None:
+        """Return the outcome, once; None if there is none (yet).
+
+        Args:
+            timeout_s: How long to wait for it; None waits until it is there.
+        """
+        thread = self._thread
+        if thread is None:
+            return None
+        if timeout_s is None or timeout_s > 0:
+            thread.join(timeout_s)
+        if self._outcome is None or thread.is_alive():
+            return None
+        self._thread = None
+        return self._outcome
+
+    def _do(self, act: Callable[[], T]) -> None:
+        began_s = self._clock.thread_cpu_s()
+        value: T | None = None
+        error: BaseException | None = None
+        try:
+            value = act()
+        except BaseException as failure:  # noqa: BLE001  (the loop raises it again)
+            error = failure
+        self._outcome = Outcome(value, error, self._clock.thread_cpu_s() - began_s)
