@@ -33,6 +33,7 @@ from evertrain.checkpoint.tree.kinds import (
     class_name,
     path_text,
 )
+from evertrain.checkpoint.tree.records import extra_attributes
 from evertrain.core.errors import StateError
 
 Path = tuple[Part, ...]
@@ -198,13 +199,17 @@ def _is_bulk(values: Sequence[Tree]) -> bool:
 
 
 def _part(key: Tree) -> Part:
-    """Return what a path calls a key, short."""
+    """Return what a path calls a key: short, and the same in every process.
+
+    A repr would show a set in hash order, or an address.
+    """
     if type(key) is str or (type(key) is int and abs(key) < EXACT_INT):
         return key
-    try:
+    if type(key) in {bool, float, bytes, type(None)}:
         return repr(key)[:40]
-    except ValueError:  # an int of thousands of digits, here or inside
-        return f"a {type(key).__name__}"
+    if type(key) is tuple:
+        return f"({', '.join(str(_part(each)) for each in key)})"[:40]
+    return f"a {type(key).__name__}"
 
 
 def _dict(encoder: Encoder, value: dict[Tree, Tree], path: Path) -> Json:
@@ -284,7 +289,7 @@ def _namedtuple(encoder: Encoder, value: Any, path: Path) -> Json:
 
 def _dataclass(encoder: Encoder, value: Any, path: Path) -> Json:
     names = [each.name for each in fields(value)]
-    extra = sorted(getattr(value, "__dict__", {}).keys() - set(names))
+    extra = extra_attributes(value)
     missing = [name for name in names if not hasattr(value, name)]
     if extra or missing:
         raise Unstorable(
