@@ -1,6 +1,6 @@
 """Retention rules: each one's own behavior, and the guarantees they share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,7 @@ from evertrain.checkpoint import (
     keep_last,
     keep_stages,
 )
-from evertrain.checkpoint.keep import to_delete, verdicts
+from evertrain.checkpoint.keep import verdicts
 from evertrain.core.errors import ConfigError
 from evertrain.testing import KeepContract
 
@@ -41,6 +41,13 @@ rules = st.one_of(
 def at(*steps: int, **more: object) -> list[CheckpointInfo]:
     """Return checkpoints of `steps`."""
     return [CheckpointInfo(step=step, saved_at_s=step, **more) for step in steps]  # type: ignore[arg-type]
+
+
+def _doomed(
+    found: Sequence[CheckpointInfo], keep: Keep, protect: Mapping[int, str] | None = None
+) -> list[int]:
+    """Return the steps that a rule, with its guards, gives up."""
+    return [each.step for each in verdicts(found, keep, protect) if not each.is_kept]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +76,7 @@ def test_any_is_the_union() -> None:
     found = [
         CheckpointInfo(step=s, saved_at_s=s, score=q) for s, q in enumerate([0.9, 0.1, 0.2, 0.3])
     ]
-    assert to_delete(found, keep_any(keep_last(1), keep_best(1))) == [1, 2]
+    assert _doomed(found, keep_any(keep_last(1), keep_best(1))) == [1, 2]
 
 
 def test_best_ranks() -> None:
@@ -138,7 +145,7 @@ def test_newest_and_pinned_always_survive(
     found: list[CheckpointInfo], kept: frozenset[int]
 ) -> None:
     """No rule, however wrong, deletes the newest checkpoint or a pinned one."""
-    doomed = to_delete(found, lambda _: kept)
+    doomed = _doomed(found, lambda _: kept)
     assert not {info.step for info in found if info.is_pinned} & set(doomed)
     assert not found or max(info.step for info in found) not in doomed
 
@@ -147,13 +154,13 @@ def test_newest_and_pinned_always_survive(
 def test_pruning_is_stable(found: list[CheckpointInfo], rule: Keep) -> None:
     """Pruning twice deletes nothing more, and every survivor has a reason."""
     judged = verdicts(found, rule)
-    left = [info for info in found if info.step not in to_delete(found, rule)]
-    assert to_delete(left, rule) == []
+    left = [info for info in found if info.step not in _doomed(found, rule)]
+    assert _doomed(left, rule) == []
     assert all(bool(each.reasons) == each.is_kept for each in judged)
     assert [each.step for each in judged] == sorted(info.step for info in found)
 
 
-@given(found=runs, protect=st.frozensets(st.integers(0, 10**4)))
-def test_protected_survive(found: list[CheckpointInfo], protect: frozenset[int]) -> None:
+@given(found=runs, protect=st.dictionaries(st.integers(0, 10**4), st.just("in use")))
+def test_protected_survive(found: list[CheckpointInfo], protect: dict[int, str]) -> None:
     """What the caller protects stays."""
-    assert not protect & set(to_delete(found, lambda _: frozenset(), protect))
+    assert not protect.keys() & set(_doomed(found, lambda _: frozenset(), protect))

@@ -199,3 +199,20 @@ def test_missing_extras_name_their_command(monkeypatch: pytest.MonkeyPatch) -> N
 
     assert (found.verdict, found.found) == ("ok", "torch: no")
     assert "pip install 'evertrain[torch]'" in found.fix
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "is_hinted"), [(2, None, True), (2, "1", False), (16, None, False)]
+)
+def test_few_cores_want_few_threads(
+    monkeypatch: pytest.MonkeyPatch, cores: int, threads: str | None, *, is_hinted: bool
+) -> None:
+    """On a small machine each torch process takes every core, unless it is told not to."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if threads is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    found = {each.name: each for each in machine_checks()}["processors"]
+
+    assert found.verdict == "ok", "a hint is no fault"
+    assert ("OMP_NUM_THREADS=1" in found.fix) == is_hinted

@@ -7,6 +7,11 @@ from subprocess import DEVNULL, PIPE, Popen
 import pytest
 
 from cli.conftest import Invoke
+from evertrain.cli.request import _wait_for_save
+from evertrain.core.errors import EvertrainError
+from evertrain.core.journal import Journal
+from evertrain.core.request import post
+from evertrain.core.rundir import RunDir
 
 LONG_STEP = """
 import sys, time
@@ -44,3 +49,13 @@ def test_a_run_that_nobody_runs_is_left_alone(trading: object, invoke: Invoke) -
     del trading
 
     assert "nothing to stop" in invoke("stop", "trading", "--now").output
+
+
+def test_a_save_that_its_trainer_did_not_live_to_make_is_told(trading: RunDir) -> None:
+    """The saves of a later attempt are not the one that was asked for."""
+    posted, journal = post(trading, "save"), Journal(trading.journal)
+    journal.record("save_requested", request=posted.id, is_stale=True)
+    journal.record("saved", step=40, path="000000040")
+
+    with pytest.raises(EvertrainError, match="ended without that save"):
+        _wait_for_save(trading, posted, 5.0)

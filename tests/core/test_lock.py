@@ -1,18 +1,21 @@
 """Leases: one live owner, and a dead one never stands in the way."""
 
+import errno
 import fcntl
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from evertrain.core import lock, proc
 from evertrain.core.errors import FencedError, LockedError
+from evertrain.core.fs import Bytes, LocalFs
 
 HOLD = """
 import sys, time
@@ -188,3 +191,62 @@ def test_a_forked_child_does_not_hold_the_guard(tmp_path: Path) -> None:
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+
+
+OWNER = {"pid": os.getpid(), "start_time": 1, "boot_id": "b", "host": "h", "attempt": 7}
+OWNER |= {"since": "now"}
+ODD: list[object] = [None, [], {}, "x", -1, 2.5, True, 2**70]
+
+
+@pytest.mark.parametrize("name", list(OWNER))
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_a_record_of_odd_types_is_no_owner(tmp_path: Path, name: str, odd: object) -> None:
+    """A lock file that somebody has edited is taken like an empty one."""
+    path = tmp_path / "lock"
+    if isinstance(OWNER[name], str) and isinstance(odd, str):
+        odd = 5
+    path.write_text(json.dumps(OWNER | {name: odd}))
+
+    assert lock.read_owner(path) is None
+    with lock.take(path) as lease:
+        assert lease.owner.attempt == 1
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", '"x"', "[" * 100_000])
+def test_a_record_that_is_no_object_is_no_owner(tmp_path: Path, text: str) -> None:
+    """Whatever JSON the file holds, it is taken."""
+    path = tmp_path / "lock"
+    path.write_text(text)
+
+    with lock.take(path) as lease:
+        assert lease.previous is None
+
+
+class Full(LocalFs):
+    """A disk without room for bytes."""
+
+    def write(self, path: Path, chunks: Iterable[Bytes]) -> int:
+        """Leave it empty."""
+        super().write(path, [b"" for _ in chunks])
+        raise OSError(errno.ENOSPC, "no space left on device", str(path))
+
+
+def test_a_lease_that_could_not_be_written_is_not_held(tmp_path: Path) -> None:
+    """On a full disk a process must not lock itself out: with room it takes the run."""
+    with pytest.raises(OSError, match="no space"):
+        lock.take(tmp_path / "lock", fs=Full())
+
+    with lock.take(tmp_path / "lock") as lease:
+        assert lease.is_held()
+
+
+def test_a_lease_is_given_back_on_a_full_disk(tmp_path: Path) -> None:
+    """What cannot be written down is still true: the next one gets the run."""
+    path = tmp_path / "lock"
+    held = lock.take(path)
+    full = lock.Lease(path, os.dup(held._handle), held.owner, None, Full())
+    held.forget()
+    full.release()
+
+    with lock.take(path) as lease:
+        assert lease.is_held()

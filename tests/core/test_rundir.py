@@ -18,6 +18,7 @@ from evertrain.core.rundir import (
     parse_step,
     read_identity,
     step_name,
+    typed_step,
     write_identity,
 )
 
@@ -69,6 +70,39 @@ def test_a_damaged_identity_is_told(tmp_path: Path, text: str) -> None:
 
     with pytest.raises(CorruptError):
         read_identity(RunDir(tmp_path))
+
+
+CARD = json.loads(
+    '{"format": 1, "id": "x", "created_at": "now", "unit": "step", "seed": 3, "cwd": "",'
+    ' "command": ["python"], "config": {}, "recipe": null}'
+)
+ODD: list[object] = [2.5, True, -1, [1], 2**70]
+ODD_BESIDES: dict[str, list[object]] = {
+    "id": [5, [], {}, None],
+    "created_at": [5, [], {}, None],
+    "unit": [5, [], {}, None],
+    "cwd": [5, [], {}, None],
+    "seed": ["x", [], {}],
+    "recipe": [5, [], {}],
+    "command": [5, "x", {}, None],
+    "config": [5, "x", [], None],
+}
+
+
+@pytest.mark.parametrize("name", ODD_BESIDES)
+def test_an_identity_of_odd_types_is_told(tmp_path: Path, name: str) -> None:
+    """A field that somebody has edited is named, and not believed."""
+    for odd in [*ODD, *ODD_BESIDES[name]]:
+        (tmp_path / "run.json").write_text(json.dumps(CARD | {name: odd}))
+        with pytest.raises(CorruptError, match=name):
+            read_identity(RunDir(tmp_path))
+
+
+@pytest.mark.parametrize("text", ["²", "٣", "", "-1", "1.0", " 1", "1_0", "9" * 30, "x"])
+def test_what_is_typed_is_a_step_only_in_digits(text: str) -> None:
+    """Python takes more for a digit than it can count with."""
+    assert typed_step(text) is None
+    assert typed_step("007") == 7
 
 
 @pytest.mark.parametrize("version", [True, 0, -1, "1", 1.0, None])

@@ -13,7 +13,7 @@ import pytest
 
 from evertrain import Stopped, every
 from evertrain.core.journal import Journal
-from evertrain.run import inbox
+from evertrain.core.request import post
 from evertrain.run.stop import StopSignals
 from support import OpenRun, walk
 
@@ -135,11 +135,11 @@ def test_requests_in_the_inbox_are_carried_out(open_run: OpenRun) -> None:
     for step in run:
         run._inbox._due_s = 0.0
         if step == 2:
-            inbox.post(run._dir, "save")
+            post(run._dir, "save")
         if step == 4:
-            inbox.post(run._dir, "pin", step=2)
-            inbox.post(run._dir, "pin", step=3)
-            inbox.post(run._dir, "stop")
+            post(run._dir, "pin", step=2)
+            post(run._dir, "pin", step=3)
+            post(run._dir, "stop")
 
     steps = {info.step: info.is_pinned for info in run.store.list()}
     assert steps == {1: False, 2: True, 4: False}

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from evertrain.checkpoint import Store
+from evertrain.core import lock
 from evertrain.core.fs import LocalFs
 from evertrain.core.journal import Journal
+from evertrain.core.request import Verb, is_waiting, pending, post
 from evertrain.core.rundir import RunDir
-from evertrain.run.inbox import Inbox, pending, post
+from evertrain.run.inbox import Inbox, addressed_since_s
 from evertrain.testing import FakeClock, PowerDisk
 
 
@@ -46,13 +48,18 @@ class Desk:
         self._disk = disk or LocalFs()
         self.open()
 
-    def open(self) -> None:
+    def open(self, *, is_supervised: bool = False) -> None:
         """Begin an attempt."""
-        self.inbox = Inbox(self.run_dir, self.store, self.journal, self.clock, fs=self._disk)
+        with lock.take(self.run_dir.lock, clock=self.clock) as lease:
+            environ = {"EVERTRAIN_SUPERVISED": "1"} if is_supervised else {}
+            since_s = addressed_since_s(self.journal, lease.owner, environ)
+        self.inbox = Inbox(
+            self.run_dir, self.store, self.journal, self.clock, since_s=since_s, fs=self._disk
+        )
 
-    def post(self, verb: str, step: int | None = None) -> None:
+    def post(self, verb: Verb, step: int | None = None) -> None:
         """Leave a request."""
-        post(self.run_dir, verb, step=step, clock=self.clock)  # type: ignore[arg-type]
+        post(self.run_dir, verb, step=step, clock=self.clock)
 
     def look(self) -> list[str]:
         """Return what a boundary one second later is asked to do."""
@@ -66,13 +73,14 @@ class Desk:
 
 
 def test_a_stop_stays_until_it_has_been_acted_on(tmp_path: Path) -> None:
-    """An owner that is killed during the save that it was asked for leaves the stop to the next."""
+    """A supervised owner that is killed during the save that it was asked for leaves it behind."""
     desk = Desk(tmp_path / "run")
+    desk.journal.record("supervisor_started")
     desk.post("stop")
     assert desk.look() == ["stop"]
     assert desk.waiting == ["stop"]
 
-    desk.open()
+    desk.open(is_supervised=True)
     assert desk.look() == ["stop"]
     desk.inbox.done()
     assert desk.waiting == []
@@ -99,37 +107,66 @@ def test_a_pin_is_done_at_once(tmp_path: Path) -> None:
     assert len(desk.journal.events("pinned")) == 1
 
 
-@pytest.mark.parametrize("end", ["finished", "stopped"])
-def test_a_stop_that_came_while_the_run_ended_does_not_stop_the_next_start(
-    tmp_path: Path, end: str
+@pytest.mark.parametrize("end", ["finished", "stopped", "failed", None])
+def test_a_request_to_an_attempt_that_is_gone_is_not_for_the_next_one(
+    tmp_path: Path, end: str | None
 ) -> None:
-    """What the last attempt was asked after its last step is void; later requests are not."""
+    """However the last attempt ended, what it was asked for is void; pins are not."""
     desk = Desk(tmp_path / "run")
     desk.post("stop")
     desk.post("save")
     desk.post("pin", 3)
     desk.clock.advance(1)
-    desk.journal.record(end)
+    if end is not None:
+        desk.journal.record(end)
     desk.open()
     assert desk.waiting == ["pin"]
+    stale = desk.journal.events("stop_requested", "save_requested")
+    assert [row["is_stale"] for row in stale] == [True, True]
 
     desk.clock.advance(1)
     desk.post("stop")
-    desk.open()
     assert desk.look() == ["stop"]
 
 
-def test_a_stop_that_came_before_a_crash_is_obeyed(tmp_path: Path) -> None:
-    """An attempt that died did not act on it."""
+def test_a_supervised_training_is_asked_as_a_whole(tmp_path: Path) -> None:
+    """A request to a crashed attempt is for its successor, unless the supervisor is newer."""
     desk = Desk(tmp_path / "run")
-    desk.journal.record("stopped")
+    desk.post("stop")
+    desk.clock.advance(1)
+    desk.journal.record("supervisor_started")
+    desk.clock.advance(1)
+    desk.post("save")
+    desk.clock.advance(1)
+    desk.open(is_supervised=True)
+
+    assert desk.look() == ["save"]
+    assert desk.waiting == ["save"]
+
+
+def test_a_trainer_without_its_supervisor_is_on_its_own(tmp_path: Path) -> None:
+    """A supervisor of the past says nothing about an attempt that nobody supervises."""
+    desk = Desk(tmp_path / "run")
+    desk.journal.record("supervisor_started")
     desk.clock.advance(1)
     desk.post("stop")
     desk.clock.advance(1)
-    desk.journal.record("failed")
     desk.open()
 
-    assert desk.look() == ["stop"]
+    assert desk.look() == []
+
+
+def test_a_waiting_stop_is_seen_by_who_looks(tmp_path: Path) -> None:
+    """A supervisor asks for what is younger than itself, of one kind."""
+    desk = Desk(tmp_path / "run")
+    desk.post("save")
+    desk.clock.advance(1)
+    began_s = desk.clock.now_s()
+    assert not is_waiting(desk.run_dir, "stop", since_s=0.0)
+    assert not is_waiting(desk.run_dir, "save", since_s=began_s)
+
+    desk.post("stop")
+    assert is_waiting(desk.run_dir, "stop", since_s=began_s)
 
 
 def test_a_full_disk_does_not_keep_a_stop_from_being_obeyed(tmp_path: Path) -> None:

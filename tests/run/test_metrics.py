@@ -89,6 +89,39 @@ def test_what_is_no_metric_is_refused(open_run: OpenRun, values: dict[Any, Any])
         run.log(values)
 
 
+@pytest.mark.parametrize("at", ["a", "1", math.nan, math.inf, True, [1], np.arange(2), 10**400])
+def test_what_is_no_place_in_a_step_is_refused(open_run: OpenRun, at: Any) -> None:
+    """Rows are put in order by it, so it is a finite number; the running step goes on."""
+    run = open_run(total=1)
+    for _ in run:
+        with pytest.raises(UsageError, match=r"run\.log\(at="):
+            run.log(x=1, at=at)
+        run.log(x=2, at=np.float64(0.5))
+
+    assert _values(run) == [(0.5, 2)]
+
+
+def test_the_name_of_what_is_no_metric_is_told(open_run: OpenRun) -> None:
+    """Among many metrics, the message says which one."""
+    run = open_run()
+    next(run)
+
+    with pytest.raises(UsageError, match="norms") as caught:
+        run.log(loss=0.5, norms=np.zeros(3))
+
+    assert "run.log(norms=float(value.mean()))" in caught.value.fix
+
+
+@pytest.mark.parametrize("mapping", [5, "loss", [("loss", 1)], np.zeros(2)])
+def test_values_without_names_are_refused(open_run: OpenRun, mapping: Any) -> None:
+    """A number alone is no metric."""
+    run = open_run()
+    next(run)
+
+    with pytest.raises(UsageError, match="without a name"):
+        run.log(mapping)
+
+
 @pytest.mark.parametrize(("rule", "expected"), [("max:x", 3), ("min:x", 1)])
 def test_the_best_step_is_saved_when_it_happens(
     open_run: OpenRun, rule: str, expected: int

@@ -14,6 +14,7 @@ from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.manifest import MANIFEST, to_info
 from evertrain.checkpoint.read import read_manifest
 from evertrain.core.errors import CorruptError, FormatError
+from evertrain.core.refusal import refusal
 from evertrain.core.rundir import parse_step
 
 if TYPE_CHECKING:
@@ -73,7 +74,11 @@ class Catalog:
 
 
 def step_names(root: Path) -> list[str]:
-    """Return the names of the checkpoints' directories, ascending by step, readable or not."""
+    """Return the names of the checkpoints' directories, ascending by step, readable or not.
+
+    Raises:
+        EvertrainError: The directory may not be read, or is a loop of links.
+    """
     try:
         with os.scandir(root) as entries:
             names = [
@@ -83,6 +88,8 @@ def step_names(root: Path) -> list[str]:
             ]
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:  # there may be checkpoints: none would be a lie
+        raise refusal(error, root) from error
     return sorted(names, key=lambda name: (len(name), name))
 
 
@@ -92,6 +99,8 @@ def pinned_names(root: Path) -> frozenset[str]:
         return frozenset(os.listdir(root / PINS))  # noqa: PTH208
     except (FileNotFoundError, NotADirectoryError):
         return frozenset()
+    except OSError as error:  # what is pinned must not pass for unpinned
+        raise refusal(error, root / PINS) from error
 
 
 def _read(path: Path) -> CheckpointInfo | None:

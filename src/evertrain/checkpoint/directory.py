@@ -60,6 +60,7 @@ class Opened:
             raise corrupt(path, "it is missing") from None
         except OSError as error:
             if error.errno not in {errno.ELOOP, errno.ENXIO, errno.EIO}:
+                error.filename = str(path)  # the system knows it by its bare name only
                 raise
             raise corrupt(path, f"it cannot be opened ({error})") from error
         found = os.fstat(handle)

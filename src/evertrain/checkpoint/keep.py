@@ -7,7 +7,7 @@ also say why they keep what they keep.
 Layer: checkpoint. Imports core only.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -178,12 +178,6 @@ def verdicts(found: Found, keep: Keep, protect: Mapping[int, str] | None = None)
         return tuple(reason for reason in given if reason)
 
     return [Verdict(info.step, bool(reasons(info)), reasons(info)) for info in ordered]
-
-
-def to_delete(found: Found, keep: Keep, protect: Collection[int] = ()) -> list[int]:
-    """Return the steps that may be deleted, oldest first."""
-    guarded = dict.fromkeys(protect, "protected")
-    return [each.step for each in verdicts(found, keep, guarded) if not each.is_kept]
 
 
 def _reasons(rule: Keep, found: Found) -> Mapping[int, str]:

@@ -19,6 +19,7 @@ from evertrain.core.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+    from pathlib import Path
 
     import numpy as np
 
@@ -107,7 +108,12 @@ class Mismatch:
 
 
 class Adapter(Protocol):
-    """Captures one kind of mutable object and restores it in place."""
+    """Captures one kind of mutable object and restores it in place.
+
+    An adapter may have one attribute more, `weights`: the keys of its tree that a fresh
+    start takes over from elsewhere (`init_from`), () for none of it. Without it, that is
+    all of it.
+    """
 
     def accepts(self, thing: object) -> bool:
         """Say whether this adapter knows `thing`."""
@@ -146,6 +152,13 @@ class Describe(Protocol):
         """Return e.g. "7,339,053 parameters on cuda:0", or None if it does not know `thing`."""
 
 
+class LoadWeights(Protocol):
+    """Reads a file of weights that its framework's programs exchange. Runs no code from it."""
+
+    def __call__(self, path: "Path", /) -> Mapping[str, Any] | None:
+        """Return its arrays by name, or None if it is no file of this framework."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plugin:
     """All that one framework brings.
@@ -155,12 +168,14 @@ class Plugin:
         adapters: For attached objects of its types; the first that accepts wins.
         rngs: Its global generators.
         describe: For the start-up banner.
+        load_weights: For `init_from`.
     """
 
     codecs: tuple[Codec, ...] = ()
     adapters: tuple[Adapter, ...] = ()
     rngs: tuple[RngSource, ...] = ()
     describe: Describe | None = None
+    load_weights: LoadWeights | None = None
 
 
 def active() -> tuple[Plugin, ...]:

@@ -34,7 +34,7 @@ from evertrain.checkpoint.verify import Fault, faults_of
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import BaseLostError, EvertrainError, NotFoundError, UsageError
 from evertrain.core.fs import LOCAL_FS, Fs
-from evertrain.core.rundir import RunDir, step_name
+from evertrain.core.rundir import RunDir, step_name, typed_step
 
 T = TypeVar("T")
 
@@ -45,6 +45,7 @@ Verdicts = list[Verdict]
 Names = list[str]
 
 MAX_STEP: Final = 10**18
+_NEAR: Final = 5  # how many checkpoints an error names
 _TRIES: Final = 5
 
 
@@ -363,7 +364,7 @@ class Store:
         try:
             with self._deriving:
                 self._catalog.refresh(self._tools)
-        except OSError as error:
+        except (OSError, EvertrainError) as error:
             warnings.warn(
                 f"{self.path}: the links latest and best, or index.json, could not be updated"
                 f" ({error}); the checkpoints themselves are safe",
@@ -391,10 +392,15 @@ class Store:
         return path
 
     def _nothing(self, which: str | int, found: Infos) -> NotFoundError:
-        steps = ", ".join(str(info.step) for info in found[-5:])
+        steps = [info.step for info in found]
+        if isinstance(which, int):
+            near = sorted(sorted(steps, key=lambda step: abs(step - which))[:_NEAR])
+            known = f"the nearest ones are of the steps {', '.join(map(str, near))}."
+        else:
+            known = f"the newest ones are of the steps {', '.join(map(str, steps[-_NEAR:]))}."
         return NotFoundError(
             f"there is no checkpoint {which!r} in {self.path}.",
-            f"the newest ones are of the steps {steps}." if found else "it holds no checkpoint.",
+            known if found else "it holds no checkpoint.",
             "List what there is with: evertrain ls RUN",
         )
 
@@ -433,8 +439,9 @@ def _whole(step: object) -> int:
 def _step_of(which: str | int) -> int:
     if isinstance(which, SupportsIndex) and not isinstance(which, bool):
         return operator.index(which)
-    if isinstance(which, str) and which.isascii() and which.isdecimal():
-        return int(which)
+    step = typed_step(which) if isinstance(which, str) else None
+    if step is not None:
+        return step
     raise UsageError(
         f"{which!r} names no checkpoint.",
         "a checkpoint goes by 'latest', 'best', or its step.",

@@ -28,6 +28,7 @@ Verdict = Literal["ok", "warn", "bad"]
 _LOW_DISK_BYTES: Final = 2 * 10**9
 _SLOW_FSYNC_S: Final = 0.1
 _SKEW_S: Final = 5.0
+_FEW_CORES: Final = 4
 _SANE_AFTER_S: Final = 1_704_067_200  # 2024-01-01
 _EXTRAS: Final = {
     "torch": "torch",
@@ -93,8 +94,13 @@ def _extras() -> Check:
 
 
 def _processors() -> Check:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Check("processors", "ok", f"{usable} usable of {os.cpu_count()}")
+    count = os.cpu_count() or 1
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else count
+    found = f"{usable} usable of {count}"
+    if usable > _FEW_CORES or "OMP_NUM_THREADS" in os.environ:
+        return Check("processors", "ok", found)
+    fix = "Several torch processes at once slow each other down: export OMP_NUM_THREADS=1"
+    return Check("processors", "ok", f"{found}; OMP_NUM_THREADS is not set", fix)
 
 
 def _memory() -> Check:
@@ -116,7 +122,7 @@ def _cgroup_limit() -> int | None:
         text = Path("/sys/fs/cgroup", place, "memory.max").read_text().strip()
     except (OSError, StopIteration):
         return None
-    return int(text) if text.isdigit() else None
+    return int(text) if text.isascii() and text.isdecimal() else None
 
 
 def _clock(clock: Clock) -> Check:

@@ -24,6 +24,7 @@ from evertrain.cli.render import (
     size,
 )
 from evertrain.core.errors import EXIT_OK, EXIT_SKIPPED, EvertrainError, NotFoundError
+from evertrain.core.refusal import refusal
 from evertrain.core.rundir import RunDir, open_run_dir
 from evertrain.monitor.read import RunStatus, is_run, status
 
@@ -111,6 +112,8 @@ def _status_of(run_dir: RunDir) -> RunStatus | Unreadable:
         return status(run_dir)
     except EvertrainError as error:
         return Unreadable(run_dir.path, error)
+    except OSError as error:
+        return Unreadable(run_dir.path, refusal(error, run_dir.path))
 
 
 def _run_row(found: RunStatus | Unreadable, root: Path, *, detailed: bool) -> list[str]:

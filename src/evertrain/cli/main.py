@@ -162,6 +162,12 @@ def _run(run: Any, args: list[str], prog_name: str, extra: dict[str, Any]) -> in
     except EvertrainError as error:
         report(error, is_json=wants_json(args))
         return error.exit_code
+    except OSError as error:
+        from evertrain.core.refusal import refusal
+
+        refused = refusal(error)
+        report(refused, is_json=wants_json(args))
+        return refused.exit_code
     except click.ClickException as error:
         _report_usage(error, is_json=wants_json(args))
         return error.exit_code

@@ -9,12 +9,11 @@ import threading
 import click
 
 from evertrain.checkpoint.store import Store
-from evertrain.core import lock, proc
+from evertrain.core import lock, proc, request
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import EvertrainError, NotFoundError
 from evertrain.core.journal import Journal
 from evertrain.core.rundir import RunDir, open_run_dir
-from evertrain.run import inbox
 
 _POLL_S = 0.1
 _FORCE_TRIES = 50
@@ -34,7 +33,7 @@ def stop(run: str, *, now: bool, timeout_s: float) -> None:
     if now and trainer is not None:
         _force(proc.Proc(trainer.pid, trainer.start_time))
     elif trainer is not None:
-        inbox.post(run_dir, "stop")
+        request.post(run_dir, "stop")
         click.echo("stop requested; the step is finished and saved first")
     elif supervisor is not None:
         proc.send(proc.Proc(supervisor.pid, supervisor.start_time), signal.SIGTERM)
@@ -55,8 +54,7 @@ def save(run: str, timeout_s: float) -> None:
             "only a living training has a state that is not saved yet.",
             f"Go on with it: evertrain resume {run}",
         )
-    request = inbox.post(run_dir, "save")
-    saved = _wait_for_save(run_dir, request, timeout_s)
+    saved = _wait_for_save(run_dir, request.post(run_dir, "save"), timeout_s)
     click.echo(f"saved step {saved['step']}: {run_dir.checkpoints / str(saved['path'])}")
 
 
@@ -111,14 +109,20 @@ def _wait_until_gone(
 
 
 def _wait_for_save(
-    run_dir: RunDir, request: inbox.Request, timeout_s: float, *, clock: Clock = SYSTEM_CLOCK
+    run_dir: RunDir, posted: request.Request, timeout_s: float, *, clock: Clock = SYSTEM_CLOCK
 ) -> dict[str, object]:
     """Return the first `saved` event after the request was acknowledged."""
     journal, never = Journal(run_dir.journal), threading.Event()
     deadline_s = clock.monotonic_s() + timeout_s
     while clock.monotonic_s() < deadline_s:
         events = journal.events("save_requested", "saved", "save_failed")
-        taken = [i for i, row in enumerate(events) if row.get("request") == request.id]
+        taken = [i for i, row in enumerate(events) if row.get("request") == posted.id]
+        if taken and events[taken[0]].get("is_stale"):
+            raise EvertrainError(
+                "the training that was asked has ended without that save.",
+                "another attempt has begun since, from the newest checkpoint.",
+                f"Ask again: evertrain save {run_dir.path}",
+            )
         for row in events[taken[0] + 1 :] if taken else ():
             if row["event"] == "save_failed":
                 raise EvertrainError(
@@ -131,6 +135,6 @@ def _wait_for_save(
         clock.wait(never, _POLL_S)
     raise EvertrainError(
         f"no save in {timeout_s:g} s.",
-        "the running step has not ended; the request stays in the inbox.",
+        "the running step has not ended; this training will save when it does.",
         "Wait longer: --timeout 3600",
     )

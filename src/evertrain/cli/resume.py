@@ -12,9 +12,10 @@ import click
 
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.store import Store
-from evertrain.cli.supervision import supervision_options
+from evertrain.cli.beginning import check_beginning
+from evertrain.cli.supervision import check_where, supervision_options
 from evertrain.core.errors import ConfigError, UsageError
-from evertrain.core.rundir import Identity, RunDir, open_run_dir, read_identity
+from evertrain.core.rundir import Identity, RunDir, open_run_dir, read_identity, typed_step
 
 
 @click.command(epilog="Example: evertrain resume runs/structure --from stage:1")
@@ -25,6 +26,7 @@ from evertrain.core.rundir import Identity, RunDir, open_run_dir, read_identity
     default="auto",
     show_default=True,
     metavar="WHERE",
+    callback=check_where,
     help="latest, best, a step, stage:N, last-stage, never, or the path of a checkpoint. "
     "Checkpoints after it are set aside, not deleted.",
 )
@@ -44,10 +46,13 @@ def resume(  # noqa: PLR0913  (one parameter per option)
     run_dir = open_run_dir(run)
     identity = read_identity(run_dir)
     command = _command(run_dir, identity)
+    resume = _absolute(resume)
     options = SuperviseOptions(
         max_crashes=max_crashes, delay_s=delay_s, grace_s=grace_s, resume=resume
     )
     options = remembered_options(run_dir, options)
+    if options.checkpoints is None:
+        check_beginning(run_dir.path, resume)
     _show(run_dir, command, resume)
     if not yes:
         _confirm()
@@ -55,6 +60,11 @@ def resume(  # noqa: PLR0913  (one parameter per option)
     if identity is not None and Path(identity.cwd or ".").is_dir():
         os.chdir(identity.cwd or ".")  # relative paths in the command mean what they meant
     return supervise(command, path, options)
+
+
+def _absolute(where: str) -> str:
+    """Return a path so that it means the same in the directory of the command."""
+    return str(Path(where).absolute()) if "/" in where and Path(where).exists() else where
 
 
 def _command(run_dir: RunDir, identity: Identity | None) -> list[str]:
@@ -80,7 +90,8 @@ def _cost(found: list[CheckpointInfo], where: str) -> str:
     """Say what going back sets aside, where that is known beforehand."""
     if where == "never":
         return f" (a fresh start; {len(found)} checkpoints are set aside)" if found else ""
-    later = [info for info in found if where.isdigit() and info.step > int(where)]
+    step = typed_step(where)
+    later = [info for info in found if step is not None and info.step > step]
     return f" ({len(later)} later checkpoints are set aside)" if later else ""
 
 

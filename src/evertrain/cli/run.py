@@ -3,8 +3,11 @@
 Layer: cli.
 """
 
+from pathlib import Path
+
 import click
 
+from evertrain.cli.beginning import check_beginning
 from evertrain.cli.supervision import resume_option, supervision_options
 
 EPILOG = """
@@ -62,6 +65,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     A program that uses evertrain resumes by itself. For any other one, say where its
     checkpoints are and how it is told to resume from one.
     """
+    from evertrain.supervise.command import default_run_dir
     from evertrain.supervise.loop import supervise
     from evertrain.supervise.options import SuperviseOptions
 
@@ -73,4 +77,6 @@ def run(  # noqa: PLR0913  (one parameter per option)
         resume_arg=resume_arg,
         resume=resume,
     )
+    if command and checkpoints is None:
+        check_beginning(Path(run_dir) if run_dir else default_run_dir(list(command)), resume)
     return supervise(command, run_dir, options)

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import click
 
+from evertrain.core.rundir import typed_step
+
 _OPTIONS: Final = (
     click.option(
         "--max-crashes",
@@ -34,11 +36,21 @@ _OPTIONS: Final = (
     ),
 )
 
+
+def check_where(context: click.Context, option: click.Parameter, where: str) -> str:
+    """Refuse a WHERE that no training would understand, before one is started for it."""
+    if where and (not where.isdigit() or typed_step(where) is not None):
+        return where
+    problem = f"{where!r} is no number of a step" if where else "it is empty"
+    raise click.BadParameter(f"{problem}; digits are 0 to 9, at most 19.", context, option)
+
+
 resume_option = click.option(
     "--resume",
     default="auto",
     show_default=True,
     metavar="WHERE",
+    callback=check_where,
     help="Where the first attempt begins: auto, never, must, latest, best, a step, "
     "stage:N, last-stage or a path.",
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.core.errors import NotFoundError, UsageError
-from evertrain.core.rundir import RunDir, open_run_dir
+from evertrain.core.rundir import RunDir, open_run_dir, typed_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,9 @@ def parse_target(text: str) -> Target:
         run_dir = open_run_dir(name)
     if which in {"latest", "best"}:
         return Target(run_dir, which)
-    if which.isdigit():
-        return Target(run_dir, int(which))
+    step = typed_step(which)
+    if step is not None:
+        return Target(run_dir, step)
     raise UsageError(
         f"{text!r} names no checkpoint.",
         'after the "@" stands "latest", "best" or a step.',

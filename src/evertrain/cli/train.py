@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from evertrain import recipes
+from evertrain.cli.beginning import check_beginning
 from evertrain.cli.supervision import resume_option, supervision_options
 from evertrain.recipes.options import arguments, run_option, settings_options, settle
 
@@ -48,4 +49,6 @@ def train(  # noqa: PLR0913  (one parameter per option)
     options = SuperviseOptions(
         max_crashes=max_crashes, delay_s=delay_s, grace_s=grace_s, resume=resume
     )
-    return supervise(command, run_dir or f"runs/{recipe}", options)
+    place = run_dir or f"runs/{recipe}"
+    check_beginning(Path(place), resume)
+    return supervise(command, place, options)

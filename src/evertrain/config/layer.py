@@ -114,7 +114,7 @@ def _merge(below: Layer, over: Layer, base: Any, new: Mapping[str, Any], at: Loc
 
 
 def _missing_item(here: Any, part: str | int, at: Loc) -> str | None:
-    if isinstance(here, list) and not (str(part).isdigit() and int(part) < len(here)):
+    if isinstance(here, list) and str(part) not in map(str, range(len(here))):
         have = f"items 0 to {len(here) - 1}" if here else "no items"
         return f"there is no item {part!r} in {dotted(at)!r}, which has {have}"
     return None

@@ -44,7 +44,7 @@ def keys_at(model: Model, loc: Loc) -> list[str]:
 
 
 def _models_below(model: Model, part: str | int) -> list[Model]:
-    if isinstance(part, int) or part.isdigit():
+    if isinstance(part, int) or part.isdecimal():
         return [model]  # an item of a list: its model was found through the list
     for name, info in model.model_fields.items():
         if part in {name, info.alias}:

@@ -92,7 +92,7 @@ class CorruptError(EvertrainError):
 
 
 class SaveError(EvertrainError):
-    """A checkpoint could not be written."""
+    """A checkpoint could not be written, or a run found no room to begin."""
 
 
 class BaseLostError(SaveError):

@@ -8,8 +8,8 @@ Layer: core. Imports nothing from evertrain.
 
 import errno
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -78,7 +78,7 @@ class LocalFs:
     def write(self, path: Path, chunks: Iterable[Bytes]) -> int:
         """See `Fs.write`."""
         total_bytes = 0
-        with path.open("wb", buffering=0) as file:
+        with _naming(path), path.open("wb", buffering=0) as file:
             for chunk in chunks:
                 total_bytes += _write_all(file.fileno(), chunk)
         return total_bytes
@@ -87,7 +87,8 @@ class LocalFs:
         """See `Fs.append`."""
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            _write_all(handle, data)
+            with _naming(path):
+                _write_all(handle, data)
         finally:
             os.close(handle)
 
@@ -95,7 +96,8 @@ class LocalFs:
         """See `Fs.sync_file`."""
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            os.fsync(handle)
+            with _naming(path):
+                os.fsync(handle)
         finally:
             os.close(handle)
 
@@ -103,7 +105,8 @@ class LocalFs:
         """See `Fs.sync_dir`."""
         handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            os.fsync(handle)
+            with _naming(path):
+                os.fsync(handle)
         except OSError as error:
             if error.errno not in NO_DIR_SYNC:
                 raise
@@ -145,6 +148,17 @@ class LocalFs:
             import shutil
 
             shutil.rmtree(path)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the file in an error of its descriptor: the system does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def _write_all(handle: int, data: Bytes) -> int:

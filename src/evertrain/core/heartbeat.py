@@ -81,11 +81,11 @@ class Heart:
 
 
 def read_beat(path: Path) -> Beat | None:
-    """Return the newest beat, or None before the first one or where there is no file."""
+    """Return the newest beat, or None before the first one or where no file can be read."""
     for _ in range(100):
         try:
             data = path.read_bytes()
-        except FileNotFoundError:
+        except OSError:  # nobody beats, or nobody can hear it
             return None
         if len(data) != _SIZE_BYTES or not data.startswith(_MAGIC):
             return None

@@ -19,6 +19,7 @@ from typing import Any
 from evertrain.core.clock import SYSTEM_CLOCK, Clock, iso_utc
 from evertrain.core.flock import exclusive
 from evertrain.core.fs import LOCAL_FS, Fs
+from evertrain.core.refusal import refusal
 
 Row = dict[str, Any]
 
@@ -84,11 +85,18 @@ def encode_line(row: Mapping[str, Any]) -> bytes:
 
 
 def read_lines(path: Path) -> Lines:
-    """Read what is there; a missing file is empty. Takes no lock."""
+    """Read what is there; a missing file is empty. Takes no lock.
+
+    Raises:
+        EvertrainError: It is no file, or may not be read. A memory that is there
+            but closed must not pass for an empty one.
+    """
     try:
         data = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Lines((), 0)
+    except OSError as error:
+        raise refusal(error, path) from error
     return parse_lines(data)
 
 

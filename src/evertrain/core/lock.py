@@ -12,8 +12,8 @@ import json
 import os
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -22,6 +22,7 @@ from evertrain.core.clock import SYSTEM_CLOCK, Clock, iso_utc
 from evertrain.core.errors import FencedError, LockedError
 from evertrain.core.flock import exclusive
 from evertrain.core.fs import LOCAL_FS, Fs
+from evertrain.core.kinds import is_count, is_text, misfit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,21 @@ class Owner:
     def __str__(self) -> str:
         """Return "pid 123 on host (attempt 2, since ...)"."""
         return f"pid {self.pid} on {self.host} (attempt {self.attempt}, since {self.since})"
+
+
+def _is_pid(value: object) -> bool:
+    return isinstance(value, int) and is_count(value) and value < _MAX_PID
+
+
+_MAX_PID: Final = 2**31
+_KINDS: Final = {
+    "pid": _is_pid,
+    "start_time": is_count,
+    "boot_id": is_text,
+    "host": is_text,
+    "attempt": is_count,
+    "since": is_text,
+}
 
 
 class Lease:
@@ -108,9 +124,13 @@ class Lease:
         self._fs.sync_file(self.path)
 
     def release(self) -> None:
-        """Give the lease back. The attempt stays on record, for the next one's number."""
+        """Give the lease back. The attempt stays on record, for the next one's number.
+
+        On a full disk that record is lost; the lease is given back all the same.
+        """
         if self._handle >= 0 and self.is_held():
-            self.write(replace(self.owner, pid=0, start_time=0))
+            with suppress(OSError):
+                self.write(replace(self.owner, pid=0, start_time=0))
         self.forget()
 
     def forget(self) -> None:
@@ -165,6 +185,7 @@ def take(
 
     Raises:
         LockedError: A live process owns it. The message names pid and host.
+        OSError: The disk refused. The lease is not held.
     """
     with _guarded(path):
         handle = _open(path, fs)
@@ -176,7 +197,11 @@ def take(
         previous = read_owner(path)
         owner = _self(max(attempt, previous.attempt + 1 if previous else 1), clock)
         lease = Lease(path, handle, owner, previous, fs)
-        lease.write(owner)
+        try:
+            lease.write(owner)
+        except OSError:
+            lease.forget()  # else this very process would lock itself out
+            raise
         return lease
 
 
@@ -184,9 +209,10 @@ def read_owner(path: Path) -> Owner | None:
     """Return the record of the lease at `path`, or None if it holds none."""
     try:
         found = json.loads(path.read_bytes())
-        return Owner(**{each.name: found[each.name] for each in fields(Owner)})
-    except (OSError, ValueError, TypeError, KeyError):
+        known = {name: found[name] for name in _KINDS}
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
+    return None if misfit(known, _KINDS) is not None else Owner(**known)
 
 
 def live_owner(path: Path) -> Owner | None:

@@ -220,7 +220,7 @@ def _children_by_parent() -> dict[int, list[Proc]]:
         return _children_from_psutil()
     found: dict[int, list[Proc]] = {}
     for name in os.listdir("/proc"):  # noqa: PTH208  (names only, hundreds of them)
-        stat = _stat(int(name)) if name.isdigit() else []
+        stat = _stat(int(name)) if name.isdecimal() else []
         if stat:
             each = Proc(int(name), int(stat[_STAT_START_TIME]))
             found.setdefault(int(stat[_STAT_PARENT]), []).append(each)

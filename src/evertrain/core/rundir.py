@@ -6,20 +6,24 @@ Layer: core. Imports core only.
 """
 
 import json
-import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from evertrain.core import layout
 from evertrain.core.clock import SYSTEM_CLOCK, Clock, iso_utc
-from evertrain.core.errors import ConfigError, CorruptError, FormatError, NotFoundError
+from evertrain.core.errors import CorruptError, FormatError, NotFoundError
 from evertrain.core.fs import LOCAL_FS, Fs, make_dir, write_atomic
+from evertrain.core.journal import finite
+from evertrain.core.kinds import is_count, is_object, is_text, is_words, misfit, or_none
+from evertrain.core.refusal import refusal, refusing
 
 FORMAT: Final = 1
 STEP_DIGITS: Final = 9
 
+_TYPED_STEP: Final = re.compile(r"[0-9]{1,19}")
 _STEP_NAME: Final = re.compile(r"\d{9,}")
 
 
@@ -31,6 +35,11 @@ def step_name(step: int) -> str:
 def parse_step(name: str) -> int | None:
     """Return the step that a checkpoint's directory name says, or None."""
     return int(name) if _STEP_NAME.fullmatch(name) and name == step_name(int(name)) else None
+
+
+def typed_step(text: str) -> int | None:
+    """Return the step that a person typed, or None: "²" is a digit to Python, and no number."""
+    return int(text) if _TYPED_STEP.fullmatch(text) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +112,16 @@ class RunDir:
         """Small shared-memory file: the owner's step, phase and time."""
         return self.path / "heartbeat"
 
+    @property
+    def directories(self) -> tuple[Path, ...]:
+        """What must be a directory, if it is there."""
+        return (self.checkpoints, self.logs, self.crashes, self.inbox)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What must be a regular file, if it is there; `read_identity` judges `run.json`."""
+        return (self.lock, self.supervisor_lock, self.shim_lock, self.journal, self.metrics)
+
     def log(self, attempt: int) -> Path:
         """Output of one attempt."""
         return self.logs / f"attempt-{attempt:04d}.log"
@@ -139,6 +158,19 @@ class Identity:
     recipe: str | None = None
 
 
+_KINDS: Final = {
+    "id": is_text,
+    "created_at": is_text,
+    "format": is_count,
+    "unit": is_text,
+    "seed": or_none(is_count),
+    "command": is_words,
+    "cwd": is_text,
+    "config": is_object,
+    "recipe": or_none(is_text),
+}
+
+
 def new_identity(*, clock: Clock = SYSTEM_CLOCK, **known: Any) -> Identity:
     """Return the identity of a run that starts now."""
     import secrets  # slow to import, and readers never need it
@@ -153,7 +185,8 @@ def write_identity(run_dir: RunDir, identity: Identity, *, fs: Fs = LOCAL_FS) ->
         As `write_atomic`.
     """
     make_dir(run_dir.path, fs=fs)
-    text = json.dumps(asdict(identity), indent=2, sort_keys=False, default=str) + "\n"
+    card = finite(asdict(identity))
+    text = json.dumps(card, indent=2, sort_keys=False, default=str, allow_nan=False) + "\n"
     write_atomic(run_dir.identity, text.encode(), fs=fs)
 
 
@@ -164,29 +197,38 @@ def read_identity(run_dir: RunDir) -> Identity | None:
         FormatError: The run was written by a newer version.
         CorruptError: The file is not what evertrain writes.
     """
+    path = run_dir.identity
     try:
-        text = run_dir.identity.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+        text = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if not path.is_symlink():
+            return None
+        raise _damaged(
+            path, f"it is a symbolic link that leads nowhere: {path.readlink()}"
+        ) from error
+    except OSError as error:
+        raise refusal(error, path) from error
     try:
         found = json.loads(text)
         version = found["format"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise CorruptError(
-            f"{run_dir.identity} does not hold the identity of a run.",
-            f"reading it fails with {type(error).__name__}: {error}.",
-            "Restore it from a backup, or start another run in a new directory.",
-        ) from error
-    check_format(run_dir.identity, version)
-    known = {each.name for each in fields(Identity)}
+        raise _damaged(path, f"reading it fails with {type(error).__name__}: {error}") from error
+    check_format(path, version)
+    wrong = misfit(found, _KINDS)
+    if wrong is not None:
+        raise _damaged(path, f"its {wrong!r} is {found[wrong]!r:.60}")
     try:
-        return Identity(**{key: value for key, value in found.items() if key in known})
+        return Identity(**{key: value for key, value in found.items() if key in _KINDS})
     except TypeError as error:
-        raise CorruptError(
-            f"{run_dir.identity} lacks a field: {error}.",
-            "without its identity a run cannot be told from another one.",
-            "Restore it from a backup, or start another run in a new directory.",
-        ) from error
+        raise _damaged(path, f"it lacks a field: {error}") from error
+
+
+def _damaged(path: Path, problem: str) -> CorruptError:
+    return CorruptError(
+        f"{path} does not hold the identity of a run.",
+        f"{problem}; without it a run cannot be told from another one.",
+        "Restore it from a backup, or start another run in a new directory.",
+    )
 
 
 def check_format(path: Path, version: object, newest: int = FORMAT) -> None:
@@ -228,56 +270,19 @@ def claim_run_dir(path: Path) -> RunDir:
     """Return `path` as a place where a run may live, new or old. Touches nothing.
 
     Raises:
-        ConfigError: It is a file, a directory of something else, or not writable.
+        ConfigError: It is a file, a directory of something else, or not writable;
+            or something else stands where a run has its own files.
         FormatError: It was written by a newer version.
         CorruptError: Its `run.json` is damaged.
     """
     run_dir = RunDir(path)
-    if path.exists() and not path.is_dir():
-        raise ConfigError(
-            f"{path} is a file.",
-            "a run is a directory.",
-            "Give another path: --run runs/NAME",
-        )
-    if read_identity(run_dir) is None and path.is_dir() and _foreign_names(path):
-        names = ", ".join(sorted(_foreign_names(path))[:3])
-        raise ConfigError(
-            f"{path} holds other things ({names}) and no run.json.",
-            "a run would mix its files with theirs, and its retention would delete there.",
-            f"Give an empty or new directory: --run {path / 'run'}",
-        )
-    _check_writable(path)
+    with refusing(path):
+        layout.check_kind(path)
+        if read_identity(run_dir) is None:
+            layout.check_unmixed(path)
+        layout.check_writable(path)
+        layout.check_entries(run_dir.directories, run_dir.files)
     return run_dir
-
-
-# What evertrain itself may put into a directory before `run.json` exists.
-_OURS: Final = frozenset(
-    {
-        "lock",
-        "supervisor.lock",
-        "shim.lock",
-        "journal.jsonl",
-        "heartbeat",
-        "logs",
-        "crashes",
-        "inbox",
-    }
-)
-
-
-def _foreign_names(path: Path) -> set[str]:
-    return {name for name in os.listdir(path) if name not in _OURS and not name.startswith(".")}  # noqa: PTH208
-
-
-def _check_writable(path: Path) -> None:
-    nearest = next(each for each in (path, *path.absolute().parents) if each.exists())
-    if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
-        return
-    raise ConfigError(
-        f"{path} cannot be written: {nearest} is not a writable directory.",
-        "a run saves its checkpoints, journal and logs there.",
-        f"Choose another place (--run DIR), or: chmod u+w {nearest}",
-    )
 
 
 def diff_config(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from evertrain.core.journal import NON_FINITE, Row, read_lines
+from evertrain.core.kinds import MAX_COUNT
 from evertrain.core.rundir import RunDir
 
 # Written by evertrain into each row; everything else is a metric.
@@ -87,15 +88,17 @@ def as_number(value: Any) -> Any:
 def number_of(row: Mapping[str, Any], key: str) -> float | None:
     """Return the finite number under `key`, or None: files may hold anything."""
     value = row.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return value if isinstance(value, int) or math.isfinite(value) else None
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return int_of(row, key)
 
 
 def int_of(row: Mapping[str, Any], key: str) -> int | None:
     """Return the integer under `key`, or None: files may hold anything."""
     value = row.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if abs(value) < MAX_COUNT else None
 
 
 def _judge(journal_rows: Iterable[Mapping[str, Any]]) -> Callable[[float, int], bool]:

@@ -7,6 +7,7 @@ Layer: monitor. Imports checkpoint and core.
 """
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,7 +140,8 @@ def status(run_dir: RunDir | Path, *, clock: Clock = SYSTEM_CLOCK) -> RunStatus:
 def is_run(path: Path) -> bool:
     """Say whether a directory is a run, or is becoming one under a supervisor."""
     run_dir = RunDir(path)
-    return run_dir.identity.is_file() or run_dir.journal.is_file()
+    # Unlike Path.is_file, this says no to a directory that may not be looked into.
+    return any(os.path.isfile(each) for each in (run_dir.identity, run_dir.journal))  # noqa: PTH113
 
 
 def _stand_in(journal_rows: Sequence[Row]) -> Identity | None:

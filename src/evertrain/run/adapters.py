@@ -70,6 +70,8 @@ class ArrayAdapter:
 class GeneratorAdapter:
     """numpy generators and bit generators, and `random.Random`."""
 
+    weights = ()
+
     def accepts(self, thing: object) -> bool:
         """See `Adapter.accepts`."""
         if isinstance(thing, random.Random):

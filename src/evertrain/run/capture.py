@@ -6,6 +6,7 @@ restore the generators come last, after whatever drew from them.
 Layer: run. Imports checkpoint and core.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final
@@ -15,7 +16,10 @@ from evertrain.checkpoint.tree import flatten
 from evertrain.core.errors import StateError
 from evertrain.run import rng
 from evertrain.run.adapters import adapter_for
-from evertrain.run.template import State, fill, values_of
+from evertrain.run.outline import outline
+from evertrain.run.state import State, values_of
+from evertrain.run.template import differences, fill
+from evertrain.run.weights import is_fresh, taken
 
 # The run's own parts. The dot keeps them apart from any name that can be attached.
 STATE: Final = "run.state"
@@ -45,6 +49,7 @@ class Capture:
         """Attach nothing yet."""
         self.state = State()
         self._things: dict[str, tuple[Any, Adapter]] = {}
+        self._shown: dict[str, Any] | None = None  # outlines; None until the loop begins
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -55,20 +60,49 @@ class Capture:
         """Add mutable things, or replace one of the same name.
 
         Raises:
-            StateError: One of them cannot be stored; the message has its path.
+            StateError: One of them cannot be stored (the message has its path), or
+                is new although the loop has begun.
         """
         for name, thing in things.items():
+            if self._shown is not None and name not in self._things:
+                raise _too_late(name)
             adapter = adapter_for(name, thing)
             flatten(adapter.capture(thing), name)
             self._things[name] = (thing, adapter)
+            if self._shown is not None:
+                self._shown[name] = outline(thing)
 
-    def check_state(self) -> None:
-        """Refuse now what could not be stored later.
+    def begin(self) -> None:
+        """Remember what the program shows before the loop; refuse what could not be stored.
 
         Raises:
             StateError: A value of `run.state` cannot be stored; the message has its path.
         """
         flatten(dict(values_of(self.state)), STATE)
+        things = {name: outline(thing) for name, (thing, _) in self._things.items()}
+        self._shown = {**things, STATE: outline(values_of(self.state))}
+
+    def check_resumable(self, trees: Mapping[str, Tree], partial: Sequence[str]) -> None:
+        """Refuse to save what this program, started again, could not take back.
+
+        Args:
+            trees: What is about to be saved, by part.
+            partial: Patterns of leaves that may differ.
+
+        Raises:
+            StateError: All such leaves are listed.
+        """
+        shown = self._shown or {}
+        faults = [
+            Mismatch(_join(name, each.path), each.problem)
+            for name, (_, adapter) in self._things.items()
+            if name in shown
+            for each in adapter.mismatches(shown[name], trees[name])
+        ]
+        faults += self._state_faults(shown.get(STATE, {}), trees[STATE])
+        left = [each for each in faults if not _matches(each.path, partial)]
+        if left:
+            raise _not_resumable(left)
 
     def trees(self, meta: Mapping[str, Any]) -> dict[str, Tree]:
         """Return everything as trees, by part. Changes nothing and draws nothing."""
@@ -91,42 +125,71 @@ class Capture:
                 restored: the program must not go on then.
         """
         faults, fitting = self._compare(trees)
-        values = self._fill_state(trees.get(STATE, {}), faults)
+        mine, stored = values_of(self.state), trees.get(STATE, {})
+        faults += self._state_faults(mine, stored)
         left = [each for each in faults if not _matches(each.path, partial)]
         if left:
             raise _mismatch_error(left, where)
         for name in fitting:
             thing, adapter = self._things[name]
             _restore_one(name, thing, adapter, trees[name])
-        values_of(self.state).update(values)
+        mine.update({name: fill(mine.get(name), tree) for name, tree in stored.items()})
         rng.restore(trees.get(RNG, {}))
 
+    @property
+    def things(self) -> Mapping[str, tuple[Any, Adapter]]:
+        """The attached things, each with its adapter."""
+        return self._things
+
     def restore_weights(
-        self, trees: Mapping[str, Tree], partial: Sequence[str], where: str
-    ) -> None:
-        """Put back only the attached things that `trees` also has; no state, no generators.
+        self,
+        trees: Mapping[str, Tree],
+        partial: Sequence[str],
+        where: str,
+        faults: Sequence[Mismatch] = (),
+    ) -> str:
+        """Put back only the weights that `trees` also has; no state, nothing that learns or draws.
+
+        Args:
+            trees: What is there, by part.
+            partial: Patterns of leaves that may differ and then stay fresh.
+            where: Name of what holds them, for the message.
+            faults: What is known not to fit.
+
+        Returns:
+            One line for people: what was taken, and what starts fresh.
 
         Raises:
-            StateError: None is there, or one does not fit.
+            StateError: None is there, or one does not fit. Nothing was changed.
         """
-        shared = {name: trees[name] for name in self._things if name in trees}
+        shared = {
+            name: taken(thing, adapter, trees[name])
+            for name, (thing, adapter) in self._things.items()
+            if name in trees and not is_fresh(adapter)
+        }
         if not shared:
             raise StateError(
                 f"init_from: {where} holds {', '.join(trees) or 'nothing'}.",
-                f"none of them is attached here ({', '.join(self._things) or 'nothing is'}).",
+                "none of them is attached here with weights"
+                f" ({', '.join(self._things) or 'nothing is'}).",
                 "Attach the model under the name it had there.",
             )
-        faults = [
+        found = [
             Mismatch(_join(name, each.path), each.problem)
             for name, tree in shared.items()
             for each in self._things[name][1].mismatches(self._things[name][0], tree)
         ]
-        left = [each for each in faults if not _matches(each.path, partial)]
+        left = [each for each in (*faults, *found) if not _matches(each.path, partial)]
         if left:
             raise _mismatch_error(left, where)
         for name, tree in shared.items():
             thing, adapter = self._things[name]
             _restore_one(name, thing, adapter, tree)
+        whole = {each.path for each in found}  # what may differ as a whole stays as it is
+        took = [name for name in shared if name not in whole]
+        fresh = ", ".join(name for name in self._things if name not in took)
+        line = f"Starting with the weights of {where}: {', '.join(took) or 'none'}"
+        return f"{line}; fresh: {fresh}" if fresh else line
 
     def descriptions(self) -> list[str]:
         """Return one line for each attached thing that a plugin can describe."""
@@ -155,17 +218,14 @@ class Capture:
             faults += [Mismatch(_join(name, each.path), each.problem) for each in inner]
         return faults, fitting
 
-    def _fill_state(self, stored: Mapping[str, Tree], faults: list[Mismatch]) -> dict[str, Any]:
-        mine = values_of(self.state)
-        faults += [
+    def _state_faults(self, mine: Mapping[str, Any], stored: Mapping[str, Tree]) -> list[Mismatch]:
+        lost = [
             Mismatch(f"{STATE}.{name}", "set here, but missing in the checkpoint")
             for name in mine
             if name not in stored
         ]
-        return {
-            name: fill(mine.get(name), tree, f"{STATE}.{name}", faults)
-            for name, tree in stored.items()
-        }
+        inner = [differences(mine.get(name), stored[name], f"{STATE}.{name}") for name in stored]
+        return [*lost, *itertools.chain.from_iterable(inner)]
 
 
 def _restore_one(name: str, thing: Any, adapter: Adapter, tree: Tree) -> None:
@@ -192,12 +252,34 @@ def _join(name: str, path: str) -> str:
     return f"{name}.{path}" if path else name
 
 
-def _mismatch_error(faults: Sequence[Mismatch], where: str) -> StateError:
-    shown = [f"  {each.path}: {each.problem}" for each in faults[:20]]
-    more = [f"  ... and {len(faults) - 20} more"] if len(faults) > 20 else []  # noqa: PLR2004
+def _too_late(name: str) -> StateError:
+    return StateError(
+        f"attach({name}=...) comes after the state was restored.",
+        "a resumed program restores before its first step, and would find nothing to fill.",
+        f"Attach {name} before the loop; what the loop creates belongs into run.state.",
+    )
+
+
+def _not_resumable(faults: Sequence[Mismatch]) -> StateError:
     first = faults[0].path
     return StateError(
-        f"{where} does not fit this program:\n" + "\n".join(shown + more),
+        "a program started again could not take this state back:\n" + _listed(faults),
+        '"here" is what was set or attached before the loop; a resume starts from that.',
+        "Set or attach before the loop what has the final shape and class, keep what grows"
+        f" in a list, or let it start fresh after a resume: partial=[{first!r}].",
+    )
+
+
+def _listed(faults: Sequence[Mismatch]) -> str:
+    shown = [f"  {each.path}: {each.problem}" for each in faults[:20]]
+    more = [f"  ... and {len(faults) - 20} more"] if len(faults) > 20 else []  # noqa: PLR2004
+    return "\n".join(shown + more)
+
+
+def _mismatch_error(faults: Sequence[Mismatch], where: str) -> StateError:
+    first = faults[0].path
+    return StateError(
+        f"{where} does not fit this program:\n" + _listed(faults),
         "a resume that drops or invents state would train on silently wrong.",
         f"Restore the program that made it, or accept the difference: partial=[{first!r}].",
     )

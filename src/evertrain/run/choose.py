@@ -13,8 +13,10 @@ from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.read import Loaded, read_checkpoint
 from evertrain.checkpoint.store import Store
 from evertrain.core.errors import CorruptError, NotFoundError, UsageError
+from evertrain.core.rundir import typed_step
 
 KEYWORDS: Final = ("auto", "never", "must", "latest", "best", "last-stage")
+MEANINGS: Final = f"one of {', '.join(KEYWORDS)}, a step, stage:N, or the path of a checkpoint"
 Resume = str | int | Path
 OnCorrupt = Callable[[int, CorruptError], None]
 
@@ -70,6 +72,30 @@ def choose(store: Store, resume: Resume, on_corrupt: OnCorrupt) -> Choice:
     return Choice(loaded, f"{resume!r} was asked for", is_rewind=info.step < steps[-1])
 
 
+def check(store: Store, resume: str) -> None:
+    """Refuse what `choose` would refuse for want of a checkpoint. Loads and changes nothing.
+
+    Raises:
+        NotFoundError: What was asked for is not there.
+        CorruptError: Its manifest is damaged, and it was asked for by name.
+        UsageError: `resume` means nothing.
+    """
+    if resume in {"must", "latest"} and not step_names(store.path):
+        raise _none_at_all(store)
+    if resume in {"auto", "never", "must", "latest"}:
+        return
+    if not _is_path(resume):
+        _named(store, store.list(), resume)
+    elif not (Path(resume) / "manifest.json").is_file():
+        raise _not_at(Path(resume))
+
+
+def is_meant(resume: str) -> bool:
+    """Say whether `resume` could name a checkpoint, here or in some other run."""
+    is_word = resume in KEYWORDS or resume.startswith("stage:")
+    return is_word or typed_step(resume) is not None or _is_path(resume)
+
+
 def _at_path(store: Store, steps: list[int], path: Path) -> Choice:
     """Choose by path: a checkpoint of this branch, or one to import."""
     loaded, why = read_path(path), f"{path} was asked for"
@@ -88,11 +114,7 @@ def read_path(path: Path) -> Loaded:
     try:
         return read_checkpoint(path)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise NotFoundError(
-            f"there is no checkpoint at {path}.",
-            "a checkpoint is a directory with a manifest.json.",
-            "List a run's checkpoints with: evertrain ls RUN",
-        ) from error
+        raise _not_at(path) from error
 
 
 def _newest_whole(store: Store, steps: list[int], *, must: bool, on_corrupt: OnCorrupt) -> Choice:
@@ -108,19 +130,16 @@ def _newest_whole(store: Store, steps: list[int], *, must: bool, on_corrupt: OnC
         note = f"the newest whole one; {skipped} damaged set aside" if skipped else "the newest"
         return Choice(loaded, note)
     if must:
-        raise NotFoundError(
-            f"{store.path} holds no checkpoint to resume from.",
-            "resuming was demanded, and starting anew would throw the past away unseen.",
-            "Check the path; to start anew use --resume auto or never.",
-        )
+        raise _none_at_all(store)
     note = f"all {skipped} checkpoints are damaged" if skipped else "no checkpoints found"
     return Choice(None, note)
 
 
 def _named(store: Store, found: list[CheckpointInfo], resume: Resume) -> CheckpointInfo:
     text = str(resume)
-    if text.isdigit():
-        return store.get(int(text))
+    step = typed_step(text)
+    if step is not None:
+        return store.get(step)
     if text == "best":
         best = store.best()
         if best is not None:
@@ -130,7 +149,7 @@ def _named(store: Store, found: list[CheckpointInfo], resume: Resume) -> Checkpo
         return _stage(store, found, text)
     raise UsageError(
         f"resume={text!r} means nothing.",
-        f"it is one of {', '.join(KEYWORDS)}, a step, stage:N, or the path of a checkpoint.",
+        f"it is {MEANINGS}.",
         "List what is there with: evertrain ls " + str(store.path.parent),
     )
 
@@ -147,6 +166,22 @@ def _stage(store: Store, found: list[CheckpointInfo], text: str) -> CheckpointIn
     raise _missing(store, text, f"finished stages with a checkpoint: {have}")
 
 
+def _none_at_all(store: Store) -> NotFoundError:
+    return NotFoundError(
+        f"{store.path} holds no checkpoint to resume from.",
+        "resuming was demanded, and starting anew would throw the past away unseen.",
+        "Check the path; to start anew use --resume auto or never.",
+    )
+
+
+def _not_at(path: Path) -> NotFoundError:
+    return NotFoundError(
+        f"there is no checkpoint at {path}.",
+        "a checkpoint is a directory with a manifest.json.",
+        "List a run's checkpoints with: evertrain ls RUN",
+    )
+
+
 def _missing(store: Store, text: str, why: str) -> NotFoundError:
     return NotFoundError(
         f"{store.path} has no checkpoint {text!r}.",
@@ -161,4 +196,5 @@ def _is_path(resume: Resume) -> bool:
         return True
     if isinstance(resume, int) or resume in KEYWORDS or resume.startswith("stage:"):
         return False
-    return "/" in resume or (not resume.isdigit() and Path(resume).is_dir())
+    # The name of a directory counts, but digits always mean a step.
+    return "/" in resume or bool(resume and not resume.isdigit() and Path(resume).is_dir())

@@ -8,11 +8,13 @@ Layer: run. Imports checkpoint and core.
 """
 
 import dataclasses
+import functools
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from evertrain.checkpoint.plugin import Adapter, Mismatch, Tree
+from evertrain.core.errors import StateError
 from evertrain.run.rebuild import REBUILD, class_names, is_wrapped, kinds_of, rebuild, unbuildable
 
 Find = Callable[[object], Adapter | None]
@@ -125,13 +127,15 @@ class SequenceAdapter(_Container):
             return _other_kind(type(thing).__name__, tree)
         if isinstance(thing, deque) and thing.maxlen is not None and len(tree) > thing.maxlen:
             return [Mismatch("", f"{len(tree)} items there, room for {thing.maxlen} here")]
-        return [Mismatch("", problem) for problem in class_names(tree)][:1]
+        return _strangers(thing, tree)
 
     def restore(self, thing: Any, tree: Tree) -> None:
         """See `Adapter.restore`."""
         if isinstance(thing, list):
             here = dict(enumerate(thing))
             tree = list(_restore(here, _as_wrapped_list(tree), self._find).values())
+        elif isinstance(thing, deque):
+            tree = _filled(thing, tree)
         self._fill[type(thing)](thing, tree)
 
 
@@ -148,7 +152,7 @@ def _capture(kind: str, items: Mapping[Any, Any], find: Find) -> Tree:
 
 def _compare(here: Items, tree: Tree, find: Find) -> list[Mismatch]:
     """Return what does not fit; the path of a thing that differs as a whole is its key."""
-    found: list[Mismatch] = []
+    found = [Mismatch(str(key), problem) for key in tree["items"] for problem in class_names(key)]
     for key in dict.fromkeys([*tree["items"], *here]):
         inner = _compare_one(key, here, tree, find)
         found += [Mismatch(f"{key}.{each.path}".rstrip("."), each.problem) for each in inner]
@@ -192,7 +196,7 @@ def _restore(here: Items, tree: Tree, find: Find) -> Items:
         elif key in kinds:
             restored[key] = rebuild(tree["items"][key], kinds[key])
         else:
-            restored[key] = _filled(here.get(key), tree["items"][key], [])
+            restored[key] = _filled(here.get(key), tree["items"][key])
     return restored
 
 
@@ -238,21 +242,38 @@ def _has_life(thing: Any, find: Find) -> bool:
 
 def _strangers(thing: Any, stored: Tree) -> list[Mismatch]:
     """Return what a plain value needs of the program, and does not find there."""
+    from evertrain.run.template import differences  # it builds on the adapters, and they on this
+
     if next(class_names(stored), None) is None:
         return []
-    faults: list[Mismatch] = []
-    _filled(None if thing is _MISSING else thing, stored, faults)
-    return [Mismatch("", each.problem) for each in faults][:1]
+    here = None if thing is _MISSING else thing
+    return [Mismatch("", each.problem) for each in differences(here, stored)][:1]
 
 
-def _filled(thing: Any, stored: Tree, faults: list[Mismatch]) -> Any:
+def _filled(thing: Any, stored: Tree) -> Any:
     """Return `stored` with the classes that `thing`, the program's value, shows."""
     from evertrain.run.template import fill  # it builds on the adapters, and they on this
 
-    if next(class_names(stored), None) is None:
-        return stored
-    return fill(thing, stored, "", faults)
+    return stored if next(class_names(stored), None) is None else fill(thing, stored)
 
 
 def _fields(thing: Any) -> Items:
-    return {each.name: getattr(thing, each.name) for each in dataclasses.fields(thing)}
+    """Return the fields of a dataclass.
+
+    Raises:
+        StateError: It has attributes that are no fields: they would start fresh.
+    """
+    found = {each.name: getattr(thing, each.name) for each in dataclasses.fields(thing)}
+    extra = [
+        name
+        for name in getattr(thing, "__dict__", {})
+        if name not in found
+        and not isinstance(getattr(type(thing), name, None), functools.cached_property)
+    ]
+    if extra:
+        raise StateError(
+            f"a {type(thing).__qualname__} has {', '.join(extra)}, which is no field.",
+            "only the fields of a dataclass are stored; the rest would start fresh.",
+            "Declare every attribute that counts as a field.",
+        )
+    return found

@@ -18,7 +18,8 @@ from evertrain.core import lock
 from evertrain.core.clock import Clock
 from evertrain.core.errors import UsageError
 from evertrain.core.fs import Fs, make_dir
-from evertrain.core.journal import Journal
+from evertrain.core.journal import Journal, finite
+from evertrain.core.refusal import refusing
 from evertrain.core.rundir import (
     Identity,
     RunDir,
@@ -48,7 +49,7 @@ class Plea:
         unit: What a step is called.
         seed: Seed of a fresh start.
         total: Steps wanted.
-        config: Its configuration, JSON values; None keeps what is known.
+        config: Its configuration, strict JSON values; None keeps what is known.
         recipe: Name of the recipe, or None.
     """
 
@@ -110,8 +111,22 @@ def begin(plea: Plea, environ: Mapping[str, str], *, fs: Fs, clock: Clock) -> Op
         ConfigError: The directory cannot hold a run. Nothing was touched.
         FormatError: It was written by a newer version. Nothing was touched.
         LockedError: Another live process owns it. Nothing was touched.
+        SaveError: The disk is full. What was begun does not hinder a later start.
     """
     path, notes = directory_for(plea.path, environ)
+    with refusing(path):
+        return _begin(path, notes, plea, environ, fs=fs, clock=clock)
+
+
+def _begin(  # noqa: PLR0913
+    path: Path,
+    notes: tuple[str, ...],
+    plea: Plea,
+    environ: Mapping[str, str],
+    *,
+    fs: Fs,
+    clock: Clock,
+) -> Opened:
     run_dir = claim_run_dir(path.absolute())  # a program may change its directory meanwhile
     make_dir(run_dir.path, fs=fs)
     wanted = int(environ.get(ENV_ATTEMPT) or 0)
@@ -147,7 +162,7 @@ def _identify(  # noqa: PLR0913
 ) -> tuple[Identity, tuple[str, ...]]:
     known = read_identity(run_dir)
     command = _command(environ)
-    config = known.config if known and plea.config is None else _jsonable(plea.config or {})
+    config = known.config if known and plea.config is None else dict(plea.config or {})
     if known is None:
         identity = new_identity(
             clock=clock,
@@ -187,7 +202,7 @@ def _changes(
 ) -> dict[str, list[Any]]:
     if known is None:
         return {}
-    changes = diff_config(known.config, identity.config)
+    changes = diff_config(finite(known.config), identity.config)
     before = journal.last("attempt_started")
     if before is not None and before.get("total") != plea.total:
         changes["total"] = [before.get("total"), plea.total]
@@ -219,9 +234,3 @@ def _command(environ: Mapping[str, str]) -> list[str]:
 
 def _cwd(environ: Mapping[str, str]) -> str:
     return environ.get(ENV_CWD) or str(Path.cwd())
-
-
-def _jsonable(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `config` as JSON will have it, so that comparing with the file is fair."""
-    found: dict[str, Any] = json.loads(json.dumps(dict(config), default=str))
-    return found

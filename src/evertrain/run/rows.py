@@ -7,6 +7,7 @@ for the next flush: a row that got there twice merges with itself.
 Layer: run. Imports core only.
 """
 
+import math
 import sys
 from collections.abc import Callable, Mapping
 from operator import itemgetter
@@ -63,13 +64,14 @@ class Rows:
         self._is_refused = False
         self._is_named = False
 
-    def add(self, values: Mapping[str, Any], at: float | None) -> None:
+    def add(self, values: Mapping[Any, Any], at: float | None) -> None:
         """Merge `values` into the row of the running step, or of the sub-step `at`.
 
         Raises:
-            UsageError: A name is taken, or a value is not a number, string or bool.
-                Nothing was merged.
+            UsageError: A name is taken, a value is not a number, string or bool, or
+                `at` is no place. Nothing was merged.
         """
+        place = None if at is None else _place(at)
         found = {key: _scalar(key, values[key]) for key in values}
         ranking = None if self._best is None else found.get(self._best)
         if isinstance(ranking, str):
@@ -78,7 +80,7 @@ class Rows:
                 f"{self._best} says which step is the best, so it must be a number.",
                 "Log a number, or name another metric in best=.",
             )
-        self._open.setdefault(at, {}).update(found)
+        self._open.setdefault(place, {}).update(found)
 
     def drop_open(self) -> None:
         """Forget what the running step has logged: it did not end."""
@@ -165,6 +167,36 @@ class Rows:
         if not self._is_refused:
             self._say(f"evertrain: the metrics could not be written, and wait: {error}")
         self._is_refused = True
+
+
+def merged(mapping: object, more: Mapping[str, Any]) -> Mapping[Any, Any]:
+    """Return what one call of `run.log` records, by name.
+
+    Raises:
+        UsageError: `mapping` is none.
+    """
+    if mapping is None:
+        return more
+    if isinstance(mapping, Mapping):
+        return {**mapping, **more}
+    raise UsageError(
+        f"run.log got {mapping!r:.80} without a name.",
+        "a metric is found again by its name.",
+        "Write run.log(loss=0.1) or run.log({'loss': 0.1}).",
+    )
+
+
+def _place(at: Any) -> float:
+    """Return the step, or the place inside one, at which a row stands."""
+    found = at.item() if not _is_plain(at) and _is_single(at) else at
+    is_number = isinstance(found, (int, float)) and not isinstance(found, bool)
+    if is_number and _is_plain(found) and math.isfinite(found):
+        return found if isinstance(found, int) else float(found)
+    raise UsageError(
+        f"run.log(at={at!r:.80}) is no place in a step.",
+        "it is counted in steps, so that rows can be put in order.",
+        "Give a finite number, e.g. at=10.5 for the middle of step 11.",
+    )
 
 
 def _scalar(key: object, value: Any) -> Any:

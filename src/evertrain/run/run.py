@@ -7,6 +7,7 @@ Layer: run. Imports monitor, checkpoint and core.
 """
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -16,7 +17,6 @@ from typing import Any, Final, Literal, Self
 
 from evertrain.checkpoint.info import CheckpointInfo, Kind
 from evertrain.checkpoint.keep import Keep, keep_any, keep_best, keep_last, keep_stages
-from evertrain.checkpoint.rank import parse_best
 from evertrain.checkpoint.shelf import quarantine, supersede
 from evertrain.checkpoint.store import Store
 from evertrain.checkpoint.when import When, auto
@@ -25,20 +25,30 @@ from evertrain.core.errors import CorruptError, StateError, UsageError
 from evertrain.core.fs import LOCAL_FS
 from evertrain.core.heartbeat import Heart
 from evertrain.core.journal import Row
+from evertrain.core.refusal import refusing
 from evertrain.core.rundir import step_name
 from evertrain.monitor.metrics import read_metrics
-from evertrain.run import opening
+from evertrain.run import arguments, opening
 from evertrain.run.boundary import Boundary, Record
 from evertrain.run.capture import RUN, Capture
 from evertrain.run.choose import Choice, Resume, choose
 from evertrain.run.console import Console
 from evertrain.run.emergency import Emergency
-from evertrain.run.inbox import Inbox
-from evertrain.run.initial import load_initial
-from evertrain.run.rng import MAX_SEED, Seeder, isolated
-from evertrain.run.rows import Rows
+from evertrain.run.inbox import Inbox, addressed_since_s
+from evertrain.run.initial import start_from
+from evertrain.run.owner import OwnProcess
+from evertrain.run.rng import Seeder, isolated
+from evertrain.run.rows import Rows, merged
 from evertrain.run.saver import Save, Saver
-from evertrain.run.stage import Apply, Curriculum, Position, Stage, StageLoop, make_plan
+from evertrain.run.stage import (
+    Apply,
+    Curriculum,
+    Position,
+    Stage,
+    StageLoop,
+    StagesLoop,
+    make_plan,
+)
 from evertrain.run.stop import Stopped, StopSignals
 
 COMPLETE: Final = "complete"
@@ -78,7 +88,7 @@ class Run:
         stride: int = 1,
         on_stop: Literal["exit", "return"] = "exit",
         init_from: str | Path | None = None,
-        partial: Sequence[str] = (),
+        partial: str | Sequence[str] = (),
         recipe: str | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -97,34 +107,55 @@ class Run:
             config: The program's configuration; changes are written to the journal.
             stride: Steps by which one iteration advances.
             on_stop: What a stop request does: end the process (75), or end the loop.
-            init_from: Weights for a fresh start: RUN, RUN@best, RUN@STEP or a checkpoint's path.
-            partial: Patterns of leaves that may differ from the checkpoint's, "head.*".
+            init_from: Weights for a fresh start: RUN, RUN@best, RUN@STEP, a checkpoint's path,
+                or a file (.safetensors, .pt).
+            partial: Patterns of leaves that may differ from the checkpoint's, ["head.*"].
+                A string is one pattern.
             recipe: Name of the shipped recipe that runs.
             clock: Source of times.
 
         Raises:
+            UsageError: An argument cannot mean anything. Nothing was touched.
             ConfigError: The directory cannot hold this run. Nothing was touched.
             LockedError: Another live process trains there.
             NotFoundError: `resume` asks for what is not there.
+            SaveError: The disk is full.
         """
-        _check(total=total, stride=stride, seed=seed)
-        record = Record(parse_best(best) if best else None)
-        plea = opening.Plea(
-            path=Path(path),
+        given = arguments.check(
+            path=path,
+            total=total,
             unit=unit,
             seed=seed,
-            total=total,
-            config=None if config is None else _as_mapping(config),
+            best=best,
+            save=save,
+            keep=keep,
+            resume=resume,
+            config=config,
+            stride=stride,
+            on_stop=on_stop,
+            init_from=init_from,
+            partial=partial,
+            recipe=recipe,
+        )
+        record, seed = Record(given.best), given.seed
+        plea = opening.Plea(
+            path=given.path,
+            unit=unit,
+            seed=seed,
+            total=given.total,
+            config=given.config,
             recipe=recipe,
         )
         opened = opening.begin(plea, os.environ, fs=LOCAL_FS, clock=clock)
-        self.stride, self.total, self.is_stopped = stride, total, False
+        self.stride, self.total, self.is_stopped = given.stride, given.total, False
         self._finished: str | None = None
         self._advanced: int | None = None
         self._is_restored = self._is_in_step = self._is_closed = self._is_recorded = False
+        self._is_in_loop = False
+        self._process = OwnProcess()
         self._dir, self._lease, self._journal = opened.run_dir, opened.lease, opened.journal
         self._unit, self._record, self._on_stop, self._clock = unit, record, on_stop, clock
-        self._partial, self._init_from = tuple(partial), init_from
+        self._partial, self._init_from = given.partial, init_from
         self._console = Console(clock=clock)
         self._capture = Capture()
         self._seeder = Seeder(seed)
@@ -134,13 +165,15 @@ class Run:
         self._heart = _start_heart(self._dir.heartbeat, os.environ)
         self.store = Store(self._dir.checkpoints, best=best, clock=clock)
         try:
-            self.store.recover()
-            self._choice = self._choose(os.environ.get(opening.ENV_RESUME) or resume)
+            with refusing(self.store.path):
+                self.store.recover()
+                self._choice = self._choose(os.environ.get(opening.ENV_RESUME) or given.resume)
             self._set_position()
         except BaseException:
             self._lease.release()
             raise
-        self._inbox = Inbox(self._dir, self.store, self._journal, clock)
+        since_s = addressed_since_s(self._journal, self._lease.owner, os.environ)
+        self._inbox = Inbox(self._dir, self.store, self._journal, clock, since_s=since_s)
         self._saver = Saver(
             store=self.store,
             journal=self._journal,
@@ -202,7 +235,9 @@ class Run:
     @property
     def metrics(self) -> list[Row]:
         """The live rows of all attempts, one per step, oldest first."""
-        self._rows.flush(sync=False)
+        self._process.require("run.metrics")  # it writes what waits
+        if not self._is_closed:
+            self._rows.flush(sync=False)
         return read_metrics(self._dir)
 
     # ---- what the program gives -------------------------------------------------------
@@ -217,6 +252,7 @@ class Run:
         Raises:
             StateError: One of them cannot be stored; the message has its path.
         """
+        self._require_use("attach()")
         self._seeder.seed_new()
         self._capture.attach(things)
 
@@ -229,17 +265,18 @@ class Run:
         """
         if self._is_restored:
             return
+        self._require_use("restore()")
         self._seeder.seed_new()
-        self._capture.check_state()
+        self._capture.begin()
         loaded = self._choice.loaded
         if loaded is not None:
             self._capture.restore(loaded.state, self._partial, str(loaded.info.path))
         elif self._init_from is not None:
-            trees, where = load_initial(self._init_from)
-            self._capture.restore_weights(trees, self._partial, where)
+            self.say(start_from(self._init_from, self._capture, self._partial))
         self._is_restored = True
         self._saver.start(self.step)
-        self._rewind()
+        with refusing(self.path):
+            self._rewind()
         self._stay_finished()
         self._announce()
         if loaded is not None:
@@ -263,7 +300,8 @@ class Run:
         Durability:
             Committed with the step, and durable no later than the next checkpoint.
         """
-        self._rows.add({**(mapping or {}), **more}, at)
+        self._require_use("log()")
+        self._rows.add(merged(mapping, more), at)
 
     def advance(self, count: int) -> None:
         """Say how many steps the running iteration really counts, instead of `stride`."""
@@ -276,7 +314,12 @@ class Run:
         return rule(self._saver.moment(ahead, self.step)) is not None
 
     def finish(self, why: str = "finished early") -> None:
-        """End the run here, completely: the loop stops and nothing will be resumed."""
+        """End the run here, completely: the loop stops and nothing will be resumed.
+
+        The running step counts. After a loop that was left by `break`, without a `with`
+        block, `close` completes the run.
+        """
+        self._require_use("finish()")
         self._finished = why
 
     def say(self, text: str) -> None:
@@ -294,7 +337,7 @@ class Run:
             self._beat("step")
 
     def stages(self, stages: Sequence[Stage], apply: Apply | None = None) -> Iterator[StageLoop]:
-        """Yield the stages that are left; each is iterated over for its steps.
+        """Return the stages that are left; each is iterated over for its steps.
 
         Args:
             stages: The curriculum, the same in every attempt.
@@ -304,7 +347,11 @@ class Run:
         """
         self._curriculum.plan, self._curriculum.apply = make_plan(stages), apply
         self.total = self._curriculum.total
+        return StagesLoop(self._stages_left(), self._enter_loop)
+
+    def _stages_left(self) -> Iterator[StageLoop]:
         while (stage := self.stage) is not None and not self.is_over:
+            self._require_use("the next stage")
             self._begin_stage(stage)
             yield stage
             self.end_step(ends_stage=True)
@@ -315,11 +362,13 @@ class Run:
     # ---- the loop ---------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[int]:
-        """Return itself."""
+        """Return itself. From here on, leaving the `with` block ends the run."""
+        self._enter_loop()
         return self
 
     def __next__(self) -> int:
         """End the running step and return the number of the next one."""
+        self._require_use("the loop's next step")
         self.restore()
         self.end_step()
         if self.is_over:
@@ -348,8 +397,10 @@ class Run:
         Raises:
             Stopped: A stop was requested; the state is saved.
             SaveError: A save that must not be missed failed.
-            UsageError: `restore` was not called before the first step.
+            UsageError: `restore` was not called before the first step, or this is a
+                forked child.
         """
+        self._require_use("tick()")
         self._require_restored()
         if count is not None:
             _check_count(count)
@@ -382,20 +433,41 @@ class Run:
     ) -> None:
         """Complete the run after `break`, keep an emergency checkpoint after an exception."""
         del kind, trace
-        if error is None and self._is_in_step:  # the loop was left by break or return
-            self._finished = self._finished or "the loop was left early"
-            self.end_step()
-            self._complete()
-        elif error is None and self._finished is not None:
-            self._complete()
-        elif error is not None and not isinstance(error, Stopped):
-            self._emergency.after_error(error, self.step, has_state=self._is_restored)
-        self.close()
+        if self._is_closed or not self._process.is_here:
+            return
+        try:
+            if error is None:
+                self._end_early(is_left=self._is_in_loop or self._is_in_step)
+            elif not isinstance(error, Stopped):
+                self._emergency.after_error(error, self.step, has_state=self._is_restored)
+        finally:
+            self._give_back()
 
     def close(self) -> None:
-        """Flush, give the signals and the run directory back. Safe to call twice."""
-        if self._is_closed:
+        """Flush, give the signals and the run directory back. Safe to call twice.
+
+        A run that `finish` has ended is completed first, unless an exception is on its way.
+        A forked child gives nothing back: it is all the trainer's.
+        """
+        if self._is_closed or not self._process.is_here:
             return
+        try:
+            if sys.exception() is None:
+                self._end_early(is_left=False)
+        finally:
+            self._give_back()
+
+    def _end_early(self, *, is_left: bool) -> None:
+        """Complete the run if the program has finished it, or left its loop, before its end."""
+        if self._is_recorded or self.is_stopped:
+            return
+        if is_left and self._finished is None:
+            self._finished = "the loop was left early"
+        if self._finished is not None:
+            self.end_step()
+            self._complete()
+
+    def _give_back(self) -> None:
         self._is_closed = True
         self._signals.uninstall()
         self._console.finish()
@@ -408,6 +480,9 @@ class Run:
             self._lease.release()
 
     # ---- inside -----------------------------------------------------------------------
+
+    def _enter_loop(self) -> None:
+        self._is_in_loop = True
 
     def _choose(self, resume: Resume) -> Choice:
         def set_aside(step: int, error: CorruptError) -> None:
@@ -422,6 +497,7 @@ class Run:
         meta = self._position()
         self.step: int = self._choice.step
         self.iteration: int = meta.get("iteration", 0)
+        self._saved_iteration = self.iteration
         self._record.best_score = meta.get("best_score")
         self._curriculum = Curriculum(Position(*meta.get("stage", (0, 0))))
 
@@ -484,6 +560,15 @@ class Run:
         for line in self._capture.descriptions():
             self.say(line)
 
+    def _require_use(self, what: str) -> None:
+        self._process.require(what)
+        if self._is_closed:
+            raise UsageError(
+                f"{what} was called on a run that is closed: {self.path}.",
+                "it has given its directory back, and another process may train there now.",
+                "Call run.close() last, or open the run anew: Run(...) goes on where it was.",
+            )
+
     def _require_restored(self) -> None:
         if self._is_restored:
             return
@@ -520,8 +605,11 @@ class Run:
             self._beat("save")
             save = self._what(boundary.kind, boundary.reasons, ended or self.stage)
             save = replace(save, score=score, is_best=is_best)
+            self._capture.check_resumable(save.trees, self._partial)
             if self._saver.save(save, must=boundary.must_save, began_s=began_s) is None:
                 self._record.best_score = best_before  # it is not on the disk: still to be beaten
+            else:
+                self._saved_iteration = self.iteration
         self._beat("step")
         if ended is not None:
             self._end_stage(ended)
@@ -582,25 +670,57 @@ class Run:
         if self._is_recorded or self.is_stopped:
             return
         self.restore()
+        self._save_end()
         self._is_recorded = True
         if self.resumed_from is not None and self.resumed_from.step == self.step:
             self.say(f"Training already complete ({self._unit} {self.step})")
-        self._rows.flush(sync=True, must=True)
-        about = {"step": self.step, "total": self.total, "why": self._finished or COMPLETE}
-        self._journal.record("finished", about, attempt=self.attempt)
+        with refusing(self.path):
+            self._record_end()
         self._inbox.done()
 
+    def _record_end(self) -> None:
+        self._rows.flush(sync=True, must=True)
+        about = {"step": self.step, "total": self.total, "why": self._finished or COMPLETE}
+        self._journal.record("finished", about, attempt=self.attempt, unsaved=self._unsaved)
+
+    def _save_end(self) -> None:
+        """Save the last step, if it ended before anybody knew that it was the last."""
+        if self._unsaved is None:
+            return
+        if (self.store.path / step_name(self.step)).exists():
+            self.say(f"evertrain: {self._shortfall()}")
+            return
+        score, is_best = self._record.judge(self._rows.last)
+        save = replace(self._what("final", ("last",), self.stage), score=score, is_best=is_best)
+        self._capture.check_resumable(save.trees, self._partial)
+        self._saver.save(save, must=True)
+        self._saved_iteration = self.iteration
+
+    @property
+    def _unsaved(self) -> int | None:
+        """Iterations that no checkpoint holds; None if there is none."""
+        return self.iteration - self._saved_iteration or None
+
+    def _shortfall(self) -> str:
+        return (
+            f"the checkpoint of {self._unit} {self.step} is {self._unsaved} iteration(s) old;"
+            " what counts 0 has no checkpoint of its own"
+        )
+
     def _stop(self, by: str) -> None:
-        self._journal.record("stopped", must=False, attempt=self.attempt, step=self.step, why=by)
+        about = {"step": self.step, "why": by, "unsaved": self._unsaved}
+        self._journal.record("stopped", about, must=False, attempt=self.attempt)
         self._inbox.done()
         self.is_stopped = True
         self._console.finish()
-        self.say(f"Stopped after {self._unit} {self.step} ({by}); saved, and ready to resume")
+        state = f"{self._shortfall()}; ready to resume" if self._unsaved else None
+        state = state or "saved, and ready to resume"
+        self.say(f"Stopped after {self._unit} {self.step} ({by}); {state}")
         if self._on_stop == "exit":
             raise Stopped(self.step, by)
 
     def _beat(self, phase: str) -> None:
-        if self._heart is not None:
+        if self._heart is not None and self._process.is_here:
             self._heart.beat(self.step, phase)
 
 
@@ -612,17 +732,6 @@ def _start_heart(path: Path, environ: Mapping[str, str]) -> Heart | None:
         return None
 
 
-def _check(*, total: int | None, stride: int, seed: int | None) -> None:
-    if (total is None or total >= 1) and stride >= 1 and (seed is None or 0 <= seed <= MAX_SEED):
-        return
-    raise UsageError(
-        f"Run(total={total}, stride={stride}, seed={seed}) cannot run.",
-        "total and stride count steps, 1 or more (total=None never ends by itself); "
-        f"a seed is 0 to {MAX_SEED}.",
-        "Correct the call.",
-    )
-
-
 def _check_count(count: int) -> None:
     if type(count) is int and count >= 0:
         return
@@ -631,9 +740,3 @@ def _check_count(count: int) -> None:
         "a step number is a whole number that only grows; resuming depends on it.",
         "Give an int, 0 or more; to go back: --resume STEP.",
     )
-
-
-def _as_mapping(config: Any) -> Mapping[str, Any]:
-    """Return a configuration as a mapping; pydantic models dump themselves."""
-    dump = getattr(config, "model_dump", None)
-    return dump(mode="json") if callable(dump) else dict(config)

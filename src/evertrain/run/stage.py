@@ -8,7 +8,7 @@ Layer: run. Imports core only.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from evertrain.core.errors import UsageError
 
@@ -179,3 +179,28 @@ class StageLoop:
     def __repr__(self) -> str:
         """Return e.g. "stage 2/4: M5.7 @ 100kN"."""
         return f"stage {self.index}/{self.count}: {self.name}"
+
+
+class StagesLoop:
+    """The stages that are left.
+
+    A `for` loop over them trains; `next` alone only looks at the first one. Leaving
+    the loop early ends the run, so the two are told apart: only a loop asks for an iterator.
+
+    Args:
+        stages: Begins and ends the stages.
+        enter: Called when a loop begins.
+    """
+
+    def __init__(self, stages: Iterator[StageLoop], enter: Callable[[], None]) -> None:
+        """Begin no stage yet."""
+        self._stages, self._enter = stages, enter
+
+    def __iter__(self) -> Self:
+        """Begin the loop."""
+        self._enter()
+        return self
+
+    def __next__(self) -> StageLoop:
+        """Return the next stage."""
+        return next(self._stages)

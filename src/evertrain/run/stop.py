@@ -132,6 +132,8 @@ class StopSignals:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         for handle in self._pipe or ():
             os.close(handle)
+        self._pipe = None  # nothing is left here that could be given back once more
+        self._previous.clear()
 
     def _end(self) -> None:
         """Give everything back, and let the watcher go."""

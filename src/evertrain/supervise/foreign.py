@@ -114,7 +114,7 @@ def choose(pattern: str, resume: str = "auto", *, not_before_s: float = 0.0) -> 
         if choice.found is None and resume == "must":
             raise _not_found(pattern, "no whole checkpoint", choice)
         return choice
-    if resume.isdigit():
+    if resume.isascii() and resume.isdecimal():
         found = [each for each in list_found(pattern) if each.step == int(resume)]
     else:
         found = _at_path(Path(resume))

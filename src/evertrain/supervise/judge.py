@@ -15,8 +15,14 @@ from evertrain.supervise.task import Task
 from evertrain.supervise.wire import Order
 
 
-def judge(
-    task: Task, order: Order, began_at_s: float, outcome: Outcome, found: Found | None
+def judge(  # noqa: PLR0913  (all that there is to know)
+    task: Task,
+    order: Order,
+    began_at_s: float,
+    outcome: Outcome,
+    found: Found | None,
+    *,
+    is_asked: bool,
 ) -> Record:
     """Return all that is known about an attempt after its end.
 
@@ -26,6 +32,7 @@ def judge(
         began_at_s: Unix time of its start, seconds.
         outcome: How it ended.
         found: Foreign checkpoint that it began with, or None.
+        is_asked: Whether a request to stop waits in the inbox: it died before it saw that.
     """
     story = history.read_story(task.run_dir, order.attempt)
     tail = read_tail(task.run_dir.log(order.attempt))
@@ -36,7 +43,7 @@ def judge(
         is_run=story.is_run,
         is_finished=story.is_finished,
         is_stopped=story.is_stopped,
-        stop_requested=outcome.stop_requested,
+        stop_requested=outcome.stop_requested or (story.is_run and is_asked),
         is_locked=is_owned and not story.is_run,
         fatal=None if is_well else why_fatal(outcome.code, tail, outcome.seconds),
     )

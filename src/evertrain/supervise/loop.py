@@ -13,6 +13,7 @@ from evertrain.core import lock, proc
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import EXIT_OK, EXIT_STOPPED
 from evertrain.core.fs import LOCAL_FS, make_dir
+from evertrain.core.request import is_waiting
 from evertrain.core.rundir import claim_run_dir
 from evertrain.supervise import foreign, history, report
 from evertrain.supervise.attempt import Later, run_attempt
@@ -112,7 +113,7 @@ class _Job:
         if not wait_for_predecessor(self._task, self._world):
             return self._stop(Stop("stopped", "stopped before it began", EXIT_STOPPED))
         self._choice = self._choose(self._task.options.resume)  # a predecessor may have saved
-        while True:
+        while not self._is_asked_to_stop():
             verdict = self._attempt()
             if isinstance(verdict, Stop):
                 return self._stop(verdict)
@@ -120,6 +121,11 @@ class _Job:
             if not count_down(verdict.wait_s, self._world):
                 return self._stop(Stop("stopped", RESUMABLE, EXIT_STOPPED))
             self._choice = self._choose("auto")
+        return self._stop(Stop("stopped", RESUMABLE, EXIT_STOPPED))
+
+    def _is_asked_to_stop(self) -> bool:
+        """Whether a trainer was asked to stop, and ended before it saw that."""
+        return is_waiting(self._task.run_dir, "stop", since_s=self._began_at_s)
 
     def _attempt(self) -> Restart | Stop:
         task, options = self._task, self._task.options
@@ -136,7 +142,8 @@ class _Job:
         env = task.environment(attempt, resume="auto" if has_begun else options.resume_first)
         later = Later(_FOREIGN_S, lambda: self._settle(attempt))
         outcome = run_attempt(order, env, self._world, later)
-        self._note(judge(task, order, began_at_s, outcome, self._choice.found))
+        found, is_asked = self._choice.found, self._is_asked_to_stop()
+        self._note(judge(task, order, began_at_s, outcome, found, is_asked=is_asked))
         return decide([each.end for each in self._records], options)
 
     def _order(self, attempt: int) -> Order:

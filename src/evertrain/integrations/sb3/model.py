@@ -55,6 +55,8 @@ _NOISE: Final = ("exploration_mat", "exploration_matrices")
 class ModelAdapter:
     """PPO, A2C, DQN, SAC, TD3, DDPG and their like, with their environment."""
 
+    weights = ("policy",)
+
     def accepts(self, thing: object) -> bool:
         """See `Adapter.accepts`."""
         return isinstance(thing, BaseAlgorithm)

@@ -27,6 +27,7 @@ from evertrain.integrations.torch.plain import (
 )
 from evertrain.integrations.torch.rng import TorchRng
 from evertrain.integrations.torch.scheduler import SchedulerAdapter
+from evertrain.integrations.torch.weights import load_weights
 
 __all__ = ["PLUGIN"]
 
@@ -43,4 +44,5 @@ PLUGIN: Final = Plugin(
     ),
     rngs=(TorchRng(),),
     describe=describe,
+    load_weights=load_weights,
 )

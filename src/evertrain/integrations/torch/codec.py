@@ -15,7 +15,7 @@ import torch
 
 from evertrain.checkpoint.plugin import Encoded, Meta, RawArray, Tree
 from evertrain.checkpoint.tree.kinds import Unstorable
-from evertrain.core.errors import CorruptError
+from evertrain.core.errors import CorruptError, StateError
 from evertrain.integrations.torch.rng import cuda_is_awake
 
 # dtypes that safetensors has a name for; the names of the rest would need a newer reader.
@@ -36,6 +36,9 @@ _NAMES: Final = {
     torch.float8_e4m3fn: "F8_E4M3",
     torch.float8_e5m2: "F8_E5M2",
 }
+
+
+_DTYPES: Final = {name: dtype for dtype, name in _NAMES.items()}
 
 
 class TensorCodec:
@@ -196,6 +199,22 @@ def from_bytes(array: RawArray, dtype: torch.dtype, shape: tuple[int, ...]) -> t
     if not wanted:
         return torch.empty(shape, dtype=dtype)
     return torch.from_numpy(data).view(dtype).reshape(shape)
+
+
+def as_tensor(array: RawArray) -> torch.Tensor:
+    """Return a fresh CPU tensor of an array that another program has stored.
+
+    Raises:
+        StateError: torch has no such dtype.
+    """
+    dtype = _DTYPES.get(array.dtype)
+    if dtype is None:
+        raise StateError(
+            f"an array has the dtype {array.dtype}.",
+            f"evertrain knows no dtype of torch {torch.__version__} for it.",
+            "Convert it with the program that wrote it.",
+        )
+    return from_bytes(array, dtype, array.shape)
 
 
 def _refuse_strange(tensor: torch.Tensor) -> None:

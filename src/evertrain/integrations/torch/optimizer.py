@@ -20,6 +20,8 @@ from evertrain.integrations.torch.module import differences, on_cpu
 class OptimizerAdapter:
     """Moments, counters and the hyper-parameters of each group."""
 
+    weights = ()
+
     def accepts(self, thing: object) -> bool:
         """See `Adapter.accepts`."""
         return isinstance(thing, Optimizer)

@@ -37,6 +37,8 @@ class TensorAdapter:
 class GeneratorAdapter:
     """Generators, set in place."""
 
+    weights = ()
+
     def accepts(self, thing: object) -> bool:
         """See `Adapter.accepts`."""
         return isinstance(thing, torch.Generator)
@@ -58,6 +60,8 @@ class GeneratorAdapter:
 
 class ScalerAdapter:
     """`torch.amp.GradScaler`."""
+
+    weights = ()
 
     def accepts(self, thing: object) -> bool:
         """See `Adapter.accepts`."""

@@ -19,6 +19,8 @@ from evertrain.checkpoint.plugin import Mismatch, Tree
 class SchedulerAdapter:
     """Any `LRScheduler`, also those made of others."""
 
+    weights = ()
+
     def accepts(self, thing: object) -> bool:
         """See `Adapter.accepts`."""
         return isinstance(thing, LRScheduler)

@@ -1,0 +1,32 @@
+"""Where a training is to begin, looked at before anything is started for it.
+
+Layer: cli.
+"""
+
+from pathlib import Path
+
+from evertrain.core.journal import Journal
+from evertrain.core.rundir import RunDir
+
+
+def check_beginning(run_dir: Path, where: str) -> None:
+    """Refuse a checkpoint that is not there: no restart of the command would bring it.
+
+    Only for runs that a `Run` has trained. What other commands resume from is the
+    supervisor's to find, and a new run may still import a path.
+
+    Args:
+        run_dir: The run, old or new.
+        where: Value of `--resume` or `--from`.
+
+    Raises:
+        NotFoundError: It names what is not there.
+        UsageError: It means nothing.
+    """
+    from evertrain.checkpoint.store import Store
+    from evertrain.run.choose import check
+
+    place = RunDir(run_dir.absolute())
+    if where in {"auto", "never"} or Journal(place.journal).last("attempt_started") is None:
+        return
+    check(Store(place.checkpoints), where)

@@ -1,0 +1,45 @@
+"""What type the members of a JSON object must have, said in one table.
+
+Files may hold anything: they are believed only after a look.
+
+Layer: core. Imports nothing from evertrain.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+Kind = Callable[[object], bool]
+
+MAX_COUNT: Final = 2**62
+
+
+def is_text(value: object) -> bool:
+    """Say whether it is a string."""
+    return isinstance(value, str)
+
+
+def is_count(value: object) -> bool:
+    """Say whether it is a whole number, 0 or more, that any system can hold."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_COUNT
+
+
+def is_object(value: object) -> bool:
+    """Say whether it is a JSON object."""
+    return isinstance(value, dict)
+
+
+def is_words(value: object) -> bool:
+    """Say whether it is a list of strings."""
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def or_none(kind: Kind) -> Kind:
+    """Return the kind that is `kind` or null."""
+    return lambda value: value is None or kind(value)
+
+
+def misfit(found: Mapping[str, Any], kinds: Mapping[str, Kind]) -> str | None:
+    """Return the first member of `found` that is not of its kind, or None. A missing one fits."""
+    return next(
+        (name for name, fits in kinds.items() if name in found and not fits(found[name])), None
+    )

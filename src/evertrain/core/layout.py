@@ -1,0 +1,134 @@
+"""Whether a place can hold a run, found out before anything there is touched.
+
+Layer: core. Imports core only.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from evertrain.core.errors import ConfigError
+
+# What evertrain itself may put into a directory before `run.json` exists.
+_OURS: Final = frozenset(
+    {
+        "lock",
+        "supervisor.lock",
+        "shim.lock",
+        "journal.jsonl",
+        "heartbeat",
+        "logs",
+        "crashes",
+        "inbox",
+    }
+)
+
+
+def check_kind(path: Path) -> None:
+    """Refuse a run directory that is there and is no directory.
+
+    Raises:
+        ConfigError: It is a file, or a symbolic link that leads nowhere.
+    """
+    if path.is_dir():
+        return
+    if path.exists():
+        raise ConfigError(
+            f"{path} is a file.",
+            "a run is a directory.",
+            "Give another path: --run runs/NAME",
+        )
+    if path.is_symlink():
+        raise _dangling(path)
+
+
+def check_unmixed(path: Path) -> None:
+    """Refuse a directory that holds what is not evertrain's.
+
+    Raises:
+        ConfigError: The message names what is there.
+    """
+    foreign = sorted(_foreign_names(path)) if path.is_dir() else []
+    if foreign:
+        raise ConfigError(
+            f"{path} holds other things ({', '.join(foreign[:3])}) and no run.json.",
+            "a run would mix its files with theirs, and its retention would delete there.",
+            f"Give an empty or new directory: --run {path / 'run'}",
+        )
+
+
+def check_entries(directories: Iterable[Path], files: Iterable[Path]) -> None:
+    """Refuse what stands where a run has its own; what is missing is fine.
+
+    A link to a directory is welcome: checkpoints may lie on another disk.
+
+    Args:
+        directories: What must be directories that can be written.
+        files: What must be regular files that can be read and written.
+
+    Raises:
+        ConfigError: One of them is something else, leads nowhere, or is forbidden.
+    """
+    for path in directories:
+        if _is_there(path):
+            _check_entry(path, "directory", os.R_OK | os.W_OK | os.X_OK, is_kind=path.is_dir())
+    for path in files:
+        if _is_there(path):
+            _check_entry(path, "file", os.R_OK | os.W_OK, is_kind=path.is_file())
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a place where nothing can be created.
+
+    Raises:
+        ConfigError: The message names the directory that forbids it.
+    """
+    nearest = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
+        return
+    if nearest.is_dir() and os.statvfs(nearest).f_flag & os.ST_RDONLY:
+        raise ConfigError(
+            f"{path} cannot be written: the file system of {nearest} is read-only.",
+            "a run saves its checkpoints, journal and logs there.",
+            "Choose another place (--run DIR), or mount it for writing "
+            "(after an error of the disk: see dmesg)",
+        )
+    raise ConfigError(
+        f"{path} cannot be written: {nearest} is not a writable directory.",
+        "a run saves its checkpoints, journal and logs there.",
+        f"Choose another place (--run DIR), or: chmod u+w {nearest}",
+    )
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.lexists(path)
+
+
+def _check_entry(path: Path, kind: str, mode: int, *, is_kind: bool) -> None:
+    if path.is_symlink() and not path.exists():
+        raise _dangling(path)
+    if not is_kind:
+        raise ConfigError(
+            f"{path} is no {kind}.",
+            f"a run has a {kind} of that name, and could not be saved.",
+            f"Look at it, and move it away: ls -ld {path}",
+        )
+    if not os.access(path, mode):
+        raise ConfigError(
+            f"{path} cannot be read and written.",
+            "a run goes on with what is in it.",
+            f"Look at its owner and permissions: ls -ld {path}",
+        )
+
+
+def _dangling(path: Path) -> ConfigError:
+    return ConfigError(
+        f"{path} is a symbolic link that leads nowhere: {path.readlink()}.",
+        "what it meant is not mounted, was moved, or is the link itself.",
+        f"Mount or create what it means, or remove the link: rm {path}",
+    )
+
+
+def _foreign_names(path: Path) -> set[str]:
+    return {name for name in os.listdir(path) if name not in _OURS and not name.startswith(".")}  # noqa: PTH208

@@ -1,0 +1,88 @@
+"""`--resume` and `--from` with what is not there: told at once, and nothing is touched."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evertrain import Run, Store, every
+from evertrain.core.rundir import RunDir
+from runs import tree_of
+
+Invoke = Callable[..., Any]
+CALLS = [
+    ("resume", "trained", "--yes", "--from"),
+    ("run", "--run", "trained", "--resume"),
+    ("train", "structure", "--run", "trained", "--resume"),
+]
+
+
+@pytest.fixture(autouse=True)
+def trained(place: Path) -> RunDir:
+    """A run with the checkpoints 10, 20, ... 90, none of which has a score."""
+    with Run(place / "trained", total=9 * 10, stride=10, save=every(steps=10), keep=_all) as run:
+        for _ in run:
+            pass
+    return RunDir(run.path)
+
+
+def _all(found: Any) -> frozenset[int]:
+    return frozenset(info.step for info in found)
+
+
+def _call(words: tuple[str, ...], where: str) -> list[str]:
+    command = ["--", sys.executable, "-c", "pass"] if words[0] == "run" else []
+    return [*words, where, *command]
+
+
+@pytest.mark.parametrize("words", CALLS, ids=lambda words: words[0])
+@pytest.mark.parametrize(
+    ("where", "named"),
+    [
+        ("99999", "the nearest ones are of the steps 50, 60, 70, 80, 90"),
+        ("31", "the nearest ones are of the steps 10, 20, 30, 40, 50"),
+        ("best", "has no checkpoint 'best'"),
+        ("stage:7", "has no checkpoint 'stage:7'"),
+        ("./nowhere", "there is no checkpoint at"),
+    ],
+)
+def test_what_is_not_there_is_told_before_the_start(
+    trained: RunDir, invoke: Invoke, words: tuple[str, ...], where: str, named: str
+) -> None:
+    """Exit 10 with what is there instead; the run's directory is as it was."""
+    before = tree_of(trained.path)
+    result = invoke(*_call(words, where), code=10)
+
+    assert named in result.stderr
+    assert tree_of(trained.path) == before
+
+
+def test_must_without_any_checkpoint(trained: RunDir, invoke: Invoke) -> None:
+    """A run that has lost everything has nothing to insist on."""
+    for info in Store(trained.path).list():
+        info.path.rename(trained.path / f"moved-{info.step}")
+
+    assert "no checkpoint to resume from" in invoke(*_call(CALLS[0], "must"), code=10).stderr
+
+
+@pytest.mark.slow
+def test_a_path_means_what_it_meant_where_it_was_typed(
+    place: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command may live in another directory."""
+    (place / "work").mkdir()
+    (place / "work" / "train.py").write_text(
+        "from evertrain import Run\n"
+        "with Run('mine', total=2) as run:\n"
+        "    print('from', run.resumed_from, flush=True)\n"
+        "    for _ in run: pass\n"
+    )
+    monkeypatch.chdir(place / "work")
+    invoke("run", "--run", "mine", "--", sys.executable, "train.py")
+    monkeypatch.chdir(place)
+    where = "trained/checkpoints/000000010"
+    text = invoke("resume", "work/mine", "--yes", "--from", where).output
+
+    assert str(place / where) in text
