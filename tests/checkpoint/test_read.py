@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from evertrain.checkpoint import Store
-from evertrain.checkpoint.read import fill, opened
+from evertrain.checkpoint.check import fill
+from evertrain.checkpoint.directory import opened
 from evertrain.core.errors import CorruptError
 
 HERE = Path("part")

@@ -81,12 +81,12 @@ class Faulty(LocalFs):
             raise OSError(self._raises["write"], "no")
         return super().write(path, chunks)
 
-    def link(self, src: Path, dst: Path) -> None:
+    def link(self, src: Path, dst: Path) -> bool:
         """Copy, if links are refused."""
         if "link" not in self._raises:
-            super().link(src, dst)
-        else:
-            dst.write_bytes(src.read_bytes())
+            return super().link(src, dst)
+        dst.write_bytes(src.read_bytes())
+        return False
 
     def replace(self, src: Path, dst: Path) -> None:
         """Do nothing, if that is asked for."""

@@ -1,6 +1,7 @@
 """Leaves of torch: every dtype and shape comes back bit for bit, or is refused by name."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evertrain.checkpoint import Store
+from evertrain.checkpoint.plugin import Rows
 from evertrain.checkpoint.tree import flatten, unflatten
 from evertrain.core.errors import CorruptError, StateError
 from evertrain.integrations.torch.codec import TensorCodec, from_bytes, raw
@@ -107,15 +110,31 @@ def test_a_contiguous_cpu_tensor_is_not_copied() -> None:
     assert array.data.any()
 
 
-def test_what_comes_back_has_memory_of_its_own() -> None:
-    """Changing the loaded tensor does not change the bytes that it came from."""
-    tensor = torch.zeros(3)
-    again = come_back(tensor)
-    assert isinstance(again, torch.Tensor)
+def test_what_comes_back_has_memory_of_its_own(tmp_path: Path) -> None:
+    """A loaded tensor can be written to: neither the file nor a second load changes with it."""
+    Store(tmp_path).save(1, {"a": torch.zeros(3), "b": Rows(torch.zeros(1 << 20, 3))})
+    files = {path: path.read_bytes() for path in tmp_path.rglob("*.safetensors")}
+    assert len(files) == 8
+    state = Store(tmp_path).load().state
 
-    again += 1
+    for tensor in state.values():
+        tensor.add_(1)
 
-    assert not tensor.any()
+    assert not any(tensor.any() for tensor in Store(tmp_path).load().state.values())
+    assert {path: path.read_bytes() for path in files} == files
+    assert Store(tmp_path).verify() == []
+
+
+def test_what_is_mapped_lies_in_the_file_but_does_not_change_it(tmp_path: Path) -> None:
+    """Writing to a mapped tensor writes to memory of one's own."""
+    Store(tmp_path).save(1, {"a": torch.zeros(3)})
+    mapped = Store(tmp_path).map().state["a"]
+
+    mapped += 1
+
+    assert mapped.tolist() == [1, 1, 1]
+    assert not Store(tmp_path).load().state["a"].any()
+    assert Store(tmp_path).verify() == []
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ class Arena:
         need = sum(map(_rounded, sizes))
         self._used = 0
         self._idle = self._idle + 1 if need * _FAR_LESS < self.capacity_bytes else 0
-        if need > self.capacity_bytes or self._idle >= _PATIENCE:
+        if self._memory is None or need > self.capacity_bytes or self._idle >= _PATIENCE:
             self._memory = None  # first: two of them at once would be one too many
             self._memory = np.empty(need, np.uint8)
             self._idle = 0

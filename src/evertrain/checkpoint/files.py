@@ -3,17 +3,19 @@
 Layer: checkpoint. Imports core only.
 """
 
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from evertrain.checkpoint import cut, parts
 from evertrain.checkpoint import manifest as manifests
-from evertrain.checkpoint.base import Base
+from evertrain.checkpoint import parts
 from evertrain.checkpoint.group import Group, Item, PartName
 from evertrain.checkpoint.manifest import ArrayEntry, Extent, FileEntry
+from evertrain.checkpoint.previous import Base
 from evertrain.checkpoint.snapshot import Snapshot, digests_of
 from evertrain.core.fs import FILE_MODE, Bytes, Fs
 
@@ -32,21 +34,17 @@ def fill_files(tmp: Path, snapshot: Snapshot, fs: Fs) -> tuple[Files, Arrays]:
 
     Raises:
         OSError: The disk refused.
-        LostError: A file to share is gone.
+        LostError: A file to share is gone, or cut short.
     """
     book = _Book()
-    base = snapshot.base
-    groups = list(snapshot.groups)
-    if base is not None:
-        for file, group in snapshot.shared.items():
-            if not _share(tmp, base, file, book, fs):
-                if not group.items:
-                    raise LostError(f"{base.path / file} is gone")
-                groups.append(group)
     with ThreadPoolExecutor(1) as digester:
-        for group in groups:
-            _write_or_share(tmp, snapshot, group, book, digester, fs)
-    for file in book.written:
+        filling = _Filling(tmp, snapshot.base, fs, book, digester)
+        if snapshot.base is None:
+            for group in snapshot.groups:
+                filling.write(group, None)
+        else:
+            filling.share_or_write(snapshot, snapshot.base)
+    for file in book.fresh:
         fs.sync_file(tmp / file)
     return book.files, book.arrays()
 
@@ -56,9 +54,21 @@ class _Book:
 
     def __init__(self) -> None:
         self.files: Files = {}
-        self.written: list[str] = []
+        self.fresh: list[str] = []
+        self._taken: set[str] = set()
         self._parts: dict[tuple[str, str], list[tuple[int, Extent, tuple[str, ...]]]] = {}
         self._kinds: dict[tuple[str, str], tuple[str, tuple[int, ...], int]] = {}
+
+    def reserve(self, names: Iterable[str]) -> None:
+        """Keep the names of files that may yet be shared from being given away."""
+        self._taken |= {name.casefold() for name in names}
+
+    def name(self, stem: str, own: str | None) -> str:
+        """Return the name of a new file: like no other; its own if it replaces one."""
+        self._taken.discard((own or "").casefold())
+        found = manifests.file_name(stem, self._taken)
+        self._taken.add(found.casefold())
+        return found
 
     def add(
         self,
@@ -84,76 +94,87 @@ class _Book:
         return found
 
 
-def _share(tmp: Path, base: Base, file: str, book: _Book, fs: Fs) -> bool:
-    """Give a file of the base a second name here. Say whether it was still there."""
-    try:
-        is_link = fs.link(base.path / file, tmp / file)
-    except FileNotFoundError:
-        return False
-    if not is_link:  # a copy, where there are no links
-        fs.chmod(tmp / file, FILE_MODE)
-        book.written.append(file)
-    book.files[file] = base.manifest.files[file]
-    for content in base.files[file]:
-        entry, digests = content.entry, tuple(digest for _, _, digest in content.parts())
-        part = PartName(content.name, content.key, content.start)
-        book.add(part, (entry.dtype, entry.shape, entry.bytes), content.extent, digests)
-    return True
+@dataclass(frozen=True, slots=True, eq=False)
+class _Filling:
+    """The files of one checkpoint, under way."""
 
+    tmp: Path
+    base: Base | None
+    fs: Fs
+    book: _Book
+    digester: ThreadPoolExecutor
 
-def _write_or_share(
-    tmp: Path,
-    snapshot: Snapshot,
-    group: Group,
-    book: _Book,
-    digester: ThreadPoolExecutor,
-    fs: Fs,
-) -> None:
-    """Write a file, unless a look at its digests shows that the base has it."""
-    base = snapshot.base
-    twin = base.twin(group) if base is not None and group.is_rows else None
-    if base is not None and twin is not None and twin not in base.stale:
-        is_same = all(base.digests(each) == digests_of(each) for each in group.items)
-        if is_same and _share(tmp, base, twin, book, fs):
-            return
-    file = manifests.file_name(group.stem, {**book.files, **dict.fromkeys(snapshot.shared)})
-    _write(tmp / file, group, book, digester, fs)
+    def share_or_write(self, snapshot: Snapshot, base: Base) -> None:
+        """Share what the base has as well; write the rest."""
+        groups = list(snapshot.groups)
+        self.book.reserve(snapshot.shared)
+        self.book.reserve(filter(None, map(base.twin, groups)))
+        for file, group in snapshot.shared.items():
+            if self._share(base, file):
+                continue
+            if not group.items:
+                raise LostError(f"{base.path / file} is gone, or cut short")
+            groups.append(group)
+        for group in groups:
+            twin = base.twin(group)
+            if twin is None or not self._is_in(base, twin, group) or not self._share(base, twin):
+                self.write(group, twin)
 
+    def write(self, group: Group, twin: str | None) -> None:
+        """Write a file, perhaps in place of one of the base; take its digests meanwhile."""
+        name = self.book.name(group.stem, twin)
+        layout = parts.plan({each.title: each.raw for each in group.items})
+        items = {each.title: each for each in group.items}
+        ordered = [items[title] for title in layout.places]
+        digests = [self._digests(each) for each in ordered]
 
-def _write(path: Path, group: Group, book: _Book, digester: ThreadPoolExecutor, fs: Fs) -> None:
-    layout = parts.plan({each.title: each.raw for each in group.items})
-    items = {each.title: each for each in group.items}
-    ordered = [items[title] for title in layout.places]
-    digests = [_digests(each, digester) for each in ordered]
+        def chunks() -> Iterator[Bytes]:
+            yield layout.head
+            for each in ordered:
+                yield from parts.pieces(each.raw.data)
 
-    def chunks() -> Iterator[Bytes]:
-        yield layout.head
-        for each in ordered:
-            yield from parts.pieces(each.raw.data)
+        size_bytes = self.fs.write(self.tmp / name, chunks())
+        self.fs.chmod(self.tmp / name, FILE_MODE)
+        self.book.fresh.append(name)
+        self.book.files[name] = FileEntry(size_bytes, digest_of(layout.head), len(layout.head))
+        for each, taken in zip(ordered, digests, strict=True):
+            extent = Extent(name, layout.places[each.title].offset, len(each.views))
+            kind = (each.raw.dtype, *each.whole)
+            self.book.add(each.part, kind, extent, taken.result())
 
-    size_bytes = fs.write(path, chunks())
-    fs.chmod(path, FILE_MODE)
-    book.written.append(path.name)
-    book.files[path.name] = FileEntry(size_bytes, digest_of(layout.head), len(layout.head))
-    for each, found in zip(ordered, digests, strict=True):
-        place = layout.places[each.title]
-        extent = Extent(path.name, place.offset, cut_count(each))
-        digest = found if isinstance(found, tuple) else found.result()
-        book.add(each.part, (each.raw.dtype, *each.whole), extent, digest)
+    def _share(self, base: Base, file: str) -> bool:
+        """Give a file of the base a second name here. Say whether it was there, and whole."""
+        entry = base.manifest.files[file]
+        try:
+            found = (base.path / file).lstat()
+            if not stat.S_ISREG(found.st_mode) or found.st_size != entry.bytes:
+                return False
+            is_link = self.fs.link(base.path / file, self.tmp / file)
+        except FileNotFoundError:
+            return False
+        if not is_link:  # a copy, where there are no links
+            self.fs.chmod(self.tmp / file, FILE_MODE)
+            self.book.fresh.append(file)
+        self.book.files[file] = entry
+        for content in base.files[file]:
+            array, digests = content.entry, tuple(digest for _, _, digest in content.parts())
+            part = PartName(content.name, content.key, content.start)
+            self.book.add(part, (array.dtype, array.shape, array.bytes), content.extent, digests)
+        return True
 
+    def _is_in(self, base: Base, twin: str, group: Group) -> bool:
+        """Look whether a part of an array of rows stands still, before it is written."""
+        if not group.is_rows or twin in base.stale:
+            return False
+        return all(base.digests(each) == digests_of(each) for each in group.items)
 
-def _digests(
-    item: Item, digester: ThreadPoolExecutor
-) -> "tuple[str, ...] | Future[tuple[str, ...]]":
-    """Take the digests of much in a thread beside the writing."""
-    if item.raw.data.nbytes < _SMALL_BYTES:
-        return digests_of(item)
-    return digester.submit(digests_of, item)
-
-
-def cut_count(item: Item) -> int:
-    """Return how many parts an item has."""
-    return -(-item.raw.data.nbytes // cut.part_bytes(*item.whole))
+    def _digests(self, item: Item) -> Future[tuple[str, ...]]:
+        """Take the digests of much in a thread beside the writing."""
+        if item.raw.data.nbytes >= _SMALL_BYTES:
+            return self.digester.submit(digests_of, item)
+        done: Future[tuple[str, ...]] = Future()
+        done.set_result(digests_of(item))
+        return done
 
 
 def digest_of(data: Bytes) -> str:

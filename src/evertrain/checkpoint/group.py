@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 STILL: Final = "-still"
+_STEM: Final = 80  # letters; the number behind them must not be cut off
 _WORTH_BYTES: Final = 1 << 20  # less than this that stands still gets no file of its own
 
 
@@ -113,7 +114,7 @@ def groups_of(flats: Mapping[str, Flat], still: Collection[PartName]) -> Iterato
 
 
 def _rows(name: str, key: str, raw: RawArray) -> Iterator[Group]:
-    whole = (raw.shape, raw.data.nbytes)
+    whole, stem = (raw.shape, raw.data.nbytes), f"{name}.{key}"[:_STEM]
     for index, span in enumerate(cut.spans(*whole)):
         start, end = span
         shape = cut.part_shape(*whole, span)
@@ -123,4 +124,4 @@ def _rows(name: str, key: str, raw: RawArray) -> Iterator[Group]:
             RawArray(raw.dtype, shape, raw.data[start:end]),
             whole,
         )
-        yield Group(f"{name}.{key}.{index:05}", [item], is_rows=True)
+        yield Group(f"{stem}.{index:05}", [item], is_rows=True)

@@ -8,7 +8,7 @@ Layer: checkpoint. Imports core only.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -29,6 +29,7 @@ CLOCK: Final = "clock"  # an attached object of this name holds times, which nev
 
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 _MAX_NAME: Final = 200
+_MAX_STEM: Final = 100
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 
 Json = Any
@@ -143,6 +144,11 @@ class Manifest:
     digest: str = ""
     size_bytes: int = 0
 
+    def digest_at(self, name: str, key: str, start: int) -> str:
+        """Return the digest of the part of an array that begins at the byte `start`."""
+        entry = self.arrays[name][key]
+        return entry.blake3[start // part_bytes(entry.shape, entry.bytes)]
+
 
 def encode(manifest: Manifest) -> bytes:
     """Return the bytes of `manifest.json`: one member a line, the digest last.
@@ -239,15 +245,16 @@ def state_digest(manifest: Manifest) -> str:
     return blake3(dumps(state).encode()).hexdigest()
 
 
-def file_name(name: str, taken: Mapping[str, object]) -> str:
+def file_name(name: str, taken: Collection[str]) -> str:
     """Return the file for the arrays of the object `name`, unlike those `taken`.
 
-    Letter case does not tell files apart: it does not everywhere.
+    Args:
+        name: What its name is made of, as far as a file can have it.
+        taken: Names, casefolded: letter case does not tell files apart everywhere.
     """
-    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:100].lstrip("-") or "_"
-    there = {each.casefold() for each in taken}
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "_", name)[:_MAX_STEM].lstrip("-") or "_"
     found, count = stem + SUFFIX, 1
-    while found.casefold() in there:
+    while found.casefold() in taken:
         count += 1
         found = f"{stem}-{count}{SUFFIX}"
     return found
@@ -354,6 +361,8 @@ def _array(fields: Fields, files: Mapping[str, FileEntry]) -> ArrayEntry:
     count = part_count(shape, size_bytes)
     if len(digests) != count or sum(each.parts for each in extents) != count or not extents:
         fields.fail(f"it has {count} parts, {len(digests)} digests")
+    if len(extents) != 1 and not all(each.parts for each in extents):
+        fields.fail(f"'at' has {len(extents)} places, some without parts")
     return ArrayEntry(dtype, shape, size_bytes, extents, tuple(digests))
 
 

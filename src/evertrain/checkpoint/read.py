@@ -6,9 +6,8 @@ checkpoint that is pruned meanwhile is read whole or reported as gone.
 Layer: checkpoint. Imports core only.
 """
 
-import copy
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,9 +81,7 @@ def read_checkpoint(path: Path, *, names: Collection[str] | None = None) -> Load
         NotFoundError: `names` asks for an object that it does not hold.
         FileNotFoundError: There is no such directory.
     """
-    loaded = map_checkpoint(path, names=names)
-    state = {name: copy.deepcopy(tree) for name, tree in loaded.state.items()}
-    return replace(loaded, state=state)
+    return _load(path, names, is_own=True)
 
 
 def map_checkpoint(path: Path, *, names: Collection[str] | None = None) -> Loaded:
@@ -102,12 +99,16 @@ def map_checkpoint(path: Path, *, names: Collection[str] | None = None) -> Loade
         EvertrainError: As `read_checkpoint`.
         FileNotFoundError: There is no such directory.
     """
+    return _load(path, names, is_own=False)
+
+
+def _load(path: Path, names: Collection[str] | None, *, is_own: bool) -> Loaded:
     from evertrain.checkpoint.tree import unflatten  # listings read manifests only
 
     with opened(path) as directory:
         manifest = read_manifest(directory)
         wanted = list(manifest.skeletons) if names is None else _known(manifest, names, path)
-        arrays = _map_arrays(directory, manifest, wanted)
+        arrays = _arrays(directory, manifest, wanted, is_own=is_own)
     state = {name: unflatten(manifest.skeletons[name], arrays[name]) for name in wanted}
     return Loaded(manifests.to_info(manifest, path), state, manifest)
 
@@ -123,14 +124,16 @@ def _known(manifest: Manifest, names: Collection[str], path: Path) -> list[str]:
     return [name for name in manifest.skeletons if name in names]
 
 
-def _map_arrays(directory: Opened, manifest: Manifest, wanted: list[str]) -> Arrays:
-    """Check every byte of what is wanted, then map it; nothing is in memory yet."""
+def _arrays(directory: Opened, manifest: Manifest, wanted: list[str], *, is_own: bool) -> Arrays:
+    """Check every byte of what is wanted, then map it; copy it if it shall be its own."""
     files = contents_of(manifest, wanted)
     check_files(directory, manifest, files)
     maps = {name: _map(directory, name) for name in files}
     return {
         name: {
-            key: RawArray(entry.dtype, entry.shape, _data(entry, maps, directory.path))
+            key: RawArray(
+                entry.dtype, entry.shape, _data(entry, maps, directory.path, is_own=is_own)
+            )
             for key, entry in manifest.arrays.get(name, {}).items()
         }
         for name in wanted
@@ -152,14 +155,14 @@ def _map(directory: Opened, name: str) -> "npt.NDArray[np.uint8]":
 
 
 def _data(
-    entry: ArrayEntry, maps: "Mapping[str, npt.NDArray[np.uint8]]", path: Path
+    entry: ArrayEntry, maps: "Mapping[str, npt.NDArray[np.uint8]]", path: Path, *, is_own: bool
 ) -> "npt.NDArray[np.uint8]":
-    """Return an array's bytes: as they lie in the one file that has them, else gathered."""
+    """Return an array's bytes: as they lie in the one file that has them, or gathered."""
     views = [
         maps[extent.file][extent.offset : extent.offset + end - start]
         for extent, start, end in entry.spans()
     ]
-    if len(views) == 1:
+    if len(views) == 1 and not is_own:
         return views[0]
     data = _room(entry.bytes, path)
     for view, (_, start, end) in zip(views, entry.spans(), strict=True):

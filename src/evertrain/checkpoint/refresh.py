@@ -10,7 +10,7 @@ Layer: checkpoint. Imports nothing from evertrain.
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-PER_SAVE: Final = 0.01  # of the shared bytes
+SAVES: Final = 100  # after about so many, every shared file has been written afresh
 
 
 class Shared(NamedTuple):
@@ -30,14 +30,14 @@ class Shared(NamedTuple):
 def due(shared: Sequence[Shared], credit_bytes: int) -> tuple[frozenset[str], int]:
     """Return the files to write afresh, oldest first, and the credit that is left.
 
-    Each save adds one per cent of the shared bytes to the credit; a file that
-    is larger waits until there is enough for it.
+    Each save adds one per cent of the shared bytes to the credit, rounded up; a
+    file that is larger waits until there is enough for it.
 
     Args:
         shared: The shared files.
         credit_bytes: What earlier saves did not use.
     """
-    credit_bytes += int(PER_SAVE * sum(each.bytes for each in shared))
+    credit_bytes += -(-sum(each.bytes for each in shared) // SAVES)
     chosen: list[str] = []
     for each in sorted(shared, key=lambda each: (each.written_at_s, each.name)):
         if each.bytes > credit_bytes:

@@ -8,14 +8,15 @@ Layer: checkpoint. Imports core only.
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from evertrain.checkpoint.arena import Arena
-from evertrain.checkpoint.base import Base
+from evertrain.checkpoint.counts import is_untouched
 from evertrain.checkpoint.group import Group, Item, PartName, groups_of
 from evertrain.checkpoint.plugin import RawArray, Tree
+from evertrain.checkpoint.previous import Base
 from evertrain.checkpoint.tree import flatten
 from evertrain.checkpoint.tree.kinds import Json
 
@@ -41,7 +42,7 @@ class Snapshot:
         base: The checkpoint that files are shared with, or None.
         groups: Files to write.
         shared: Files of the base, each with what would have to be written if it were lost.
-        is_copy: Whether the training may go on before it is written.
+        claimed: Parts that their owner says it left alone, but that are looked at all the same.
         copied_bytes: How much was copied.
     """
 
@@ -50,20 +51,24 @@ class Snapshot:
     base: Base | None
     groups: list[Group] = field(default_factory=list)
     shared: dict[str, Group] = field(default_factory=dict)
-    is_copy: bool = False
+    claimed: list[PartName] = field(default_factory=list)
     copied_bytes: int = 0
 
 
 def take(
-    state: Mapping[str, Tree], base: Base | None = None, arena: Arena | None = None
+    state: Mapping[str, Tree],
+    base: Base | None = None,
+    arena: Arena | None = None,
+    doubted: Collection[PartName] = (),
 ) -> Snapshot:
     """Take a snapshot.
 
     Args:
         state: Trees by name.
         base: The last checkpoint, to share files with; None shares nothing.
-        arena: Where to copy to. None copies nothing: then the state must not
-            change before the snapshot is written.
+        arena: Where to copy to. None copies nothing, and looks at every byte:
+            then the state must not change before the snapshot is written.
+        doubted: Arrays of rows whose owner cannot count.
 
     Raises:
         StateError: Something cannot be stored; the message names its path.
@@ -74,55 +79,46 @@ def take(
         PartName(name, key, 0): count
         for name, flat in flats.items()
         for key, count in flat.rows.items()
-        if count is not None
+        if count is not None and PartName(name, key, 0) not in doubted
     }
     snapshot = Snapshot({name: flat.skeleton for name, flat in flats.items()}, written, base)
-    suspects: list[tuple[str, Group]] = []
-    for group in groups_of(flats, base.still if base else ()):
-        twin = base.twin(group) if base else None
-        if base is None or twin is None or twin in base.stale:
-            snapshot.groups.append(group)
-        elif _is_untouched(group, base, written):
-            snapshot.shared[twin] = group
-        elif all(each.part in base.still for each in group.items):
-            suspects.append((twin, group))
-        else:
-            snapshot.groups.append(group)
-    _compare(snapshot, suspects)
+    groups = groups_of(flats, base.still if base else ())
+    if base is None:
+        snapshot.groups += groups
+    else:
+        _compare(snapshot, base, _sort(snapshot, base, groups, trusts=arena is not None))
     if arena is not None:
         _copy(snapshot, arena)
     return snapshot
 
 
-def _is_untouched(group: Group, base: Base, written: Mapping[PartName, int]) -> bool:
-    """Say whether the owner of a ring of rows knows that it wrote none of these."""
-    if not group.is_rows:
-        return False
-    item = group.items[0]
-    name = PartName(item.part.name, item.part.key, 0)
-    before, now = base.written.get(name), written.get(name)
-    if before is None or now is None or now < before:
-        return False
-    shape, size_bytes = item.whole
-    count = shape[0]
-    if now - before >= count or item.raw.data.nbytes % (size_bytes // count):
-        return now == before
-    row_bytes = size_bytes // count
-    first = item.part.start // row_bytes
-    last = first + item.raw.data.nbytes // row_bytes
-    low = before % count
-    touched = [(low, low + now - before), (low - count, low + now - before - count)]
-    return all(high <= first or last <= start for start, high in touched)
+def _sort(
+    snapshot: Snapshot, base: Base, groups: Iterable[Group], *, trusts: bool
+) -> list[tuple[str, Group]]:
+    """Sort the files: write, share without a look, or, as is returned, look first."""
+    suspects: list[tuple[str, Group]] = []
+    for group in groups:
+        twin = base.twin(group)
+        is_claimed = twin is not None and is_untouched(group, base.written, snapshot.written)
+        is_stale = twin in base.stale
+        if twin is not None and is_claimed and trusts and not is_stale:
+            snapshot.shared[twin] = group
+            continue
+        if is_claimed:
+            snapshot.claimed.append(group.items[0].part)
+        is_still = is_claimed or all(each.part in base.still for each in group.items)
+        if twin is not None and is_still and not is_stale:
+            suspects.append((twin, group))
+        else:
+            snapshot.groups.append(group)
+    return suspects
 
 
-def _compare(snapshot: Snapshot, suspects: Sequence[tuple[str, Group]]) -> None:
+def _compare(snapshot: Snapshot, base: Base, suspects: Sequence[tuple[str, Group]]) -> None:
     """Share what stands still again."""
-    base = snapshot.base
 
     def is_same(suspect: tuple[str, Group]) -> bool:
-        return base is not None and all(
-            base.digests(each) == digests_of(each) for each in suspect[1].items
-        )
+        return all(base.digests(each) == digests_of(each) for each in suspect[1].items)
 
     sizes = sum(group.bytes for _, group in suspects)
     for (twin, group), same in zip(suspects, spread(is_same, suspects, sizes), strict=True):
@@ -148,14 +144,13 @@ def _copy(snapshot: Snapshot, arena: Arena) -> None:
     snapshot.shared = {
         file: Group(each.stem, [], each.is_rows) for file, each in snapshot.shared.items()
     }
-    snapshot.is_copy = True
 
 
 def digests_of(item: Item) -> tuple[str, ...]:
     """Return the digest of each part of an item."""
     from blake3 import blake3
 
-    return tuple(blake3(view).hexdigest() for view in item.views)
+    return tuple(blake3(view.data).hexdigest() for view in item.views)
 
 
 def spread(act: Callable[[Any], T], jobs: Sequence[Any], size_bytes: int) -> Iterable[T]:

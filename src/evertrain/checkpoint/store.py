@@ -5,6 +5,7 @@ One process writes; any number of processes read, without a lock, at any time.
 Layer: checkpoint. Imports core only.
 """
 
+import errno
 import math
 import operator
 import threading
@@ -18,21 +19,23 @@ from typing import Final, SupportsIndex, TypeVar
 from evertrain.checkpoint import shelf
 from evertrain.checkpoint.about import About
 from evertrain.checkpoint.arena import Arena
-from evertrain.checkpoint.base import Base, after, found
 from evertrain.checkpoint.catalog import Catalog, step_names
 from evertrain.checkpoint.commit import Tools, sweep, write_snapshot
 from evertrain.checkpoint.commit import draft as draft_manifest
+from evertrain.checkpoint.counts import lies
 from evertrain.checkpoint.directory import opened
+from evertrain.checkpoint.group import PartName
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.keep import Keep, Verdict, verdicts
 from evertrain.checkpoint.manifest import Manifest, to_info
 from evertrain.checkpoint.plugin import Tree
+from evertrain.checkpoint.previous import Base, after, found
 from evertrain.checkpoint.rank import Best, parse_best, ranked
-from evertrain.checkpoint.read import Loaded, read_checkpoint, read_manifest
+from evertrain.checkpoint.read import Loaded, map_checkpoint, read_checkpoint, read_manifest
 from evertrain.checkpoint.snapshot import Snapshot, take
 from evertrain.checkpoint.verify import Fault, faults_of
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
-from evertrain.core.errors import BaseLostError, EvertrainError, NotFoundError, UsageError
+from evertrain.core.errors import EvertrainError, NotFoundError, SaveError, UsageError
 from evertrain.core.fs import LOCAL_FS, Fs
 from evertrain.core.rundir import RunDir, step_name, typed_step
 
@@ -47,6 +50,7 @@ Names = list[str]
 MAX_STEP: Final = 10**18
 _NEAR: Final = 5  # how many checkpoints an error names
 _TRIES: Final = 5
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,6 +105,7 @@ class Store:
         self._tools = Tools(fs, clock)
         self._catalog = Catalog(self.path)
         self._base: Base | None = None
+        self._doubted: set[PartName] = set()
         self._arena = Arena()
         self._writing = threading.RLock()
         self._deriving = threading.Lock()
@@ -129,12 +134,7 @@ class Store:
             that leaves all earlier ones, and perhaps a `.tmp-*` that
             `recover` removes; it never leaves half of this one.
         """
-        pending = self.begin(step, state, about=about, copy=False)
-        try:
-            return self.commit(pending)
-        except BaseLostError:  # nothing was copied, so the bytes are still at hand
-            self._base = None
-            return self.commit(self.begin(step, state, about=about, copy=False))
+        return self.commit(self.begin(step, state, about=about, copy=False))
 
     def begin(
         self,
@@ -153,7 +153,8 @@ class Store:
             step: As `save`.
             state: As `save`.
             about: As `save`.
-            copy: Whether the state may change before it is committed.
+            copy: Whether the state may change before it is committed. If not, nothing
+                is taken on trust: what the owner of `Rows` says it wrote is checked.
 
         Raises:
             UsageError: As `save`.
@@ -164,7 +165,7 @@ class Store:
         self._target(step)
         full = self._ranked(about or About())
         draft = draft_manifest(step, full, self._tools)
-        snapshot = take(state, self._base, self._arena if copy else None)
+        snapshot = take(state, self._base, self._arena if copy else None, self._doubted)
         return Pending(step, snapshot, full, draft)
 
     def commit(self, pending: Pending) -> CheckpointInfo:
@@ -181,9 +182,17 @@ class Store:
         """
         with self._writing:
             target, snapshot = self._target(pending.step), pending.snapshot
-            base, self._base = self._base, None  # a failed save leaves nothing to trust
-            manifest = write_snapshot(target, snapshot, pending.draft, pending.about, self._tools)
-            self._base = after(target, manifest, base, snapshot.written)
+            self._base = None  # a failed save leaves nothing to trust
+            try:
+                manifest = write_snapshot(
+                    target, snapshot, pending.draft, pending.about, self._tools
+                )
+            except SaveError as error:
+                if getattr(error.__cause__, "errno", None) in _FULL:
+                    self._base = snapshot.base  # nothing is wrong with it, and it saves room
+                raise
+            self._base = after(target, manifest, snapshot.base, snapshot.written)
+            self._doubt(snapshot, manifest)
             self._refresh()
         return to_info(manifest, target)
 
@@ -209,13 +218,18 @@ class Store:
             FormatError: A newer version wrote it.
             StateError: It needs a type that the program has not registered.
         """
+        return self._load(which, lambda path: read_checkpoint(path, names=names))
 
-        def read() -> Loaded:
-            info = self._find(which)
-            loaded = read_checkpoint(info.path, names=names)
-            return replace(loaded, info=replace(loaded.info, is_pinned=info.is_pinned))
+    def map(self, which: str | int = "latest") -> Loaded:
+        """Load a checkpoint, every byte checked, its arrays mapped instead of read.
 
-        return self._despite_pruning(read)
+        Copy an array before you change or keep it: until the last of them is
+        gone, the disk's space is not free.
+
+        Raises:
+            EvertrainError: As `load`.
+        """
+        return self._load(which, map_checkpoint)
 
     def list(self) -> Infos:
         """Return the checkpoints that can be read, ascending by step.
@@ -309,6 +323,8 @@ class Store:
             judged = verdicts(found, keep, guarded)
             doomed = [each.step for each in judged if not each.is_kept]
             if doomed and not dry_run:
+                if self._base is not None and self._base.manifest.step in doomed:
+                    self._base = None
                 moved = shelf.to_trash(self.path, doomed, self._tools.fs)
                 self._refresh()
                 for path in moved:
@@ -358,6 +374,21 @@ class Store:
             return about
         best = self.best()
         return replace(about, is_best=_beats(about.score, best.score if best else None))
+
+    def _doubt(self, snapshot: Snapshot, manifest: Manifest) -> None:
+        """Stop believing the owners of rows that changed, although they counted none."""
+        if snapshot.base is None:
+            return
+        liars = lies(snapshot.claimed, snapshot.base.manifest, manifest) - self._doubted
+        self._doubted |= liars
+        for each in sorted(liars):
+            warnings.warn(
+                f"{each.name}: the rows of {each.key!r} changed, but not in the order that its"
+                " count of rows written says; checkpoints before this one may hold old rows of"
+                " it. The count is not believed any more: give Rows(array) without it",
+                RuntimeWarning,
+                stacklevel=3,
+            )
 
     def _refresh(self) -> None:
         """Bring links and index up to date. The checkpoints do not depend on them."""
@@ -414,6 +445,14 @@ class Store:
             guarded[info.step] = "newest"
         guarded.pop(found[-1].step if found else -1, None)  # the rules' guard says so already
         return guarded
+
+    def _load(self, which: str | int, read_at: Callable[[Path], Loaded]) -> Loaded:
+        def read() -> Loaded:
+            info = self._find(which)
+            loaded = read_at(info.path)
+            return replace(loaded, info=replace(loaded.info, is_pinned=info.is_pinned))
+
+        return self._despite_pruning(read)
 
     def _despite_pruning(self, read: Callable[[], T]) -> T:
         """Read again where a checkpoint was pruned under our feet: there is a newer one."""

@@ -121,14 +121,17 @@ class LocalFs:
         """See `Fs.link`."""
         try:
             os.link(src, dst)
-            return True
         except OSError as error:
             if error.errno not in NO_LINK:
                 raise
             import shutil  # slow to import, and rarely needed
 
             shutil.copyfile(src, dst)
+            with suppress(OSError):  # its age, as a second name would have had it
+                found = src.stat()
+                os.utime(dst, ns=(found.st_atime_ns, found.st_mtime_ns))
             return False
+        return True
 
     def symlink(self, target: str, path: Path) -> None:
         """See `Fs.symlink`."""

@@ -262,6 +262,8 @@ class PowerDisk:
         """See `Fs.link`."""
         is_link = self._fs.link(src, dst)
         node = self._dir(self._inside(src).parent).live[src.name]
+        if isinstance(node, _File) and not is_link:
+            node = _File(node.cached)
         self._dir(self._inside(dst).parent).live[dst.name] = node
         return is_link
 

@@ -264,8 +264,16 @@ def _raw(encoder: Encoder, value: RawArray, path: Path) -> Json:
 def _rows(encoder: Encoder, value: Rows, path: Path) -> Json:
     before = len(encoder.arrays)
     node = encoder.encode(value.array, path)
-    encoder.rows |= dict.fromkeys(list(encoder.arrays)[before:], value.written)
+    keys = list(encoder.arrays)[before:]
+    encoder.rows |= {key: _count(value, node, encoder.arrays[key]) for key in keys}
     return node
+
+
+def _count(value: Rows, node: Json, raw: RawArray) -> int | None:
+    """Return the rows written so far, if a row is stored as one: not in Fortran order."""
+    shape = tuple(getattr(value.array, "shape", ()))
+    is_transposed = type(node) is dict and "order" in node
+    return value.written if raw.shape == shape and shape and not is_transposed else None
 
 
 def _array(encoder: Encoder, value: Any, path: Path) -> Json:

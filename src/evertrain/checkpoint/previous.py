@@ -4,12 +4,12 @@ Layer: checkpoint. Imports core only.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from evertrain.checkpoint.contents import Content, contents_of
 from evertrain.checkpoint.group import Group, Item, PartName
-from evertrain.checkpoint.manifest import Manifest
+from evertrain.checkpoint.manifest import Extent, Manifest
 from evertrain.checkpoint.refresh import Shared, due
 
 
@@ -33,23 +33,26 @@ class Base:
     stale: frozenset[str] = frozenset()
     written: Mapping[PartName, int] = field(default_factory=dict)
     credit_bytes: int = 0
-    files: Mapping[str, list[Content]] = field(default_factory=dict)
-    _home: dict[PartName, str] = field(default_factory=dict)
+    files: Mapping[str, list[Content]] = field(init=False)
+    _home: dict[PartName, Extent] = field(init=False)
 
     def __post_init__(self) -> None:
         """Look up which file holds what."""
-        object.__setattr__(self, "files", contents_of(self.manifest))
-        for name, arrays in self.manifest.arrays.items():
-            for key, entry in arrays.items():
-                for extent, start, _ in entry.spans():
-                    self._home[PartName(name, key, start)] = extent.file
+        files = contents_of(self.manifest)
+        home = {
+            PartName(each.name, each.key, each.start): each.extent
+            for contents in files.values()
+            for each in contents
+        }
+        object.__setattr__(self, "files", files)  # frozen, but not born yet
+        object.__setattr__(self, "_home", home)
 
     def twin(self, group: Group) -> str | None:
         """Return the file that holds the same arrays, be their bytes the same or not."""
-        file = self._home.get(group.items[0].part)
-        if file is None or len(self.files[file]) != len(group.items):
+        home = self._home.get(group.items[0].part)
+        if home is None or len(self.files[home.file]) != len(group.items):
             return None
-        return file if all(self._fits(each, file) for each in group.items) else None
+        return home.file if all(self._fits(each, home.file) for each in group.items) else None
 
     def digests(self, item: Item) -> tuple[str, ...] | None:
         """Return the digests of an item's parts; None if it was not there, or of another shape."""
@@ -62,7 +65,10 @@ class Base:
         return entry.blake3[first : first + len(item.views)]
 
     def _fits(self, item: Item, file: str) -> bool:
-        return self._home.get(item.part) == file and self.digests(item) is not None
+        home = self._home.get(item.part)
+        if home is None or (home.file, home.parts) != (file, len(item.views)):
+            return False
+        return self.digests(item) is not None
 
 
 def after(
@@ -76,19 +82,21 @@ def after(
         before: The base that it was itself saved on, or None.
         written: Rows that its arrays of rows had been given.
     """
-    old = before.files if before is not None else {}
+    if before is None:
+        return Base(path, manifest, written=dict(written))
+    still = _still(before.manifest, manifest)
+    base = Base(path, manifest, still, written=dict(written))
     shared = [
-        Shared(name, entry.bytes, _age_s(path / name))
-        for name, entry in manifest.files.items()
-        if name in old and before is not None and before.manifest.files.get(name) == entry
+        Shared(name, manifest.files[name].bytes, _written_at_s(path / name))
+        for name, contents in base.files.items()
+        if _digests_in(contents) == _digests_in(before.files.get(name, []))
     ]
-    stale, credit_bytes = due(shared, before.credit_bytes if before else 0)
-    still = _still(before.manifest, manifest) if before is not None else frozenset()
-    return Base(path, manifest, still, stale, dict(written), credit_bytes)
+    stale, credit_bytes = due(shared, before.credit_bytes)
+    return replace(base, stale=stale, credit_bytes=credit_bytes)
 
 
 def found(path: Path, manifest: Manifest) -> Base:
-    """Return a checkpoint of an earlier process as a base: what is cut into parts may stand still."""
+    """Return a checkpoint of an earlier process as a base. What is cut up may stand still."""
     still = frozenset(
         PartName(name, key, start)
         for name, arrays in manifest.arrays.items()
@@ -116,7 +124,16 @@ def _still(before: Manifest, now: Manifest) -> frozenset[PartName]:
     return frozenset(found)
 
 
-def _age_s(path: Path) -> float:
+def _digests_in(contents: list[Content]) -> list[tuple[str, str, int, str]]:
+    """Return what tells a file from one of the same name: its arrays and their bytes."""
+    return [
+        (each.name, each.key, offset, digest)
+        for each in contents
+        for offset, _, digest in each.parts()
+    ]
+
+
+def _written_at_s(path: Path) -> float:
     """Return when a file was written, Unix seconds; its other names do not count."""
     try:
         return path.stat().st_mtime
