@@ -60,7 +60,7 @@ class NoLinks(FastFs):
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut after 64 bytes instead of 2 MiB."""
     monkeypatch.setattr(cut, "PART_BYTES", 4 * ROW)
-    monkeypatch.setattr(group, "_WORTH_BYTES", 100)
+    monkeypatch.setattr(group, "_WORTH_BYTES", 4 * ROW)
 
 
 class Ring:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from evertrain import Store, every
+from evertrain.checkpoint.store import Pending
 from evertrain.core.errors import SaveError
 from evertrain.core.journal import Journal
 from evertrain.testing.clock import FakeClock
@@ -16,15 +17,15 @@ class Disk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *refused: int) -> None:
         self.asked: list[int] = []
-        save = Store.save
+        commit = Store.commit
 
-        def refusing(store: Store, step: int, *args: Any, **options: Any) -> Any:
-            self.asked.append(step)
-            if step in refused:
+        def refusing(store: Store, pending: Pending) -> Any:
+            self.asked.append(pending.step)
+            if pending.step in refused:
                 raise SaveError("no space left", "the disk is full", "free some")
-            return save(store, step, *args, **options)
+            return commit(store, pending)
 
-        monkeypatch.setattr(Store, "save", refusing)
+        monkeypatch.setattr(Store, "commit", refusing)
 
 
 def test_one_refused_save_is_told_and_survived(
@@ -50,6 +51,7 @@ def test_a_full_disk_is_asked_with_patience(
     disk, clock = Disk(monkeypatch, *range(1, 60)), FakeClock()
     run = open_run(save=every(steps=1), total=60, clock=clock)
     for _ in run:
+        run.wait()
         clock.advance(1.0)
 
     assert disk.asked == [1, 11, 31, 60]
@@ -65,6 +67,7 @@ def test_a_disk_that_stays_full_ends_the_training(
 
     with pytest.raises(SaveError, match="no space left"):
         for _ in run:
+            run.wait()
             clock.advance(100.0)
 
 
@@ -90,6 +93,7 @@ def test_a_best_that_was_refused_is_still_to_be_beaten(
     clock = FakeClock()
     run = open_run(save=every(steps=100), total=6, best="max:x", clock=clock)
     for step in run:
+        run.wait()  # the best of step 3 is refused before step 4 is judged
         clock.advance(60.0)
         run.log(x=[0, 1, 2, 9, 5, 3, 3][step])
 

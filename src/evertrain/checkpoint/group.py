@@ -87,6 +87,11 @@ class Group:
         """Bytes of its arrays."""
         return sum(each.raw.data.nbytes for each in self.items)
 
+    @property
+    def is_worth_sharing(self) -> bool:
+        """Whether it saves enough; small files are written afresh, so that no sector is shared."""
+        return self.bytes >= _WORTH_BYTES
+
 
 def groups_of(flats: Mapping[str, Flat], still: Collection[PartName]) -> Iterator[Group]:
     """Yield the files that a state needs.

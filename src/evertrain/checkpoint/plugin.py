@@ -110,9 +110,10 @@ class Mismatch:
 class Adapter(Protocol):
     """Captures one kind of mutable object and restores it in place.
 
-    An adapter may have one attribute more, `weights`: the keys of its tree that a fresh
-    start takes over from elsewhere (`init_from`), () for none of it. Without it, that is
-    all of it.
+    An adapter may have more attributes. `weights`: the keys of its tree that a fresh
+    start takes over from elsewhere (`init_from`), () for none of it; without it, that is
+    all of it. `copies`: whether `restore` copies every array that it keeps; without it,
+    it is given a copy. `is_data`: whether its arrays may be buffers of rows.
     """
 
     def accepts(self, thing: object) -> bool:

@@ -48,8 +48,8 @@ class Base:
         object.__setattr__(self, "_home", home)
 
     def twin(self, group: Group) -> str | None:
-        """Return the file that holds the same arrays, be their bytes the same or not."""
-        home = self._home.get(group.items[0].part)
+        """Return the file that could be shared: it holds the same arrays, if not the same bytes."""
+        home = self._home.get(group.items[0].part) if group.is_worth_sharing else None
         if home is None or len(self.files[home.file]) != len(group.items):
             return None
         return home.file if all(self._fits(each, home.file) for each in group.items) else None

@@ -405,16 +405,21 @@ class Store:
 
     def _find(self, which: str | int) -> CheckpointInfo:
         if which in {"latest", "best"}:
-            info = self.latest() if which == "latest" else self.best()
-            if info is None:
-                raise self._nothing(which, self.list())
-            return info
+            return self._ranked_first(which)
         path = self._find_path(_step_of(which))
         known = next((info for info in self.list() if info.path == path), None)
         if known is not None:
             return known
         with opened(path) as directory:  # says what is wrong with it
             return to_info(read_manifest(directory), path)
+
+    def _ranked_first(self, which: str) -> CheckpointInfo:
+        """Return the latest or the best. All that were listed may have been pruned meanwhile."""
+        for _ in range(_TRIES):
+            info = self.latest() if which == "latest" else self.best()
+            if info is not None:
+                return info
+        raise self._nothing(which, self.list())
 
     def _find_path(self, step: int) -> Path:
         path = self.path / step_name(step)

@@ -49,6 +49,8 @@ class StateDictAdapter:
 class ArrayAdapter:
     """numpy arrays, filled in place."""
 
+    copies = is_data = True
+
     def accepts(self, thing: object) -> bool:
         """See `Adapter.accepts`."""
         numpy = sys.modules.get("numpy")

@@ -52,17 +52,16 @@ class Background(Generic[T]):
         return self._thread is not None
 
     def start(self, act: Callable[[], T]) -> None:
-        """Begin `act` in a thread.
-
-        Raises:
-            RuntimeError: Something is in flight, or there is no thread to be had.
-        """
+        """Begin `act` in a thread; where no thread is to be had, do it at once."""
         if self._thread is not None:
-            raise RuntimeError("one at a time")
+            raise AssertionError("one at a time")
         self._outcome = None
         thread = threading.Thread(target=self._do, args=(act,), name=_NAME)
-        thread.start()
         self._thread = thread
+        try:
+            thread.start()
+        except RuntimeError:  # the system, or an interpreter that ends, refuses
+            self._do(act)
 
     def join(self, limit_s: float) -> None:
         """Wait until nothing is in flight, not longer than `limit_s` seconds."""
@@ -78,9 +77,9 @@ class Background(Generic[T]):
         thread = self._thread
         if thread is None:
             return None
-        if timeout_s is None or timeout_s > 0:
+        if self._outcome is None and (timeout_s is None or timeout_s > 0):
             thread.join(timeout_s)
-        if self._outcome is None or thread.is_alive():
+        if self._outcome is None:
             return None
         self._thread = None
         return self._outcome

@@ -8,10 +8,11 @@ Layer: run. Imports checkpoint and core.
 
 import itertools
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
-from evertrain.checkpoint.plugin import Adapter, Mismatch, Tree, active
+from evertrain.checkpoint.plugin import Adapter, Mismatch, Rows, Tree, active
 from evertrain.checkpoint.tree import flatten
 from evertrain.core.errors import StateError
 from evertrain.run import rng
@@ -97,7 +98,7 @@ class Capture:
             Mismatch(_join(name, each.path), each.problem)
             for name, (_, adapter) in self._things.items()
             if name in shown
-            for each in adapter.mismatches(shown[name], trees[name])
+            for each in adapter.mismatches(shown[name], _bare(trees[name]))
         ]
         faults += self._state_faults(shown.get(STATE, {}), trees[STATE])
         left = [each for each in faults if not _matches(each.path, partial)]
@@ -108,7 +109,12 @@ class Capture:
         """Return everything as trees, by part. Changes nothing and draws nothing."""
         generators = rng.capture()
         found = {name: adapter.capture(thing) for name, (thing, adapter) in self._things.items()}
-        return {**found, STATE: dict(values_of(self.state)), RNG: generators, RUN: dict(meta)}
+        own = {STATE: dict(values_of(self.state)), RNG: generators, RUN: dict(meta)}
+        return {name: self._as_rows(name, tree) for name, tree in found.items()} | own
+
+    def _as_rows(self, name: str, tree: Tree) -> Tree:
+        """Mark what is data, and may be a buffer of which few rows change."""
+        return Rows(tree) if getattr(self._things[name][1], "is_data", False) else tree
 
     def restore(self, trees: Mapping[str, Tree], partial: Sequence[str], where: str) -> None:
         """Put everything back: attached things, then state, then the generators.
@@ -133,7 +139,7 @@ class Capture:
         for name in fitting:
             thing, adapter = self._things[name]
             _restore_one(name, thing, adapter, trees[name])
-        mine.update({name: fill(mine.get(name), tree) for name, tree in stored.items()})
+        mine.update({name: fill(mine.get(name), deepcopy(tree)) for name, tree in stored.items()})
         rng.restore(trees.get(RNG, {}))
 
     @property
@@ -232,6 +238,8 @@ def _restore_one(name: str, thing: Any, adapter: Adapter, tree: Tree) -> None:
     """Restore one thing, unless it may differ as a whole; its own complaint gets its name."""
     if any(not each.path for each in adapter.mismatches(thing, tree)):
         return  # named in `partial`, else we would not be here
+    if not getattr(adapter, "copies", False):
+        tree = deepcopy(tree)  # the arrays lie in the checkpoint's files still
     try:
         adapter.restore(thing, tree)
     except _REFUSALS as error:
@@ -240,6 +248,10 @@ def _restore_one(name: str, thing: Any, adapter: Adapter, tree: Tree) -> None:
             "the checkpoint was made by another version of this program.",
             "Restore the program that made it, or start anew with --resume never.",
         ) from error
+
+
+def _bare(tree: Tree) -> Tree:
+    return tree.array if isinstance(tree, Rows) else tree
 
 
 def _matches(path: str, patterns: Sequence[str]) -> bool:

@@ -10,7 +10,7 @@ from typing import Final
 
 from evertrain.checkpoint.catalog import step_names
 from evertrain.checkpoint.info import CheckpointInfo
-from evertrain.checkpoint.read import Loaded, read_checkpoint
+from evertrain.checkpoint.read import Loaded, map_checkpoint
 from evertrain.checkpoint.store import Store
 from evertrain.core.errors import CorruptError, NotFoundError, UsageError
 from evertrain.core.rundir import typed_step
@@ -68,7 +68,7 @@ def choose(store: Store, resume: Resume, on_corrupt: OnCorrupt) -> Choice:
     if _is_path(resume):
         return _at_path(store, steps, Path(str(resume)))
     info = _named(store, store.list(), resume)
-    loaded = store.load(info.step)
+    loaded = store.map(info.step)
     return Choice(loaded, f"{resume!r} was asked for", is_rewind=info.step < steps[-1])
 
 
@@ -112,7 +112,7 @@ def read_path(path: Path) -> Loaded:
         CorruptError: It is damaged.
     """
     try:
-        return read_checkpoint(path)
+        return map_checkpoint(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _not_at(path) from error
 
@@ -122,7 +122,7 @@ def _newest_whole(store: Store, steps: list[int], *, must: bool, on_corrupt: OnC
     skipped = 0
     for step in reversed(steps):
         try:
-            loaded = store.load(step)
+            loaded = store.map(step)
         except CorruptError as error:
             on_corrupt(step, error)
             skipped += 1

@@ -39,6 +39,8 @@ class _Container:
         find: Returns the adapter for something inside, or None for what is replaced.
     """
 
+    is_data = True
+
     def __init__(self, find: Find) -> None:
         """Keep `find`."""
         self._find = find

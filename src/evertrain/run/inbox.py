@@ -70,19 +70,25 @@ class Inbox:
         self._acted: set[str] = set()
         self._drop_stale(since_s)
 
-    def take(self) -> list[Request]:
+    def take(self, *, keep: bool = False) -> list[Request]:
         """Acknowledge what waits, pin and unpin, and return what else was asked.
 
         At most four times a second; in between it costs one look at the clock.
         Whoever comes back has acted on what was returned before.
+
+        Args:
+            keep: Whether that is still under way: then it is not deleted yet, and
+                an owner killed now leaves it to the next one.
         """
         now_s = self._clock.monotonic_s()
         if now_s < self._due_s:
             return []
         self._due_s = now_s + EVERY_S
-        self.done()
+        if not keep:
+            self.done()
+        before = {each.id for each in self._taken} | self._acted
         for request in pending(self._run_dir):
-            if request.id in self._acted:
+            if request.id in before:
                 continue
             self._acknowledge(request)
             if request.verb in _FOR_THE_LOOP:
@@ -90,7 +96,7 @@ class Inbox:
             else:
                 self._pin(request)
                 self._remove(request)
-        return list(self._taken)
+        return [each for each in self._taken if each.id not in before]
 
     def done(self) -> None:
         """Delete what `take` returned: the loop has acted on it."""

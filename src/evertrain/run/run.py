@@ -64,7 +64,7 @@ class Run:
     Attributes:
         path: The run directory.
         state: Namespace for values that the loop rebinds.
-        store: The checkpoints.
+        store: The checkpoints. A save in flight is waited for first.
         step: The last step that ended; 0 before the first.
         total: Steps wanted, or None for an endless run.
         iteration: How often a step has ended, over all attempts.
@@ -163,19 +163,20 @@ class Run:
         metric = record.ranking.metric if record.ranking else None
         self._rows = Rows(self._dir.metrics, self.attempt, best=metric, say=self.say, clock=clock)
         self._heart = _start_heart(self._dir.heartbeat, os.environ)
-        self.store = Store(self._dir.checkpoints, best=best, clock=clock)
+        self._store = Store(self._dir.checkpoints, best=best, clock=clock)
         try:
-            with refusing(self.store.path):
-                self.store.recover()
+            with refusing(self._store.path):
+                self._store.recover()
                 self._choice = self._choose(os.environ.get(opening.ENV_RESUME) or given.resume)
             self._set_position()
+            self._share()
         except BaseException:
             self._lease.release()
             raise
         since_s = addressed_since_s(self._journal, self._lease.owner, os.environ)
-        self._inbox = Inbox(self._dir, self.store, self._journal, clock, since_s=since_s)
+        self._inbox = Inbox(self._dir, self._store, self._journal, clock, since_s=since_s)
         self._saver = Saver(
-            store=self.store,
+            store=self._store,
             journal=self._journal,
             rows=self._rows,
             lease=self._lease,
@@ -201,6 +202,13 @@ class Run:
     def path(self) -> Path:
         """The run directory."""
         return self._dir.path
+
+    @property
+    def store(self) -> Store:
+        """The checkpoints. A save in flight is waited for first."""
+        if self._process.is_here:
+            self._settle(wait=True)
+        return self._store
 
     @property
     def state(self) -> Any:
@@ -307,6 +315,19 @@ class Run:
         """Say how many steps the running iteration really counts, instead of `stride`."""
         _check_count(count)
         self._advanced = (self._advanced or 0) + count
+
+    def wait(self) -> None:
+        """Wait until the save in flight, if there is one, is on the disk.
+
+        Raises:
+            SaveError: It failed, as the fifth in a row.
+
+        Durability:
+            After return every save that began before survives a power cut, or
+            has been reported as failed.
+        """
+        self._require_use("wait()")
+        self._settle(wait=True)
 
     def due(self, rule: When) -> bool:
         """Say whether `rule` fires at the step about to end, e.g. `every(steps=1000)`."""
@@ -438,6 +459,7 @@ class Run:
         try:
             if error is None:
                 self._end_early(is_left=self._is_in_loop or self._is_in_step)
+                self._settle(wait=True)
             elif not isinstance(error, Stopped):
                 self._emergency.after_error(error, self.step, has_state=self._is_restored)
         finally:
@@ -454,6 +476,7 @@ class Run:
         try:
             if sys.exception() is None:
                 self._end_early(is_left=False)
+                self._settle(wait=True)
         finally:
             self._give_back()
 
@@ -469,6 +492,7 @@ class Run:
 
     def _give_back(self) -> None:
         self._is_closed = True
+        self._saver.land()
         self._signals.uninstall()
         self._console.finish()
         self._rows.drop_open()
@@ -486,12 +510,12 @@ class Run:
 
     def _choose(self, resume: Resume) -> Choice:
         def set_aside(step: int, error: CorruptError) -> None:
-            path = quarantine(self.store.path, step, error.what)
+            path = quarantine(self._store.path, step, error.what)
             about = {"step": step, "reason": error.what, "path": str(path)}
             self._journal.record("quarantined", about, must=False)
             self.say(f"evertrain: checkpoint {step} is damaged and set aside: {error.what}")
 
-        return choose(self.store, resume, set_aside)
+        return choose(self._store, resume, set_aside)
 
     def _set_position(self) -> None:
         meta = self._position()
@@ -500,6 +524,12 @@ class Run:
         self._saved_iteration = self.iteration
         self._record.best_score = meta.get("best_score")
         self._curriculum = Curriculum(Position(*meta.get("stage", (0, 0))))
+
+    def _share(self) -> None:
+        """Let the first save share files with the checkpoint that this attempt goes on from."""
+        loaded = self._choice.loaded
+        if loaded is not None and not self._choice.is_import:
+            self._store.share_with(loaded.info.path, loaded.manifest)
 
     def _position(self) -> Mapping[str, Any]:
         """Return the run's own part of the chosen checkpoint."""
@@ -525,7 +555,7 @@ class Run:
         info = self.resumed_from
         if self._choice.is_rewind:
             is_new_branch = info is None or self._choice.is_import
-            moved = supersede(self.store.path, -1 if is_new_branch else self.step)
+            moved = supersede(self._store.path, -1 if is_new_branch else self.step)
             if moved:
                 self._journal.record("superseded", must=False, after=self.step, steps=moved)
         if self._choice.is_import:  # from now on a checkpoint of this run
@@ -585,9 +615,10 @@ class Run:
             Who asked for a stop, if that was known before the save: a request
             that comes later waits for the next step, which saves for it.
         """
+        self._settle(wait=False)
         best_before = self._record.best_score
         score, is_best = self._record.judge(self._rows.commit(self.step))
-        requests = self._inbox.take()
+        requests = self._inbox.take(keep=self._saver.is_saving)
         if any(each.verb == "stop" for each in requests):
             self._signals.ask("evertrain stop")
         stops_for = self._signals.requested_by
@@ -595,32 +626,53 @@ class Run:
             is_last=self.is_over,
             ended_stage=ended.index if ended else None,
             is_stopping=stops_for is not None,
-            is_first=self._choice.loaded is None and self._saver.pace.cost_s is None,
+            is_first=self._choice.loaded is None and self._saver.is_first,
             is_best=is_best,
             is_asked_for=any(each.verb == "save" for each in requests),
             rule=self._saver.reason(self.step, before),
         )
+        if boundary.must_save:
+            self._settle(wait=True)
         if boundary.reasons and not self._saves_nothing_new(boundary):
             began_s = self._clock.monotonic_s()
             self._beat("save")
             save = self._what(boundary.kind, boundary.reasons, ended or self.stage)
-            save = replace(save, score=score, is_best=is_best)
+            save = replace(save, score=score, is_best=is_best, best_before=best_before)
             self._capture.check_resumable(save.trees, self._partial)
-            if self._saver.save(save, must=boundary.must_save, began_s=began_s) is None:
-                self._record.best_score = best_before  # it is not on the disk: still to be beaten
-            else:
-                self._saved_iteration = self.iteration
+            self._submit(save, must=boundary.must_save, began_s=began_s)
         self._beat("step")
         if ended is not None:
             self._end_stage(ended)
         return stops_for
 
+    def _submit(self, save: Save, *, must: bool, began_s: float | None = None) -> None:
+        """Hand a save over; count on it until `_settle` hears otherwise."""
+        failed = self._saver.save(save, must=must, began_s=began_s)
+        self._saved_iteration = self.iteration
+        for each in failed:
+            self._miss(each)
+
+    def _settle(self, *, wait: bool) -> None:
+        """Hear what became of the save in flight."""
+        if self._saver.is_saving:
+            failed = self._saver.settle(wait=wait)
+            if failed is not None:
+                self._miss(failed)
+
+    def _miss(self, failed: Save) -> None:
+        """Take back what was counted on: the save is not on the disk."""
+        self._saved_iteration = failed.saved_before
+        if failed.is_best and self._record.best_score == failed.score:
+            self._record.best_score = failed.best_before  # still to be beaten
+
     def _saves_nothing_new(self, boundary: Boundary) -> bool:
         """Say whether to leave it: this step has its checkpoint, or the disk just refused one."""
         pace = self._saver.pace
-        if (self.store.path / step_name(self.step)).exists():
+        if self._saver.is_saving and self.step == self._saver.newest_step:
+            return True  # a step that counted nothing
+        if (self._store.path / step_name(self.step)).exists():
             if self.step == pace.last_step:
-                return True  # a step that counted nothing
+                return True
             self._lease.check()  # somebody else has saved it: is the run still ours?
         if boundary.must_save or not pace.failures:
             return False
@@ -633,6 +685,7 @@ class Run:
             kind=kind,
             reasons=reasons,
             trees=self._capture.trees(self._meta()),
+            saved_before=self._saved_iteration,
             stage=(stage.name, stage.index) if stage else None,
         )
 
@@ -685,16 +738,16 @@ class Run:
 
     def _save_end(self) -> None:
         """Save the last step, if it ended before anybody knew that it was the last."""
+        self._settle(wait=True)
         if self._unsaved is None:
             return
-        if (self.store.path / step_name(self.step)).exists():
+        if (self._store.path / step_name(self.step)).exists():
             self.say(f"evertrain: {self._shortfall()}")
             return
         score, is_best = self._record.judge(self._rows.last)
         save = replace(self._what("final", ("last",), self.stage), score=score, is_best=is_best)
         self._capture.check_resumable(save.trees, self._partial)
-        self._saver.save(save, must=True)
-        self._saved_iteration = self.iteration
+        self._submit(save, must=True)
 
     @property
     def _unsaved(self) -> int | None:

@@ -8,7 +8,7 @@ Layer: run. Imports checkpoint and core.
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from evertrain.checkpoint.about import About
@@ -31,6 +31,7 @@ from evertrain.run.rows import Rows
 from evertrain.run.still import notice, unchanged
 
 MAX_FAILURES: Final = 5
+_PATIENCE_S: Final = 5.0  # of an emergency with a save in flight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,8 @@ class Save:
         score: How good the step was, higher is better, or None.
         is_best: Whether that is the best so far.
         stage: Name and number of the running or ended stage, or None.
+        best_before: The best score before this step, or None.
+        saved_before: Iterations that the checkpoint before it holds.
     """
 
     step: int
@@ -54,6 +57,8 @@ class Save:
     score: float | None = None
     is_best: bool = False
     stage: tuple[str, int] | None = None
+    best_before: float | None = None
+    saved_before: int = 0
 
 
 @dataclass(slots=True)
@@ -164,7 +169,7 @@ class Saver:
         """Step of the newest save, on the disk or on its way there."""
         return self._flight.save.step if self._flight else self.pace.last_step
 
-    def save(self, save: Save, *, must: bool, began_s: float | None = None) -> None:
+    def save(self, save: Save, *, must: bool, began_s: float | None = None) -> list[Save]:
         """Save: in the background, or before this returns.
 
         A save in flight is waited for first: there is one at a time.
@@ -177,6 +182,9 @@ class Saver:
             began_s: When the loop began to wait for it, monotonic seconds: before
                 the state was captured. None is now.
 
+        Returns:
+            What failed, and is not on the disk: this one, and one that was in flight.
+
         Raises:
             SaveError: The disk refused, and `must` is true or it was the fifth time in a row.
             StateError: The state cannot be stored.
@@ -188,19 +196,24 @@ class Saver:
             checkpoint is whole and the newest.
         """
         flight = Flight(save, self.clock.monotonic_s() if began_s is None else began_s, must)
-        self.settle(wait=True)
+        failed = [self.settle(wait=True), self._go(flight)]
+        return [each for each in reversed(failed) if each is not None]
+
+    def _go(self, flight: Flight) -> Save | None:
+        save = flight.save
         try:
-            self.rows.flush(sync=must, must=True)
+            self.rows.flush(sync=flight.must, must=True)
         except OSError as error:
-            self._note_failure(save.step, error, must=must)
-            return
-        pending = None if must else self._begin(save)
+            self._note_failure(save.step, error, must=flight.must)
+            return save
+        pending = None if flight.must else self._begin(save)
         flight.blocked_s = self.clock.monotonic_s() - flight.began_s
         if pending is None:
-            self._end(flight, self._save_now(flight))
-            return
+            return self._end(flight, self._save_now(flight))
+        flight.save = replace(save, trees={})  # or the state of this step would stay in memory
         self._flight = flight
         self._background.start(lambda: self._write(flight, pending))
+        return None
 
     def settle(self, *, wait: bool = False) -> Save | None:
         """Take note of what became of the save in flight.
@@ -224,9 +237,12 @@ class Saver:
         self._flight = None
         return self._end(flight, outcome)
 
-    def join(self, limit_s: float) -> None:
-        """Wait for the save in flight, not longer than `limit_s` seconds. Raises nothing."""
-        self._background.join(limit_s)
+    def land(self) -> None:
+        """Wait for the save in flight, and only tell of its failure: the run ends anyway."""
+        try:
+            self.settle(wait=True)
+        except (EvertrainError, OSError) as error:
+            self.say(f"evertrain: {str(error).splitlines()[0]}")
 
     def save_emergency(self, save: Save) -> CheckpointInfo:
         """Keep an unsafe state for manual recovery; it never resumes by itself.
@@ -234,6 +250,7 @@ class Saver:
         Raises:
             SaveError: The disk refused.
         """
+        self._background.join(_PATIENCE_S)  # the one in flight would resume by itself
         self.rows.flush(sync=True)
         info = save_emergency(self.store.path, save.step, save.trees, self._about(save))
         self._record(save, info, None, None)
@@ -256,6 +273,7 @@ class Saver:
             return Outcome(None, error, 0.0)
         flight.blocked_s = self.clock.monotonic_s() - flight.began_s
         self._finish(flight, info)
+        flight.blocked_s = self.clock.monotonic_s() - flight.began_s  # it waits for retention too
         return Outcome(info, None, 0.0)
 
     def _write(self, flight: Flight, pending: Pending) -> CheckpointInfo:

@@ -19,6 +19,8 @@ _COMPILED: Final = "_orig_mod."
 class ModuleAdapter:
     """Parameters, persistent buffers and extra state of a module."""
 
+    copies = True
+
     def accepts(self, thing: object) -> bool:
         """See `Adapter.accepts`."""
         return isinstance(thing, torch.nn.Module)

@@ -16,6 +16,8 @@ from evertrain.integrations.torch.module import differences
 class TensorAdapter:
     """Tensors and parameters, filled in place."""
 
+    copies = is_data = True
+
     def accepts(self, thing: object) -> bool:
         """See `Adapter.accepts`."""
         return isinstance(thing, torch.Tensor)
