@@ -37,7 +37,7 @@ def main() -> None:
         report = Report("blocked", place, is_quick=asked.quick)
         snapshots = look_for_snapshots(asked, place, report)
         small, large = (TINY, Size(2, 256)) if asked.quick else (SMALL, LARGE)
-        measured = measure(asked, small, place / "small", 3 if asked.quick else 7)
+        measured = measure(asked, small, place / "small", 2 if asked.quick else 5)
         tell(report, f"blocked, {small}", measured)
         judge_small(report, str(small), measured, snapshots)
         measured = measure(asked, large, place / "large", 2 if asked.quick else 3)

@@ -31,7 +31,7 @@ def main() -> None:
         report.set(checkpoints=count)
         fill(start_run(place / "run"), 2, count + 1)
         failed = Measured()
-        found = alternate(cases(asked, place, count, failed), 2 if asked.quick else 7)
+        found = alternate(cases(asked, place, count, failed), 2 if asked.quick else 5)
         found.errors |= failed.errors
         title = f"listing {count:,} checkpoints"
         report.add(compared(title, found, "seconds", ["python -c pass"]))

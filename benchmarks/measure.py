@@ -40,6 +40,7 @@ PACKAGES = (
     "accelerate",
     "tqdm",
 )
+PATIENCE_S = 12.0  # a case that takes longer is not repeated
 _LINE = 150  # longest error that a table shows
 
 T = TypeVar("T")
@@ -71,18 +72,27 @@ class Measured:
 
 
 def alternate(cases: Mapping[str, Case], rounds: int, warmups: int = 1) -> Measured:
-    """Run every case once a round, shuffled; the first rounds only warm up."""
+    """Run every case once a round, shuffled; the first rounds only warm up.
+
+    A case that takes very long is not repeated: its first sample, warm or not, is all.
+    """
     found = Measured({title: {} for title in cases})
+    done: set[str] = set()
+    gc.collect()
+    gc.freeze()  # what the libraries brought along need not be looked through each time
     shuffle = random.Random(0).shuffle
     for number in range(warmups + rounds):
         order = list(cases.items())
         shuffle(order)
         for title, case in order:
-            if title in found.errors:
+            if title in found.errors or title in done:
                 continue
             settle()
-            numbers = attempt(found, title, case)
-            if number >= warmups and numbers is not None:
+            with stopwatch() as elapsed_s:
+                numbers = attempt(found, title, case)
+                if elapsed_s() > PATIENCE_S:
+                    done.add(title)
+            if numbers is not None and (number >= warmups or title in done):
                 mine = found.samples[title]
                 for quantity, value in numbers.items():
                     mine.setdefault(quantity, []).append(value)
