@@ -236,9 +236,18 @@ def versions() -> dict[str, str | None]:
     return {name: _version(name) for name in PACKAGES}
 
 
-def load_average() -> list[float]:
-    """Return how busy the machine was for the last 1, 5 and 15 minutes."""
-    return [round(each, 2) for each in os.getloadavg()]
+def load() -> dict[str, Any]:
+    """Return how busy the machine was, with us and with others.
+
+    The load average of 1, 5 and 15 minutes, and the share of the last minute in
+    which something had to wait for a processor.
+    """
+    found: dict[str, Any] = {"average": [round(each, 2) for each in os.getloadavg()]}
+    path = Path("/proc/pressure/cpu")
+    if path.exists():
+        words = dict(word.split("=") for word in path.read_text().splitlines()[0].split()[1:])
+        found["waiting_percent"] = float(words["avg60"])
+    return found
 
 
 def _version(name: str) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from measure import Measured, load_average, machine, versions
+from measure import Measured, load, machine, versions
 
 RESULTS = Path(__file__).with_name("results")
 MET, MISSED, UNKNOWN = "met", "MISSED", "not measured"
@@ -59,7 +59,7 @@ class Report:
         self._samples: dict[str, Any] = {}
         self._settings: dict[str, Any] = {}
         self._machine = machine(place)
-        self._load = load_average()
+        self._load = load()
         self._began_s = time.perf_counter()
 
     def set(self, **settings: Any) -> None:
@@ -95,7 +95,7 @@ class Report:
             "seconds": round(time.perf_counter() - self._began_s, 1),
             "machine": self._machine,
             "versions": versions(),
-            "load_average": {"before": self._load, "after": load_average()},
+            "load": {"before": self._load, "after": load()},
             "settings": self._settings,
             "tables": [asdict(each) for each in self.tables],
             "targets": [asdict(each) for each in self.targets],
