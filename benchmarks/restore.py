@@ -165,7 +165,7 @@ THEIRS: dict[str, Callable[[State, Path], Callable[[], Any]]] = {
     LOAD: _torch_load,
     INTO: _torch_load_into,
     "torch.load(mmap=True), into the model": _torch_load_mapped,
-    "safetensors load_file": _safetensors,
+    "safetensors load_file (maps the file)": _safetensors,
     "DCP load, into the model": _dcp,
     "Orbax restore": _orbax,
     "SB3 PPO.load": _sb3,

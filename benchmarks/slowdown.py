@@ -11,6 +11,7 @@ Usage: python benchmarks/slowdown.py [--quick] [--only-evertrain] [--dir DISK]
 import json
 import math
 import statistics
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,7 @@ class Trained:
         saves: How often it saved.
         seconds: Wall-clock time, until the last checkpoint is complete.
         blocked_s: How much of it the loop stood still.
+        cpu_s: Processor time of all threads, which others' load hardly changes.
         error: Why it does not run, or None.
     """
 
@@ -48,6 +50,7 @@ class Trained:
     saves: int = 0
     seconds: float = math.nan
     blocked_s: float = 0.0
+    cpu_s: float = 0.0
     error: str | None = None
 
     @property
@@ -116,16 +119,19 @@ def main() -> None:
 def bare(training: Training, steps: int) -> Trained:
     """Train without any checkpoint."""
     settle()
+    began_s = time.process_time()
     with stopwatch() as elapsed_s:
         for _ in range(steps):
             training.step()
-        return Trained(BARE, steps, seconds=elapsed_s())
+        took_s = elapsed_s()
+    return Trained(BARE, steps, seconds=took_s, cpu_s=time.process_time() - began_s)
 
 
 def with_evertrain(training: Training, place: Path, steps: int) -> Trained:
     """Train as the README does, with the default rule; from opening the run to closing it."""
     settle()
     blocked_s = 0.0
+    began_s = time.process_time()
     state = training.state
     with stopwatch() as elapsed_s:
         with Run(place / "run", total=steps) as run:
@@ -139,9 +145,10 @@ def with_evertrain(training: Training, place: Path, steps: int) -> Trained:
                 if not is_over:
                     run.log(loss=training.step())
         took_s = elapsed_s()
+    cpu_s = time.process_time() - began_s
     lines = (run.path / "journal.jsonl").read_text().splitlines()
     saves = sum(json.loads(line)["event"] == "saved" for line in lines)
-    return Trained(EVERTRAIN, steps, saves, took_s, blocked_s)
+    return Trained(EVERTRAIN, steps, saves, took_s, blocked_s, cpu_s)
 
 
 def with_peer(title: str, training: Training, place: Path, interval: int, count: int) -> Trained:
@@ -155,6 +162,7 @@ def with_peer(title: str, training: Training, place: Path, interval: int, count:
         return Trained(title, error=failed.errors[title])
     settle()
     blocked_s = 0.0
+    began_s = time.process_time()
     try:
         with stopwatch() as elapsed_s:
             for step in range(interval * count):
@@ -166,16 +174,26 @@ def with_peer(title: str, training: Training, place: Path, interval: int, count:
                         blocked_s += waited_s()
             peer.wait()
             took_s = elapsed_s()
+        cpu_s = time.process_time() - began_s
     except Exception as error:  # noqa: BLE001  (a peer may fail as it likes: the table says how)
         return Trained(title, error=describe(error))
     finally:
         peer.close()
-    return Trained(title, interval * count, count, took_s, blocked_s)
+    return Trained(title, interval * count, count, took_s, blocked_s, cpu_s)
 
 
 def tell(report: Report, found: list[Trained], interval_s: float) -> None:
     """Print every piece, and judge evertrain's."""
-    columns = ["", "steps", "saves", "seconds", "us a step", "slow-down %", "blocked %"]
+    columns = [
+        "",
+        "steps",
+        "saves",
+        "seconds",
+        "us a step",
+        "slow-down %",
+        "blocked %",
+        "CPU us a step",
+    ]
     table = Table(f"training with a checkpoint each {interval_s:.1f} s", columns)
     measured = Measured()
     for index, each in enumerate(found):
@@ -184,11 +202,13 @@ def tell(report: Report, found: list[Trained], interval_s: float) -> None:
             continue
         slower = 100 * (each.pace_us / reference_us(found, index) - 1)
         blocked = 100 * each.blocked_s / each.seconds
-        row = [each.steps, each.saves, each.seconds, each.pace_us, slower, blocked]
+        cpu_us = 1e6 * each.cpu_s / each.steps
+        row = [each.steps, each.saves, each.seconds, each.pace_us, slower, blocked, cpu_us]
         table.rows.append([each.title, *row])
-        mine = measured.samples.setdefault(each.title, {"slower": [], "blocked": [], "pace_us": []})
-        for name, value in (("slower", slower), ("blocked", blocked), ("pace_us", each.pace_us)):
-            mine[name].append(value)
+        mine = measured.samples.setdefault(each.title, {})
+        numbers = {"slower": slower, "blocked": blocked, "pace_us": each.pace_us, "cpu_us": cpu_us}
+        for name, value in numbers.items():
+            mine.setdefault(name, []).append(value)
     paces = measured.samples[BARE]["pace_us"]
     noise = 100 * statistics.pstdev(paces) / statistics.fmean(paces)
     table.notes.append(f"noise: the bare loops differ from each other by {noise:.2f} % (1 sigma)")
