@@ -3,6 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCH := .venv-bench
+BENCH_STAMP := $(BENCH)/.installed
+# Where the benchmarks write; give the disk that your trainings use: make bench BENCH_DIR=/data
+BENCH_DIR ?= $(or $(TMPDIR),/tmp)
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: help install quickstart test check format bench soak clean
@@ -11,7 +15,7 @@ help:
 	@echo "make quickstart   train a small recipe, kill it three times, prove the resume exact"
 	@echo "make test         run the tests, with branch coverage"
 	@echo "make check        format, lint, types, layers, spelling"
-	@echo "make bench        measure start-up times"
+	@echo "make bench        compare with other checkpointers (a quarter of an hour; own .venv-bench)"
 	@echo "make format       format the code"
 
 install: $(STAMP)
@@ -42,11 +46,25 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(STAMP)
-	$(BIN)/python benchmarks/startup.py
+$(BENCH_STAMP): pyproject.toml benchmarks/constraints.txt
+	@test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	@$(BENCH)/bin/python -m pip install -q --disable-pip-version-check \
+	  -c benchmarks/constraints.txt torch==2.13.0
+	@$(BENCH)/bin/python -m pip install -q --disable-pip-version-check \
+	  -c benchmarks/constraints.txt -e '.[bench]'
+	@touch $@
+
+# A missed target is said plainly, and is no failure: the numbers are the point.
+bench: $(BENCH_STAMP)
+	-@$(BENCH)/bin/python benchmarks/startup.py
+	-@for each in loop listing blocked bandwidth replay restore slowdown growth; do \
+	  echo; echo "== $$each"; \
+	  $(BENCH)/bin/python benchmarks/$$each.py --dir $(BENCH_DIR) || echo "$$each did not finish"; \
+	done
+	@$(BENCH)/bin/python benchmarks/summary.py
 
 soak: $(STAMP)
 	$(BIN)/python -m pytest -m soak
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build dist
+	rm -rf $(VENV) $(BENCH) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build dist
