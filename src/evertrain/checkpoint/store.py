@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, SupportsIndex, TypeVar
 
-from evertrain.checkpoint import shelf
+from evertrain.checkpoint import shelf, trash
 from evertrain.checkpoint.about import About
 from evertrain.checkpoint.catalog import Catalog, step_names
 from evertrain.checkpoint.commit import Tools, sweep, write_checkpoint
@@ -217,25 +217,33 @@ class Store:
 
         Durability:
             Each is moved to `trash/` before it is deleted, so a crash leaves
-            whole checkpoints only. `recover` empties the trash.
+            whole checkpoints only. `recover` deletes what a crash left there.
         """
         with self._writing:
+            trash.empty(self.path / trash.TRASH, self._tools)
             found = self.list()
             guarded = self._newest_whole(found) | dict.fromkeys(protect, "resume base")
             judged = verdicts(found, keep, guarded)
             doomed = [each.step for each in judged if not each.is_kept]
             if doomed and not dry_run:
-                moved = shelf.to_trash(self.path, doomed, self._tools.fs)
+                moved = trash.discard(self.path, doomed, self._tools)
                 self._refresh()
-                for path in moved:
-                    with suppress(OSError):  # it is out of the way; recover tries again
-                        self._tools.fs.rmtree(path)
+                trash.delete(moved, self._tools)
         return judged
+
+    def empty_trash(self) -> int:
+        """Delete what could still come back from the trash, for a disk that is full.
+
+        Returns:
+            How many checkpoints went.
+        """
+        return trash.empty(self.path / trash.TRASH, self._tools, is_urgent=True)
 
     def recover(self) -> Names:
         """Clean up what a crash left: unfinished saves, trash, stale links and index.
 
-        Only for the process that owns the run.
+        Only for the process that owns the run. What a person threw away stays
+        in the trash until its grace is over.
 
         Returns:
             The names of the unfinished saves and files that were removed.
@@ -247,7 +255,7 @@ class Store:
             fs = self._tools.fs
             places = (self.path, self.path / shelf.EMERGENCY, self.path / shelf.QUARANTINE)
             gone = [name for place in places for name in sweep(place, fs)]
-            shelf.empty_trash(self.path, fs)
+            trash.empty(self.path / trash.TRASH, self._tools)
             self._refresh()
         return gone
 
