@@ -25,7 +25,7 @@ from evertrain.checkpoint.manifest import to_info
 from evertrain.checkpoint.plugin import Tree
 from evertrain.checkpoint.rank import Best, parse_best, ranked
 from evertrain.checkpoint.read import Loaded, opened, read_checkpoint, read_manifest
-from evertrain.checkpoint.verify import Fault, faults_of
+from evertrain.checkpoint.verify import Fault, Memory, faults_of
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import EvertrainError, NotFoundError, UsageError
 from evertrain.core.fs import LOCAL_FS, Fs
@@ -162,6 +162,8 @@ class Store:
     def verify(self, step: int | None = None) -> Faults:
         """Read everything back, byte by byte, and return what is wrong.
 
+        A file that checkpoints share is read once, and found in all of them if it is rotten.
+
         Args:
             step: The checkpoint to look at; None looks at all of them.
 
@@ -170,9 +172,10 @@ class Store:
         """
         names = step_names(self.path) if step is None else [self._find_path(step).name]
         found: Faults = []
+        memory: Memory = {}
         for name in names:
             with suppress(FileNotFoundError):  # pruned meanwhile
-                found += faults_of(self.path / name, int(name))
+                found += faults_of(self.path / name, int(name), memory)
         return found
 
     def pin(self, step: int) -> None:

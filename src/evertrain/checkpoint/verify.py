@@ -1,11 +1,16 @@
-"""Reading a checkpoint back, every byte of it, and saying what is wrong.
+"""Reading checkpoints back, every byte of them, and saying what is wrong.
+
+A file that several checkpoints share is read once; each compares what is in it
+with its own manifest, so a rotten one is found in all of them.
 
 Layer: checkpoint. Imports core only.
 """
 
-from collections.abc import Iterator
+import os
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from evertrain.checkpoint import manifest as manifests
 from evertrain.checkpoint import parts
@@ -30,8 +35,36 @@ class Fault:
     problem: str
 
 
-def faults_of(path: Path, step: int) -> list[Fault]:
+# First byte and length.
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is in a file.
+
+    Attributes:
+        places: Its arrays, as its own header says; empty if it has none.
+        spans: Digests of the arrays, hex.
+        whole: Digest of all of it, hex.
+    """
+
+    places: dict[str, parts.Placed]
+    spans: dict[Span, str]
+    whole: str
+
+
+# What was read, by device, inode, size and time (ns): other names of a file need not be read.
+Memory = dict[tuple[int, int, int, int], Content]
+
+
+def faults_of(path: Path, step: int, memory: Memory | None = None) -> list[Fault]:
     """Read the checkpoint in `path` back and return what is wrong; nothing is best.
+
+    Args:
+        path: Its directory.
+        step: Step of that directory.
+        memory: What was read of others in the same go; shared files are added.
 
     Raises:
         FileNotFoundError: It is gone.
@@ -41,50 +74,76 @@ def faults_of(path: Path, step: int) -> list[Fault]:
             manifest = read_manifest(directory)
         except (CorruptError, FormatError) as error:
             return [Fault(step, path / manifests.MANIFEST, problem_of(error))]
-        return [Fault(step, path / name, problem) for name, problem in _check(directory, manifest)]
+        found = _check(directory, manifest, {} if memory is None else memory)
+        return [Fault(step, path / name, problem) for name, problem in found]
 
 
-def _check(directory: Opened, manifest: Manifest) -> Iterator[tuple[str, str]]:
+def _check(directory: Opened, manifest: Manifest, memory: Memory) -> Iterator[tuple[str, str]]:
     for name in directory.names():
         if name not in manifest.files and name != manifests.MANIFEST:
             yield name, "the manifest does not list it"
     for name in manifest.files:
         try:
-            yield from ((name, problem) for problem in _check_file(directory, manifest, name))
+            for problem in _check_file(directory, manifest, name, memory):
+                yield name, problem
         except EvertrainError as error:
             yield name, problem_of(error)
 
 
-def _check_file(directory: Opened, manifest: Manifest, name: str) -> Iterator[str]:
-    from blake3 import blake3
-
-    path, entry, whole = directory.path / name, manifest.files[name], blake3()
+def _check_file(directory: Opened, manifest: Manifest, name: str, memory: Memory) -> Iterator[str]:
+    entry = manifest.files[name]
     arrays = {
         key: each
         for entries in manifest.arrays.values()
         for key, each in entries.items()
         if each.file == name
     }
+    spans = {(each.place.offset, each.place.bytes) for each in arrays.values()}
     with directory.file(name) as (file, size_bytes):
         if size_bytes != entry.bytes:
             yield f"it has {size_bytes} bytes instead of {entry.bytes}"
             return
-        position = 0
-        if name.endswith(manifests.SUFFIX):
-            head = _head(file, size_bytes, path)
-            whole.update(head)
-            position = len(head)
-            yield from _check_header(parts.parse_header(head, size_bytes, path), arrays)
-        for key, each in sorted(arrays.items(), key=lambda item: item[1].place.offset):
-            own = blake3()
-            skip(file, each.place.offset - position, path, whole)
-            skip(file, each.place.bytes, path, whole, own)
-            position = max(position, each.place.offset + each.place.bytes)
-            if own.hexdigest() != each.blake3:
-                yield f"the digest of {key!r} is {own.hexdigest()[:12]}, not {each.blake3[:12]}"
-        skip(file, size_bytes - position, path, whole)
-    if whole.hexdigest() != entry.blake3:
-        yield f"its digest is {whole.hexdigest()[:12]}, not {entry.blake3[:12]}"
+        about = os.fstat(file.fileno())
+        key = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
+        found = memory.get(key)
+        if found is None or not spans <= found.spans.keys():
+            found = _read(file, size_bytes, directory.path / name, spans)
+            if about.st_nlink > 1:
+                memory[key] = found
+    if name.endswith(manifests.SUFFIX):
+        yield from _check_header(found.places, arrays)
+    for label, each in arrays.items():
+        digest = found.spans[each.place.offset, each.place.bytes]
+        if digest != each.blake3:
+            yield f"the digest of {label!r} is {digest[:12]}, not {each.blake3[:12]}"
+    if found.whole != entry.blake3:
+        yield f"its digest is {found.whole[:12]}, not {entry.blake3[:12]}"
+
+
+def _read(file: Any, size_bytes: int, path: Path, spans: Collection[Span]) -> Content:
+    """Read a file from its first byte to its last.
+
+    Raises:
+        CorruptError: It ends too early, its header is broken, or the disk cannot read it.
+    """
+    from blake3 import blake3
+
+    whole, position = blake3(), 0
+    places: dict[str, parts.Placed] = {}
+    if path.name.endswith(manifests.SUFFIX):
+        head = _head(file, size_bytes, path)
+        whole.update(head)
+        position = len(head)
+        places = parts.parse_header(head, size_bytes, path)
+    digests = {}
+    for offset, length in sorted(spans):
+        own = blake3()
+        skip(file, offset - position, path, whole)
+        skip(file, length, path, whole, own)
+        position = max(position, offset + length)
+        digests[offset, length] = own.hexdigest()
+    skip(file, size_bytes - position, path, whole)
+    return Content(places, digests, whole.hexdigest())
 
 
 def _head(file: object, size_bytes: int, path: Path) -> bytes:

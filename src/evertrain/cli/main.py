@@ -36,6 +36,8 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     },
     "Care": {
         "verify": ("evertrain.cli.verify:verify", "Prove that a run can be resumed."),
+        "prune": ("evertrain.cli.prune:prune", "Remove the checkpoints that no rule keeps."),
+        "rm": ("evertrain.cli.rm:rm", "Remove a checkpoint, or a whole run."),
         "pin": ("evertrain.cli.request:pin", "Keep a checkpoint whatever retention says."),
         "unpin": ("evertrain.cli.request:unpin", "Give a checkpoint back to retention."),
     },
