@@ -160,7 +160,7 @@ def read_checkpoint(path: Path, *, names: Collection[str] | None = None) -> Load
     with opened(path) as directory:
         manifest = read_manifest(directory)
         wanted = list(manifest.skeletons) if names is None else _known(manifest, names, path)
-        arrays = {name: _read_arrays(directory, manifest, name) for name in wanted}
+        arrays = {name: read_arrays(directory, manifest, name) for name in wanted}
     state = {name: unflatten(manifest.skeletons[name], arrays[name]) for name in wanted}
     return Loaded(manifests.to_info(manifest, path), state, manifest)
 
@@ -197,7 +197,13 @@ def _known(manifest: Manifest, names: Collection[str], path: Path) -> list[str]:
     return [name for name in manifest.skeletons if name in names]
 
 
-def _read_arrays(directory: Opened, manifest: Manifest, name: str) -> dict[str, RawArray]:
+def read_arrays(directory: Opened, manifest: Manifest, name: str) -> dict[str, RawArray]:
+    """Return the arrays of one attached object, by key, every byte of their files checked.
+
+    Raises:
+        CorruptError: A byte is not what was written.
+        StateError: They need more memory than there is.
+    """
     entries = manifest.arrays.get(name, {})
     found: dict[str, RawArray] = {}
     for file in sorted({each.file for each in entries.values()}):

@@ -40,6 +40,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "rm": ("evertrain.cli.rm:rm", "Remove a checkpoint, or a whole run."),
         "archive": ("evertrain.cli.archive:archive", "Pack a run into one file."),
         "unarchive": ("evertrain.cli.archive:unarchive", "Unpack such a file."),
+        "export": ("evertrain.cli.export:export", "Write weights for other programs."),
         "pin": ("evertrain.cli.request:pin", "Keep a checkpoint whatever retention says."),
         "unpin": ("evertrain.cli.request:unpin", "Give a checkpoint back to retention."),
     },

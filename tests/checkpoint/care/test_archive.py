@@ -4,6 +4,9 @@ import io
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -526,3 +529,41 @@ def test_a_disk_without_links(run_dir: RunDir, tmp_path: Path) -> None:
     back = unarchive(tmp_path / "r.tar", tmp_path / "back", tools=tools)
     assert contents(back) == contents(run_dir)
     assert Store(back.path).verify() == []
+
+
+TRAINER = """
+import sys
+import numpy as np
+from evertrain import Run, every, keep_last
+
+with Run(sys.argv[1], save=every(steps=1), keep=keep_last(3)) as run:
+    run.state.x = np.zeros(999)
+    for step in run:
+        run.state.x = run.state.x + step
+        run.log(loss=float(step))
+"""
+
+
+@pytest.mark.slow
+def test_of_a_live_training(tmp_path: Path) -> None:
+    """Packed while it saves and prunes at every step, the run is whole and goes on."""
+    command = [sys.executable, "-c", TRAINER, str(tmp_path / "r")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as trainer:
+        store = Store(tmp_path / "r" / "checkpoints")
+        while store.latest() is None:
+            assert trainer.poll() is None
+        for number in range(4):
+            archive(RunDir(tmp_path / "r"), tmp_path / f"{number}.tar")
+            assert trainer.poll() is None
+        trainer.send_signal(signal.SIGKILL)
+    for number in range(4):
+        back = unarchive(tmp_path / f"{number}.tar", tmp_path / str(number))
+        newest = Store(back.path).latest()
+        assert newest is not None
+        with Run(back.path, total=newest.step + 3) as run:
+            run.state.x = np.zeros(999)
+            for step in run:
+                run.state.x = run.state.x + step
+                run.log(loss=float(step))
+            assert np.all(run.state.x == sum(range(newest.step + 4)))
+            assert [row["step"] for row in run.metrics] == list(range(1, newest.step + 4))
