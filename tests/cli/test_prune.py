@@ -121,6 +121,14 @@ def test_nothing_to_prune(place: Path, invoke: Invoke) -> None:
     assert "nothing to prune" in invoke("prune", "r", "--keep-last", "1").output
 
 
+def test_a_disk_that_refuses(trading: RunDir, invoke: Invoke) -> None:
+    """It is told in a sentence, and nothing is lost."""
+    (trading.checkpoints / "trash").write_text("a file in its place")
+    for command in (("prune", "trading", "--keep-last", "1"), ("rm", "trading@10")):
+        assert "the disk refused" in invoke(*command, code=1).output
+    assert steps_of(trading) == [10, 20, 30]
+
+
 def test_rm_a_checkpoint(trading: RunDir, invoke: Invoke, ask: Ask) -> None:
     """By step or by word, several at once; the way back is told."""
     text = invoke("rm", "trading@10", "trading@best").output

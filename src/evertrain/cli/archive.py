@@ -4,8 +4,6 @@ Layer: cli.
 """
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -15,6 +13,7 @@ from evertrain.checkpoint.care.retire import refuse_live, remove_run
 from evertrain.checkpoint.care.unarchive import unarchive as unpack
 from evertrain.checkpoint.catalog import step_names
 from evertrain.checkpoint.trash import GRACE_S
+from evertrain.cli.disk import disk_errors
 from evertrain.cli.duration import DURATION
 from evertrain.cli.render import clean, json_option, print_json, size
 from evertrain.cli.target import checkpoint_of, parse_target
@@ -65,7 +64,7 @@ def archive(  # noqa: PLR0913
         if not is_sure:
             _confirm(run_dir)
     before = _mark(run_dir)
-    with _told(target):
+    with disk_errors(target):
         listing = pack(run_dir, target, steps=steps)
     trash = _remove(run_dir, before, grace_s) if is_remove else None
     if as_json:
@@ -89,26 +88,13 @@ def unarchive(*, file: Path, to: Path | None, as_json: bool) -> None:
     It is there once every checkpoint was read back whole. FILE may come from
     anybody: nothing is written outside of the new run.
     """
-    with _told(to or file):
+    with disk_errors(to or file):
         run_dir = unpack(file, to)
     steps = [int(name) for name in step_names(run_dir.checkpoints)]
     if as_json:
         print_json({"archive": str(file), "run": str(run_dir.path), "checkpoints": steps})
     else:
         print(clean(f"{run_dir.path}: {len(steps)} checkpoints, all whole"))
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Say what the disk refused, instead of where in the program."""
-    try:
-        yield
-    except OSError as error:
-        raise EvertrainError(
-            f"{path}: the disk refused: {error}.",
-            "nothing was kept, and nothing was removed.",
-            "Look at: df -h",
-        ) from error
 
 
 def _confirm(run_dir: RunDir) -> None:

@@ -13,9 +13,10 @@ import click
 
 from evertrain.checkpoint.care.export import flat_arrays, read_part, write_safetensors
 from evertrain.checkpoint.info import CheckpointInfo
+from evertrain.cli.disk import disk_errors
 from evertrain.cli.render import clean, json_option, print_json
 from evertrain.cli.target import checkpoint_of, parse_target
-from evertrain.core.errors import EvertrainError, UsageError
+from evertrain.core.errors import UsageError
 from evertrain.integrations.extras import require
 
 _SUFFIX = {"safetensors": ".safetensors", "pt": ".pt", "sb3": ".zip"}
@@ -41,12 +42,8 @@ def export(  # noqa: PLR0913
     info = checkpoint_of(named)
     label = f"{named.run_dir.path.resolve().name}-{info.step}{f'-{name}' if name else ''}"
     place = out or Path(f"{label}{_SUFFIX[kind]}")
-    try:
+    with disk_errors(place):
         files = _write(kind, info, name, place, model)
-    except OSError as error:
-        raise EvertrainError(
-            f"{place}: the disk refused: {error}.", "nothing was kept.", "Look at: df -h"
-        ) from error
     if as_json:
         print_json({"checkpoint": str(info.path), "files": [str(each) for each in files]})
     else:

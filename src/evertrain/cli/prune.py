@@ -23,6 +23,7 @@ from evertrain.checkpoint.keep import (
     keep_within,
 )
 from evertrain.checkpoint.trash import GRACE_S
+from evertrain.cli.disk import disk_errors
 from evertrain.cli.duration import DURATION
 from evertrain.cli.render import (
     Column,
@@ -94,7 +95,8 @@ def prune(
             "a policy that keeps nothing would remove everything but the newest.",
             f"Say what to keep: evertrain prune {run} --keep-last 5 --keep-best 1",
         )
-    done = prune_run(run_dir, keep_any(*rules), grace_s=grace_s, is_dry=is_dry)
+    with disk_errors(run_dir.checkpoints):
+        done = prune_run(run_dir, keep_any(*rules), grace_s=grace_s, is_dry=is_dry)
     if as_json:
         print_json(_json(run_dir, done, is_dry=is_dry))
     else:
@@ -175,7 +177,8 @@ def _json(run_dir: RunDir, done: Pruned, *, is_dry: bool) -> dict[str, Any]:
 
 
 def _undo(run_dir: RunDir, *, as_json: bool) -> int:
-    done = undo(run_dir)
+    with disk_errors(run_dir.checkpoints):
+        done = undo(run_dir)
     if as_json:
         print_json({"run": str(run_dir.path), "steps": done.steps, "refused": done.refused})
     else:

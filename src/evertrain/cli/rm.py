@@ -11,6 +11,7 @@ import click
 from evertrain.checkpoint.care.prune import remove
 from evertrain.checkpoint.care.retire import refuse_live, remove_run
 from evertrain.checkpoint.trash import GRACE_S
+from evertrain.cli.disk import disk_errors
 from evertrain.cli.duration import DURATION
 from evertrain.cli.render import clean, json_option, print_json, size
 from evertrain.cli.target import Target, checkpoint_of, parse_target
@@ -61,10 +62,12 @@ def rm(  # noqa: PLR0913
         _confirm(runs)
     gone: list[dict[str, Any]] = []
     for run_dir, steps in picked.values():
-        done = remove(run_dir, steps, is_forced=is_forced, grace_s=grace_s, is_dry=is_dry)
+        with disk_errors(run_dir.checkpoints):
+            done = remove(run_dir, steps, is_forced=is_forced, grace_s=grace_s, is_dry=is_dry)
         gone += [{"run": str(run_dir.path), "step": step} for step in done]
     for run_dir in runs:
-        trash = None if is_dry else str(remove_run(run_dir, grace_s=grace_s))
+        with disk_errors(run_dir.path):
+            trash = None if is_dry else str(remove_run(run_dir, grace_s=grace_s))
         gone.append({"run": str(run_dir.path), "step": None, "trash": trash})
     if as_json:
         print_json({"dry_run": is_dry, "removed": gone})
