@@ -14,9 +14,12 @@ if TYPE_CHECKING:
         keep_all,
         keep_any,
         keep_best,
+        keep_daily,
         keep_every,
+        keep_hourly,
         keep_last,
         keep_stages,
+        keep_within,
     )
     from evertrain.checkpoint.store import Store
     from evertrain.checkpoint.tree import register
@@ -40,9 +43,12 @@ _HOMES: Final = {
     "keep_all": "checkpoint.keep",
     "keep_any": "checkpoint.keep",
     "keep_best": "checkpoint.keep",
+    "keep_daily": "checkpoint.keep",
     "keep_every": "checkpoint.keep",
+    "keep_hourly": "checkpoint.keep",
     "keep_last": "checkpoint.keep",
     "keep_stages": "checkpoint.keep",
+    "keep_within": "checkpoint.keep",
     "register": "checkpoint.tree",
     "when_any": "checkpoint.when",
 }
@@ -55,9 +61,12 @@ __all__ = [  # noqa: RUF022  (sorted without regard to case, as in the docs)
     "keep_all",
     "keep_any",
     "keep_best",
+    "keep_daily",
     "keep_every",
+    "keep_hourly",
     "keep_last",
     "keep_stages",
+    "keep_within",
     "register",
     "Run",
     "Stage",

@@ -1,6 +1,8 @@
 """Retention rules: each one's own behavior, and the guarantees they share."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -12,9 +14,12 @@ from evertrain.checkpoint import (
     keep_all,
     keep_any,
     keep_best,
+    keep_daily,
     keep_every,
+    keep_hourly,
     keep_last,
     keep_stages,
+    keep_within,
 )
 from evertrain.checkpoint.keep import verdicts
 from evertrain.core.errors import ConfigError
@@ -33,6 +38,9 @@ rules = st.one_of(
     st.integers(1, 5).map(keep_last),
     st.integers(1, 5).map(keep_best),
     st.integers(1, 3000).map(lambda steps: keep_every(steps=steps)),
+    st.integers(1, 5).map(keep_hourly),
+    st.integers(1, 5).map(keep_daily),
+    st.integers(1, 400).map(lambda days: keep_within(days=days)),
     st.just(keep_stages()),
     st.just(keep_all()),
 )
@@ -56,6 +64,9 @@ def _doomed(
         keep_last(2),
         keep_best(2),
         keep_every(steps=20),
+        keep_hourly(2),
+        keep_daily(2),
+        keep_within(hours=1),
         keep_stages(),
         keep_all(),
         keep_any(keep_last(1), keep_best(1)),
@@ -126,7 +137,78 @@ def test_a_users_own_rule() -> None:
     assert [each.reasons for each in verdicts(found, keep_any(even, keep_last(1)))][1] == ("even",)
 
 
-@pytest.mark.parametrize("make", [keep_last, keep_best, lambda n: keep_every(steps=n)])
+def saved(*times: str) -> list[CheckpointInfo]:
+    """Return checkpoints of steps 0, 1, ... saved at local times in the middle of Europe."""
+    stamps = [datetime.fromisoformat(each).timestamp() for each in times]
+    return [CheckpointInfo(step=step, saved_at_s=at_s) for step, at_s in enumerate(stamps)]
+
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def test_hourly_keeps_the_newest_of_each_hour() -> None:
+    """As restic does: hours that have a checkpoint count, hours without one do not."""
+    found = saved(
+        "2026-03-01T10:59:59+01:00",
+        "2026-03-01T11:00:00+01:00",
+        "2026-03-01T11:59:59+01:00",
+        "2026-03-05T08:00:00+01:00",
+        "2026-03-05T08:30:00+01:00",
+    )
+    assert keep_hourly(1, zone=BERLIN)(found) == {4}
+    assert keep_hourly(2, zone=BERLIN)(found) == {2, 4}
+    assert keep_hourly(9, zone=BERLIN).why(found) == {4: "hourly 1", 2: "hourly 2", 0: "hourly 3"}
+
+
+def test_daily_keeps_the_newest_of_each_day() -> None:
+    """Days run from midnight to midnight of the given zone."""
+    found = saved(
+        "2026-03-01T23:30:00+01:00", "2026-03-02T00:30:00+01:00", "2026-03-02T23:59:59+01:00"
+    )
+    assert keep_daily(5, zone=BERLIN)(found) == {0, 2}
+    assert keep_daily(5, zone=UTC)(found) == {1, 2}  # half past midnight was still the first there
+    assert keep_daily(5, zone=timezone(timedelta(hours=5)))(found) == {1, 2}
+    assert keep_daily(1, zone=BERLIN).why(found) == {2: "daily 1"}
+
+
+def test_the_hour_that_comes_twice() -> None:
+    """When summer time ends, a clock shows the same hour twice; both count."""
+    found = saved("2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00")
+    assert keep_hourly(5, zone=BERLIN)(found) == {0, 1}
+
+
+def test_newest_is_by_time() -> None:
+    """A clock that was set back does not confuse steps and times; a tie goes to the later step."""
+    found = [CheckpointInfo(step=s, saved_at_s=t) for s, t in enumerate((900.0, 100.0, 900.0))]
+    assert keep_hourly(1, zone=UTC)(found) == {2}
+
+
+def test_within_counts_from_the_newest() -> None:
+    """Not from now: a run that rests for a month loses nothing."""
+    found = at(0, 3599, 3600, 7200)
+    assert keep_within(hours=1)(found) == {3600, 7200}
+    assert keep_within(minutes=60).why(found)[3600] == "within 1h"
+    assert str(keep_within(days=2, hours=12)) == "keep_within(2d12h)"
+
+
+@pytest.mark.parametrize("span", [{}, {"days": -1}, {"hours": float("nan")}, {"days": 1e300}])
+def test_within_nothing(span: dict[str, float]) -> None:
+    """A time that keeps nothing is refused."""
+    with pytest.raises(ConfigError, match="length of time"):
+        keep_within(**span)
+
+
+@pytest.mark.parametrize("rule", [keep_hourly(1), keep_daily(1), keep_within(days=1)], ids=str)
+@pytest.mark.parametrize("at_s", [float("nan"), float("inf"), 1e300, -1e300])
+def test_times_that_no_clock_shows(rule: Keep, at_s: float) -> None:
+    """A damaged time of a save is no reason to fail."""
+    found = [CheckpointInfo(step=1, saved_at_s=at_s), CheckpointInfo(step=2, saved_at_s=5.0)]
+    assert rule(found) <= {1, 2}
+
+
+@pytest.mark.parametrize(
+    "make", [keep_last, keep_best, keep_hourly, keep_daily, lambda n: keep_every(steps=n)]
+)
 @pytest.mark.parametrize("count", [0, -1, True, 1.5, "3", None])
 def test_bad_counts(make: object, count: object) -> None:
     """A rule that would keep nothing, or is no number, is refused when it is made."""

@@ -16,8 +16,8 @@ from evertrain.checkpoint.shelf import (
     quarantine,
     save_emergency,
     supersede,
-    to_trash,
 )
+from evertrain.checkpoint.trash import discard
 from evertrain.core.errors import NotFoundError
 from evertrain.testing import CutFs, FakeClock, PowerCut, PowerDisk
 
@@ -129,7 +129,7 @@ def test_trash_is_durable_before_deletion(tmp_path: Path) -> None:
     """Before a file of a pruned checkpoint goes, its directory has lost its name for good."""
     root = filled(tmp_path / "live", 5, 10)
     disk = PowerDisk(root)
-    [moved] = to_trash(root, [5], disk)
+    [moved] = discard(root, [5], Tools(disk))
     disk.rmtree(moved)
     for number, world in enumerate(disk.worlds()):
         disk.reboot(tmp_path / str(number), world)

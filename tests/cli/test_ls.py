@@ -6,8 +6,9 @@ from typing import Any
 
 from evertrain.checkpoint import Store
 from evertrain.cli.ls import find_runs
+from evertrain.cli.render import size
 from evertrain.core.rundir import RunDir
-from runs import new_run, trained_run
+from runs import new_run, share, trained_run
 
 Ask = Callable[..., dict[str, Any]]
 Invoke = Callable[..., Any]
@@ -102,9 +103,25 @@ def test_checkpoints_as_json(trading: RunDir, ask: Ask) -> None:
 
     assert found["run"].keys() == RUN_KEYS
     assert [each["step"] for each in found["checkpoints"]] == [10, 20, 30]
-    assert all(each.keys() == CHECKPOINT_KEYS for each in found["checkpoints"])
+    assert all(each.keys() == CHECKPOINT_KEYS | {"added_bytes"} for each in found["checkpoints"])
     assert [each["is_best"] for each in found["checkpoints"]] == [False, True, False]
     assert found["checkpoints"][0]["metrics"] == {"total_profit": -100.0, "trades": 45.0}
+
+
+def test_shared_bytes(trading: RunDir, invoke: Invoke, ask: Ask) -> None:
+    """What a checkpoint shares with those before it is logical size, and no more on the disk."""
+    share(trading.checkpoints, 10, 20)
+    share(trading.checkpoints, 10, 30)
+    found = ask("ls", "trading")
+    sizes = [each["size_bytes"] for each in found["checkpoints"]]
+    shared = (trading.checkpoints / "000000010" / "agent.safetensors").stat().st_size
+    added = [each["added_bytes"] for each in found["checkpoints"]]
+    text = invoke("ls", "trading", "-d").output
+
+    assert added == [sizes[0], sizes[1] - shared, sizes[2] - shared]
+    assert found["totals"] == {"size_bytes": sum(sizes), "disk_bytes": sum(added)}
+    assert f"Total size: {size(sum(sizes))}, on disk: {size(sum(added))}" in text
+    assert "Added" in text
 
 
 def test_stages_have_a_column(place: Path, invoke: Invoke) -> None:

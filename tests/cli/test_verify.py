@@ -4,10 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from evertrain.checkpoint import Store
+from evertrain.checkpoint import verify as module
 from evertrain.core.rundir import RunDir
-from runs import new_run
+from runs import new_run, share
 
 Ask = Callable[..., dict[str, Any]]
 Invoke = Callable[..., Any]
@@ -37,6 +40,46 @@ def test_one_flipped_bit(trading: RunDir, invoke: Invoke, name: str) -> None:
     assert any(f"000000020/{name}: " in line for line in lines)
     assert "2 checkpoints whole, newest 30" in lines[-2]
     assert "sets a damaged checkpoint aside" in lines[-1]
+
+
+def test_a_rotten_shared_file(trading: RunDir, ask: Ask) -> None:
+    """It is found in every checkpoint that shares it, and in no other."""
+    share(trading.checkpoints, 10, 30)
+    _flip(trading.checkpoints / "000000010" / "agent.safetensors")
+    found = ask("verify", "trading", code=12)
+
+    assert {each["step"] for each in found["faults"]} == {10, 30}
+    assert found["whole"] == [20]
+
+
+def test_a_shared_file_is_read_once(
+    trading: RunDir, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many checkpoints have it, its bytes come from the disk once."""
+    for step in (20, 30):
+        share(trading.checkpoints, 10, step)
+    reads: list[str] = []
+    real = vars(module)["_read"]
+
+    def counted(file: Any, size_bytes: int, path: Path, spans: Any) -> Any:
+        reads.append(path.name)
+        return real(file, size_bytes, path, spans)
+
+    monkeypatch.setattr(module, "_read", counted)
+
+    assert ask("verify", "trading")["whole"] == [10, 20, 30]
+    assert sorted(reads) == ["agent.safetensors", *["metadata.json"] * 3]
+
+
+def test_a_shared_file_is_compared_with_each_manifest(trading: RunDir, ask: Ask) -> None:
+    """A file that is right for one checkpoint is not taken for right in another."""
+    other = trading.checkpoints / "000000020" / "agent.safetensors"
+    Store(trading.checkpoints).save(40, {"agent": {"w": np.arange(100) + 1}})
+    other.unlink()
+    other.hardlink_to(trading.checkpoints / "000000040" / "agent.safetensors")
+    found = ask("verify", "trading", code=12)
+
+    assert {each["step"] for each in found["faults"]} == {20}
 
 
 def test_the_others_are_whole(trading: RunDir, invoke: Invoke) -> None:

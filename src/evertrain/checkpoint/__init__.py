@@ -16,9 +16,12 @@ if TYPE_CHECKING:
         keep_all,
         keep_any,
         keep_best,
+        keep_daily,
         keep_every,
+        keep_hourly,
         keep_last,
         keep_stages,
+        keep_within,
     )
     from evertrain.checkpoint.read import Loaded
     from evertrain.checkpoint.store import Store
@@ -41,9 +44,12 @@ _HOMES: Final = {
     "keep_all": "keep",
     "keep_any": "keep",
     "keep_best": "keep",
+    "keep_daily": "keep",
     "keep_every": "keep",
+    "keep_hourly": "keep",
     "keep_last": "keep",
     "keep_stages": "keep",
+    "keep_within": "keep",
     "register": "tree",
     "when_any": "when",
 }
@@ -63,9 +69,12 @@ __all__ = [
     "keep_all",
     "keep_any",
     "keep_best",
+    "keep_daily",
     "keep_every",
+    "keep_hourly",
     "keep_last",
     "keep_stages",
+    "keep_within",
     "register",
     "when_any",
 ]

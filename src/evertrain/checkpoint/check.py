@@ -7,7 +7,7 @@ Layer: checkpoint. Imports core only.
 
 import errno
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,7 @@ from evertrain.checkpoint.strict import corrupt
 
 # What has its own digest in a file: offset, bytes, digest, and what to call it.
 Piece = tuple[int, int, str, str]
+Span = tuple[int, int]  # first byte and length
 
 _MAX_THREADS: Final = 8
 _BATCH: Final = 32  # parts that one thread checks at a time
@@ -35,9 +36,20 @@ def pieces_of(manifest: Manifest, name: str, contents: list[Content]) -> Iterato
 
 
 def problems(
-    directory: Opened, manifest: Manifest, name: str, found: Iterator[Piece]
+    directory: Opened,
+    manifest: Manifest,
+    name: str,
+    found: Iterable[Piece],
+    known: dict[Span, str] | None = None,
 ) -> Iterator[str]:
     """Yield what is wrong with pieces of a file, each in a sentence without a subject.
+
+    Args:
+        directory: The checkpoint.
+        manifest: What it says about itself.
+        name: The file.
+        found: The pieces to look at.
+        known: Digests of pieces read under another name of the file; new ones are added.
 
     Raises:
         CorruptError: It is missing, no regular file, or cannot be read.
@@ -46,20 +58,24 @@ def problems(
     from blake3 import blake3
 
     path, entry = directory.path / name, manifest.files[name]
+    known = {} if known is None else known
     room = memoryview(bytearray(min(PART_BYTES, entry.bytes)))
     with directory.file(name) as (file, size_bytes):
         if size_bytes != entry.bytes:
             yield f"it has {size_bytes} bytes instead of {entry.bytes}"
             return
         for offset, length, said, title in found:
-            hasher = blake3()
-            file.seek(offset)
-            for view in _chunks(room, length):
-                fill(file, view, path)
-                hasher.update(view)
-            if hasher.hexdigest() != said:
+            digest = known.get((offset, length))
+            if digest is None:
+                hasher = blake3()
+                file.seek(offset)
+                for view in _chunks(room, length):
+                    fill(file, view, path)
+                    hasher.update(view)
+                digest = known[offset, length] = hasher.hexdigest()
+            if digest != said:
                 what = f"the digest of {title!r}" if title else "its digest"
-                yield f"{what} is {hasher.hexdigest()[:12]}, not {said[:12]}"
+                yield f"{what} is {digest[:12]}, not {said[:12]}"
 
 
 def check_files(directory: Opened, manifest: Manifest, files: Mapping[str, list[Content]]) -> None:
@@ -73,7 +89,7 @@ def check_files(directory: Opened, manifest: Manifest, files: Mapping[str, list[
 
     def check(job: tuple[str, list[Piece]]) -> None:
         name, batch = job
-        for problem in problems(directory, manifest, name, iter(batch)):
+        for problem in problems(directory, manifest, name, batch):
             raise corrupt(directory.path / name, problem)
 
     jobs = [

@@ -108,13 +108,16 @@ def write_snapshot(
     return manifest
 
 
-def sweep(directory: Path, fs: Fs) -> list[str]:
-    """Remove what dead processes left unfinished in `directory`; return its names."""
+def sweep(directory: Path, fs: Fs, *, prefix: str = ".") -> list[str]:
+    """Remove what dead processes left unfinished in `directory`; return its names.
+
+    Where other programs have files too, a longer `prefix` says which are meant.
+    """
     try:
         names = sorted(os.listdir(directory))  # noqa: PTH208
     except (FileNotFoundError, NotADirectoryError):
         return []
-    gone = [name for name in names if _is_leftover(directory / name)]
+    gone = [each for each in names if each.startswith(prefix) and _is_leftover(directory / each)]
     for name in gone:
         fs.rmtree(directory / name)
         if not (directory / name).is_dir():

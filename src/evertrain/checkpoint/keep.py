@@ -9,6 +9,7 @@ Layer: checkpoint. Imports core only.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Protocol
 
 from evertrain.checkpoint.info import CheckpointInfo
@@ -121,6 +122,62 @@ def keep_stages() -> Rule:
     return Rule("keep_stages()", why)
 
 
+def keep_hourly(count: int, *, zone: tzinfo | None = None) -> Rule:
+    """Keep the newest checkpoint of each of the last `count` hours that have one.
+
+    Hours without a checkpoint do not count, so a pause costs nothing.
+
+    Args:
+        count: Hours, 1 or more.
+        zone: Whose hours; None is the local time zone.
+
+    Raises:
+        ConfigError: `count` is less.
+    """
+    # The offset tells the two hours apart that a clock shows when summer time ends.
+    return _newest_of("hourly", count, zone, lambda at: (at.utcoffset(), at.date(), at.hour))
+
+
+def keep_daily(count: int, *, zone: tzinfo | None = None) -> Rule:
+    """Keep the newest checkpoint of each of the last `count` days that have one.
+
+    Args:
+        count: Days, 1 or more.
+        zone: Whose days, from midnight to midnight; None is the local time zone.
+
+    Raises:
+        ConfigError: `count` is less.
+    """
+    return _newest_of("daily", count, zone, datetime.date)
+
+
+def keep_within(*, days: float = 0, hours: float = 0, minutes: float = 0) -> Rule:
+    """Keep what was saved in the time before the newest checkpoint.
+
+    Counted from there and not from now: a run that rests for a month loses nothing.
+
+    Raises:
+        ConfigError: The time is not longer than nothing.
+    """
+    try:
+        span = timedelta(days=days, hours=hours, minutes=minutes)
+    except (ValueError, OverflowError):
+        span = timedelta()
+    if span <= timedelta():
+        raise ConfigError(
+            f"keep_within got days={days!r}, hours={hours!r}, minutes={minutes!r}.",
+            "a rule that keeps nothing protects nothing.",
+            "Give a length of time: keep_within(days=2, hours=12)",
+        )
+
+    def why(found: Found) -> dict[int, str]:
+        newest_s = max((info.saved_at_s for info in found), default=0.0)
+        first_s = newest_s - span.total_seconds()
+        return {info.step: f"within {_words(span)}" for info in found if info.saved_at_s >= first_s}
+
+    return Rule(f"keep_within({_words(span)})", why)
+
+
 def keep_all() -> Rule:
     """Keep everything."""
 
@@ -178,6 +235,38 @@ def verdicts(found: Found, keep: Keep, protect: Mapping[int, str] | None = None)
         return tuple(reason for reason in given if reason)
 
     return [Verdict(info.step, bool(reasons(info)), reasons(info)) for info in ordered]
+
+
+def _newest_of(
+    word: str, count: int, zone: tzinfo | None, period: Callable[[datetime], object]
+) -> Rule:
+    """Keep the newest checkpoint of each of the last `count` periods that have one."""
+    _check_count(f"keep_{word}", count)
+
+    def why(found: Found) -> dict[int, str]:
+        newest: dict[object, int] = {}
+        for info in sorted(found, key=lambda info: (info.saved_at_s, info.step), reverse=True):
+            at = _moment(info.saved_at_s, zone)
+            if at is not None and len(newest) < count:
+                newest.setdefault(period(at), info.step)
+        return {step: f"{word} {place}" for place, step in enumerate(newest.values(), start=1)}
+
+    return Rule(f"keep_{word}({count})", why)
+
+
+def _moment(at_s: float, zone: tzinfo | None) -> datetime | None:
+    """Return a Unix time as a clock on the wall shows it; None for one that no clock shows."""
+    try:
+        return datetime.fromtimestamp(at_s, tz=UTC).astimezone(zone)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _words(span: timedelta) -> str:
+    """Return `2d12h`."""
+    hours, rest = divmod(span - timedelta(span.days), timedelta(hours=1))
+    parts = ((span.days, "d"), (hours, "h"), (rest.total_seconds() / 60, "m"))
+    return "".join(f"{count:g}{unit}" for count, unit in parts if count)
 
 
 def _reasons(rule: Keep, found: Found) -> Mapping[int, str]:

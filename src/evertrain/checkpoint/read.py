@@ -140,6 +140,16 @@ def _arrays(directory: Opened, manifest: Manifest, wanted: list[str], *, is_own:
     }
 
 
+def read_arrays(directory: Opened, manifest: Manifest, name: str) -> dict[str, RawArray]:
+    """Return the arrays of one attached object, by key, every byte of their files checked.
+
+    Raises:
+        CorruptError: A byte is not what was written.
+        StateError: They need more memory than there is.
+    """
+    return _arrays(directory, manifest, [name], is_own=True)[name]
+
+
 def _map(directory: Opened, name: str) -> "npt.NDArray[np.uint8]":
     """Map a file privately: whoever writes to it writes to memory of his own."""
     import mmap

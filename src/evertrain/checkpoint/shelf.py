@@ -1,4 +1,4 @@
-"""Moving checkpoints aside: to trash, quarantine, superseded, emergency; and pins.
+"""Moving checkpoints aside: to quarantine, superseded, emergency; and pins.
 
 A move is a rename, durable at its target before it is durable at its source:
 a power cut can show a checkpoint twice, never not at all.
@@ -7,7 +7,7 @@ Layer: checkpoint. Imports core only.
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -25,7 +25,6 @@ from evertrain.core.errors import EvertrainError, NotFoundError
 from evertrain.core.fs import Fs, make_dir, write_atomic
 from evertrain.core.rundir import parse_step, step_name
 
-TRASH: Final = "trash"
 QUARANTINE: Final = "quarantine"
 SUPERSEDED: Final = "superseded"
 EMERGENCY: Final = "emergency"
@@ -53,12 +52,12 @@ def quarantine(root: Path, step: int, reason: str, tools: Tools = _TOOLS) -> Pat
         The move survives a power cut once this returns.
     """
     _require(root, step)
-    target = _free(root / QUARANTINE, step_name(step))
+    target = free(root / QUARANTINE, step_name(step))
     make_dir(target.parent, fs=tools.fs)
     note = {"step": step, "reason": reason, "time": iso_utc(tools.clock.now_s())}
     text = json.dumps(note, indent=2) + "\n"
     write_atomic(target.with_name(f"{target.name}.reason.json"), text.encode(), fs=tools.fs)
-    _move(root, [(step_name(step), target)], tools.fs)
+    move(root, [(step_name(step), target)], tools.fs)
     unpin(root, step, tools.fs)
     Catalog(root).refresh(tools)
     return target
@@ -89,8 +88,8 @@ def supersede(root: Path, after_step: int, tools: Tools = _TOOLS) -> list[int]:
     shelf = root / SUPERSEDED
     make_dir(shelf, fs=tools.fs)
     for name in reversed(later):
-        target = _free(shelf, f"{name}-attempt{_attempt(root / name)}")
-        _move(root, [(name, target)], tools.fs)
+        target = free(shelf, f"{name}-attempt{_attempt(root / name)}")
+        move(root, [(name, target)], tools.fs)
         unpin(root, int(name), tools.fs)
     Catalog(root).refresh(tools)
     return [int(name) for name in later]
@@ -114,7 +113,7 @@ def save_emergency(
     Durability:
         As `Store.save`.
     """
-    target = _free(root / EMERGENCY, f"{step_name(step)}-{about.kind.upper()}")
+    target = free(root / EMERGENCY, f"{step_name(step)}-{about.kind.upper()}")
     manifest = write_checkpoint(target, step, state, about, tools)
     for old in emergencies(root)[:-MAX_EMERGENCY]:
         if old.path != target:
@@ -156,33 +155,21 @@ def unpin(root: Path, step: int, fs: Fs) -> None:
         fs.sync_dir(marker.parent)
 
 
-def to_trash(root: Path, steps: Collection[int], fs: Fs) -> list[Path]:
-    """Move checkpoints to `trash/`, durably, and return where they are."""
-    if not steps:
-        return []
-    make_dir(root / TRASH, fs=fs)
-    moves: list[tuple[str, Path]] = []
-    for step in sorted(steps):
-        target = _free(root / TRASH, step_name(step))
-        moves.append((step_name(step), target))
-    _move(root, moves, fs)
-    return [target for _, target in moves]
+def move(root: Path, moves: Sequence[tuple[str, Path]], fs: Fs) -> list[Path]:
+    """Rename things of `root`, durably, and return the targets of those that were still there.
 
-
-def empty_trash(root: Path, fs: Fs) -> None:
-    """Delete what lies in `trash/`. What refuses to go is tried again next time."""
-    trash = root / TRASH
-    for path in sorted(trash.iterdir()) if trash.is_dir() else ():
-        with suppress(OSError):
-            fs.rmtree(path)
-
-
-def _move(root: Path, moves: Sequence[tuple[str, Path]], fs: Fs) -> None:
+    Raises:
+        OSError: The disk refused.
+    """
+    moved = []
     for name, target in moves:
-        fs.replace(root / name, target)
-    for shelf in sorted({target.parent for _, target in moves}):
+        with suppress(FileNotFoundError):  # another process was faster
+            fs.replace(root / name, target)
+            moved.append(target)
+    for shelf in sorted({target.parent for target in moved}):
         fs.sync_dir(shelf)
     fs.sync_dir(root)
+    return moved
 
 
 def _require(root: Path, step: int) -> None:
@@ -194,7 +181,7 @@ def _require(root: Path, step: int) -> None:
         )
 
 
-def _free(shelf: Path, name: str) -> Path:
+def free(shelf: Path, name: str) -> Path:
     """Return a place on `shelf` that is not taken: `name`, `name-2`, ..."""
     target, count = shelf / name, 1
     while target.exists():

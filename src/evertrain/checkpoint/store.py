@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, SupportsIndex, TypeVar
 
-from evertrain.checkpoint import shelf
+from evertrain.checkpoint import shelf, trash
 from evertrain.checkpoint.about import About
 from evertrain.checkpoint.arena import Arena
 from evertrain.checkpoint.catalog import Catalog, step_names
@@ -33,7 +33,7 @@ from evertrain.checkpoint.previous import Base, after, found
 from evertrain.checkpoint.rank import Best, parse_best, ranked
 from evertrain.checkpoint.read import Loaded, map_checkpoint, read_checkpoint, read_manifest
 from evertrain.checkpoint.snapshot import Snapshot, take
-from evertrain.checkpoint.verify import Fault, faults_of
+from evertrain.checkpoint.verify import Fault, Memory, faults_of
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import EvertrainError, NotFoundError, SaveError, UsageError
 from evertrain.core.fs import LOCAL_FS, Fs
@@ -260,6 +260,8 @@ class Store:
     def verify(self, step: int | None = None) -> Faults:
         """Read everything back, byte by byte, and return what is wrong.
 
+        A file that checkpoints share is read once, and found in all of them if it is rotten.
+
         Args:
             step: The checkpoint to look at; None looks at all of them.
 
@@ -268,9 +270,10 @@ class Store:
         """
         names = step_names(self.path) if step is None else [self._find_path(step).name]
         found: Faults = []
+        memory: Memory = {}
         for name in names:
             with suppress(FileNotFoundError):  # pruned meanwhile
-                found += faults_of(self.path / name, int(name))
+                found += faults_of(self.path / name, int(name), memory)
         return found
 
     def pin(self, step: int) -> None:
@@ -315,9 +318,10 @@ class Store:
 
         Durability:
             Each is moved to `trash/` before it is deleted, so a crash leaves
-            whole checkpoints only. `recover` empties the trash.
+            whole checkpoints only. `recover` deletes what a crash left there.
         """
         with self._writing:
+            trash.empty(self.path / trash.TRASH, self._tools)
             found = self.list()
             guarded = self._newest_whole(found) | dict.fromkeys(protect, "resume base")
             judged = verdicts(found, keep, guarded)
@@ -325,17 +329,24 @@ class Store:
             if doomed and not dry_run:
                 if self._base is not None and self._base.manifest.step in doomed:
                     self._base = None
-                moved = shelf.to_trash(self.path, doomed, self._tools.fs)
+                moved = trash.discard(self.path, doomed, self._tools)
                 self._refresh()
-                for path in moved:
-                    with suppress(OSError):  # it is out of the way; recover tries again
-                        self._tools.fs.rmtree(path)
+                trash.delete(moved, self._tools)
         return judged
+
+    def empty_trash(self) -> int:
+        """Delete what could still come back from the trash, for a disk that is full.
+
+        Returns:
+            How many checkpoints went.
+        """
+        return trash.empty(self.path / trash.TRASH, self._tools, is_urgent=True)
 
     def recover(self) -> Names:
         """Clean up what a crash left: unfinished saves, trash, stale links and index.
 
-        Only for the process that owns the run.
+        Only for the process that owns the run. What a person threw away stays
+        in the trash until its grace is over.
 
         Returns:
             The names of the unfinished saves and files that were removed.
@@ -347,7 +358,7 @@ class Store:
             fs = self._tools.fs
             places = (self.path, self.path / shelf.EMERGENCY, self.path / shelf.QUARANTINE)
             gone = [name for place in places for name in sweep(place, fs)]
-            shelf.empty_trash(self.path, fs)
+            trash.empty(self.path / trash.TRASH, self._tools)
             self._refresh()
         return gone
 

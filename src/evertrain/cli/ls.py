@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from evertrain.checkpoint.info import CheckpointInfo
+from evertrain.checkpoint.share import added_bytes
 from evertrain.cli.facts import Unreadable, best, checkpoint_json, kind, progress, run_json
 from evertrain.cli.render import (
     Column,
@@ -34,7 +35,12 @@ _METRIC_COLUMNS: Final = 3
 
 @click.command(epilog="Example: evertrain ls runs/trading --detailed")
 @click.argument("target", metavar="[DIR|RUN]", required=False)
-@click.option("-d", "--detailed", is_flag=True, help="Add times, bytes, attempts, pins and paths.")
+@click.option(
+    "-d",
+    "--detailed",
+    is_flag=True,
+    help="Add times, bytes (all, and not shared), attempts, pins, paths.",
+)
 @json_option
 def ls(*, target: str | None, detailed: bool, as_json: bool) -> int:
     """List runs, or the checkpoints of a run.
@@ -138,8 +144,13 @@ def _run_row(found: RunStatus | Unreadable, root: Path, *, detailed: bool) -> li
 def _list_checkpoints(found: RunStatus, *, detailed: bool, as_json: bool) -> int:
     infos = found.checkpoints
     if as_json:
-        rows = [checkpoint_json(each, found) for each in infos]
-        print_json({"run": run_json(found), "checkpoints": rows})
+        added = added_bytes([each.path for each in infos])
+        rows = [
+            checkpoint_json(each, found) | {"added_bytes": count}
+            for each, count in zip(infos, added, strict=True)
+        ]
+        totals = {"size_bytes": sum(each.size_bytes for each in infos), "disk_bytes": sum(added)}
+        print_json({"run": run_json(found), "checkpoints": rows, "totals": totals})
         return EXIT_OK
     unit = found.identity.unit
     print(f"{clean(str(found.path))}: {found.state}, {unit} {progress(found)}\n")
@@ -151,6 +162,11 @@ def _list_checkpoints(found: RunStatus, *, detailed: bool, as_json: bool) -> int
         )
         print()
     print(f"Total checkpoints: {len(infos)}")
+    if detailed:
+        on_disk = sum(added_bytes([each.path for each in infos]))
+        print(
+            f"Total size: {size(sum(each.size_bytes for each in infos))}, on disk: {size(on_disk)}"
+        )
     print(f"Total disk usage: {size(found.size_bytes)}")
     if infos:
         print(f"Latest {unit}: {infos[-1].step}")
@@ -173,7 +189,7 @@ def _metric_names(infos: Sequence[CheckpointInfo], found: RunStatus) -> list[str
 def _columns(
     unit: str, metrics: Sequence[str], infos: Sequence[CheckpointInfo], *, detailed: bool
 ) -> list[Column]:
-    extra = ("Attempt", "Bytes", "Pinned", "Path") if detailed else ()
+    extra = ("Added", "Attempt", "Bytes", "Pinned", "Path") if detailed else ()
     return [
         Column(unit.capitalize(), "right"),
         Column("Saved" if detailed else "Date"),
@@ -181,12 +197,13 @@ def _columns(
         *([Column("Stage")] if any(each.stage for each in infos) else []),
         *(Column(name, "right") for name in metrics),
         Column("Size", "right"),
-        *(Column(name, "right" if name in {"Attempt", "Bytes"} else "left") for name in extra),
+        *(Column(name, "left" if name in {"Pinned", "Path"} else "right") for name in extra),
     ]
 
 
 def _rows(found: RunStatus, metrics: Sequence[str], *, detailed: bool) -> list[list[str]]:
     has_stages = any(each.stage for each in found.checkpoints)
+    added = added_bytes([each.path for each in found.checkpoints]) if detailed else ()
     return [
         [
             str(each.step),
@@ -197,6 +214,7 @@ def _rows(found: RunStatus, metrics: Sequence[str], *, detailed: bool) -> list[l
             size(each.size_bytes),
             *(
                 (
+                    size(added[index]),
                     str(each.attempt),
                     str(each.size_bytes),
                     "yes" if each.is_pinned else "-",
@@ -206,5 +224,5 @@ def _rows(found: RunStatus, metrics: Sequence[str], *, detailed: bool) -> list[l
                 else ()
             ),
         ]
-        for each in found.checkpoints
+        for index, each in enumerate(found.checkpoints)
     ]

@@ -36,6 +36,11 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     },
     "Care": {
         "verify": ("evertrain.cli.verify:verify", "Prove that a run can be resumed."),
+        "prune": ("evertrain.cli.prune:prune", "Remove the checkpoints that no rule keeps."),
+        "rm": ("evertrain.cli.rm:rm", "Remove a checkpoint, or a whole run."),
+        "archive": ("evertrain.cli.archive:archive", "Pack a run into one file."),
+        "unarchive": ("evertrain.cli.archive:unarchive", "Unpack such a file."),
+        "export": ("evertrain.cli.export:export", "Write weights for other programs."),
         "pin": ("evertrain.cli.request:pin", "Keep a checkpoint whatever retention says."),
         "unpin": ("evertrain.cli.request:unpin", "Give a checkpoint back to retention."),
     },

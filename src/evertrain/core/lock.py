@@ -221,6 +221,23 @@ def live_owner(path: Path) -> Owner | None:
     return owner if owner is not None and owner.is_alive else None
 
 
+def owner_of(path: Path) -> Owner | None:
+    """Return the process that owns the lease, here or, for all we know, elsewhere. Or None."""
+    owner = read_owner(path)
+    is_elsewhere = owner is not None and owner.pid > 0 and owner.host != proc.host()
+    return owner if owner is not None and (owner.is_alive or is_elsewhere) else None
+
+
+@contextmanager
+def standstill(path: Path) -> Iterator[Owner | None]:
+    """Let nobody take the lease at `path` meanwhile; give its owner, or None.
+
+    Whoever wants it waits, so be quick. A live owner goes on as ever.
+    """
+    with _guarded(path):
+        yield owner_of(path)
+
+
 @contextmanager
 def _guarded(path: Path) -> Iterator[None]:
     """Let one process at a time take the lease: judging a dead owner is not atomic."""

@@ -1,14 +1,13 @@
 """What lies on the disk: sizes, and the ends of files that may be huge.
 
-Layer: monitor. Imports core only.
+Layer: monitor. Imports checkpoint and core.
 """
 
 import os
-import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from evertrain.checkpoint.share import files_below
 from evertrain.core.journal import Row, parse_lines
 
 _TAIL_BYTES: Final = 65_536
@@ -18,29 +17,12 @@ def disk_bytes(path: Path) -> int:
     """Return the bytes of all files below `path`, hard-linked ones once."""
     seen: set[tuple[int, int]] = set()
     total_bytes = 0
-    for found in _files(path):
+    for found in files_below(path):
         key = (found.st_dev, found.st_ino)
         if found.st_nlink == 1 or key not in seen:
             seen.add(key)
             total_bytes += found.st_size
     return total_bytes
-
-
-def _files(path: Path) -> Iterator[os.stat_result]:
-    """Yield what the system says of each file below `path`; one that vanishes is left out."""
-    try:
-        entries = list(os.scandir(path))
-    except OSError:
-        return
-    for entry in entries:
-        try:
-            found = entry.stat(follow_symlinks=False)
-        except OSError:
-            continue
-        if stat.S_ISDIR(found.st_mode):
-            yield from _files(Path(entry.path))
-        elif stat.S_ISREG(found.st_mode):
-            yield found
 
 
 def tail_rows(path: Path) -> tuple[Row, ...]:

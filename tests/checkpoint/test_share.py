@@ -1,0 +1,53 @@
+"""What checkpoints share: counted once, and free only when its last name is gone."""
+
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evertrain.checkpoint.share import added_bytes, files_below, freed_bytes
+from evertrain.monitor.disk import disk_bytes
+
+
+def linked(root: Path, layout: list[list[int]]) -> list[Path]:
+    """Return directories; directory i holds the files `layout[i]`, each of number+1 bytes."""
+    paths = [root / f"{index:03d}" for index in range(len(layout))]
+    first: dict[int, Path] = {}
+    for path, numbers in zip(paths, layout, strict=True):
+        path.mkdir(parents=True)
+        for number in numbers:
+            file = path / str(number)
+            if number in first:
+                file.hardlink_to(first[number])
+            else:
+                file.write_bytes(b"x" * (number + 1))
+                first[number] = file
+    return paths
+
+
+def test_gone_meanwhile(tmp_path: Path) -> None:
+    """A directory that vanished holds nothing."""
+    assert added_bytes([tmp_path / "gone"]) == [0]
+    assert freed_bytes([tmp_path / "gone"]) == 0
+    assert list(files_below(tmp_path / "gone")) == []
+
+
+@settings(deadline=None)
+@given(
+    layout=st.lists(st.lists(st.integers(0, 6), unique=True, max_size=5), max_size=5),
+    data=st.data(),
+)
+def test_any_layout(layout: list[list[int]], data: st.DataObject, tmp_path_factory: object) -> None:
+    """What all add is what the disk holds; what some free is what the disk then holds less."""
+    import shutil
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as place:
+        paths = linked(Path(place) / "x", layout)
+        before = disk_bytes(Path(place))
+        assert sum(added_bytes(paths)) == before
+        doomed = data.draw(st.lists(st.sampled_from(paths), unique=True) if paths else st.just([]))
+        freed = freed_bytes(doomed)
+        for path in doomed:
+            shutil.rmtree(path)
+        assert disk_bytes(Path(place)) == before - freed
