@@ -4,6 +4,8 @@ Layer: checkpoint. Imports core only.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -38,6 +40,32 @@ class Catalog:
     def infos(self) -> list[CheckpointInfo]:
         """Return what can be read, ascending by step. Damaged ones are left out."""
         return self._scan()[0]
+
+    def newest(self) -> CheckpointInfo | None:
+        """Return the readable one of the highest step; looks at no other."""
+        known = self._known or {}
+        for name in _step_names_descending(self._root):
+            info = self._look(name, known)
+            if info is not None:
+                return self._pinned(name, info)
+        return None
+
+    def find(self, name: str) -> CheckpointInfo | None:
+        """Return the one of that name, or None if it cannot be read."""
+        info = self._look(name, self._known or {})
+        return None if info is None else self._pinned(name, info)
+
+    def learn(self, info: CheckpointInfo) -> None:
+        """Remember a checkpoint just written: nobody needs to read its manifest again."""
+        name = info.path.name
+        with suppress(OSError):
+            known = read_index(self._root) if self._known is None else dict(self._known)
+            known[name] = (_stamp((info.path / MANIFEST).lstat()), info)
+            self._known = known
+
+    def _pinned(self, name: str, info: CheckpointInfo) -> CheckpointInfo:
+        is_pinned = (self._root / PINS / name).exists()
+        return replace(info, is_pinned=True) if is_pinned else info
 
     def refresh(self, tools: "Tools") -> None:
         """Bring the links and `index.json` up to date.
@@ -91,6 +119,19 @@ def step_names(root: Path) -> list[str]:
     except OSError as error:  # there may be checkpoints: none would be a lie
         raise refusal(error, root) from error
     return sorted(names, key=lambda name: (len(name), name))
+
+
+def _step_names_descending(root: Path) -> Iterator[str]:
+    """Yield names that may be checkpoints, the highest step first. Sorts no further than asked."""
+    try:
+        names = set(filter(str.isdecimal, os.listdir(root)))  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    while names:
+        name = max(names, key=lambda each: (len(each), each))
+        if parse_step(name) is not None and not (root / name).is_symlink():
+            yield name
+        names.discard(name)
 
 
 def pinned_names(root: Path) -> frozenset[str]:

@@ -197,7 +197,7 @@ def _fill(tmp: Path, snapshot: Snapshot, about_it: Manifest, fs: Fs) -> Manifest
     data = manifests.encode(manifest)
     _write_file(tmp / manifests.MANIFEST, data, fs)
     fs.sync_dir(tmp)
-    return manifests.parse(data, tmp / manifests.MANIFEST)
+    return manifests.sealed(manifest, data, tmp / manifests.MANIFEST)
 
 
 def _publish(tmp: Path, target: Path, manifest: Manifest, fs: Fs) -> None:

@@ -4,7 +4,7 @@ Layer: checkpoint. Imports core only.
 """
 
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -128,19 +128,16 @@ class _Filling:
         ordered = [items[title] for title in layout.places]
         digests = [self._digests(each) for each in ordered]
 
-        def chunks() -> Iterator[Bytes]:
-            yield layout.head
-            for each in ordered:
-                yield from parts.pieces(each.raw.data)
-
-        size_bytes = self.fs.write(self.tmp / name, chunks())
+        pieces = chain.from_iterable(parts.pieces(each.raw.data) for each in ordered)
+        size_bytes = self.fs.write(self.tmp / name, parts.joined(layout.head, pieces))
         self.fs.chmod(self.tmp / name, FILE_MODE)
         self.book.fresh.append(name)
         self.book.files[name] = FileEntry(size_bytes, digest_of(layout.head), len(layout.head))
         for each, taken in zip(ordered, digests, strict=True):
             extent = Extent(name, layout.places[each.title].offset, len(each.views))
             kind = (each.raw.dtype, *each.whole)
-            self.book.add(each.part, kind, extent, taken.result())
+            found = taken if isinstance(taken, tuple) else taken.result()
+            self.book.add(each.part, kind, extent, found)
 
     def _share(self, base: Base, file: str) -> bool:
         """Give a file of the base a second name here. Say whether it was there, and whole."""
@@ -168,13 +165,11 @@ class _Filling:
             return False
         return all(base.digests(each) == digests_of(each) for each in group.items)
 
-    def _digests(self, item: Item) -> Future[tuple[str, ...]]:
+    def _digests(self, item: Item) -> Future[tuple[str, ...]] | tuple[str, ...]:
         """Take the digests of much in a thread beside the writing."""
         if item.raw.data.nbytes >= _SMALL_BYTES:
             return self.digester.submit(digests_of, item)
-        done: Future[tuple[str, ...]] = Future()
-        done.set_result(digests_of(item))
-        return done
+        return digests_of(item)
 
 
 def digest_of(data: Bytes) -> str:

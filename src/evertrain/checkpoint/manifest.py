@@ -9,7 +9,7 @@ Layer: checkpoint. Imports core only.
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -30,6 +30,7 @@ CLOCK: Final = "clock"  # an attached object of this name holds times, which nev
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 _MAX_NAME: Final = 200
 _MAX_STEM: Final = 100
+_READ_BACK_BYTES: Final = 1 << 20
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 
 Json = Any
@@ -164,6 +165,22 @@ def encode(manifest: Manifest) -> bytes:
             "Turn long lists of numbers into numpy arrays.",
         )
     return data
+
+
+def sealed(manifest: Manifest, data: bytes, path: Path) -> Manifest:
+    """Return a manifest as a reader will have it: with its digest and its bytes.
+
+    A small one is read back; the reader's checks of a large one would cost seconds.
+
+    Args:
+        manifest: What was encoded.
+        data: What it was encoded as.
+        path: Where it was written.
+    """
+    if len(data) <= _READ_BACK_BYTES:
+        return parse(data, path)
+    size_bytes = len(data) + sum(each.bytes for each in manifest.files.values())
+    return replace(manifest, digest=check_seal(data, path), size_bytes=size_bytes)
 
 
 def parse(data: bytes, path: Path) -> Manifest:

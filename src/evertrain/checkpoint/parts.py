@@ -7,7 +7,7 @@ Layer: checkpoint. Imports core only.
 """
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from evertrain.checkpoint.plugin import RawArray
 from evertrain.checkpoint.strict import Fields, corrupt, dumps, loads
 from evertrain.core.errors import FormatError, StateError
+from evertrain.core.fs import Bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,6 +45,7 @@ ITEM_BYTES: Final[Mapping[str, int]] = {
 MAX_HEADER_BYTES: Final = 100_000_000  # the limit of the safetensors library
 MAX_DIMS: Final = 64  # numpy's
 CHUNK_BYTES: Final = 1 << 20
+_LARGE_BYTES: Final = 1 << 16  # from here on, a write of its own is cheaper than a copy
 _LENGTH: Final = struct.Struct("<Q")
 _METADATA: Final = "__metadata__"
 
@@ -115,6 +117,25 @@ def pieces(data: "npt.NDArray[np.uint8]") -> Iterator[memoryview]:
     view = data.data
     for start in range(0, len(view), CHUNK_BYTES):
         yield view[start : start + CHUNK_BYTES]
+
+
+def joined(head: bytes, pieces: Iterable[memoryview]) -> Iterator[Bytes]:
+    """Yield a file's bytes; many small pieces are gathered, for each write costs the same."""
+    gathered = bytearray(head)
+    for piece in pieces:
+        if len(gathered) + len(piece) > CHUNK_BYTES:
+            if gathered:
+                yield gathered
+            gathered = bytearray()
+        if len(piece) >= _LARGE_BYTES:
+            if gathered:
+                yield gathered
+                gathered = bytearray()
+            yield piece
+        else:
+            gathered += piece
+    if gathered:
+        yield gathered
 
 
 def header_bytes(first: bytes, size_bytes: int, path: Path) -> int:

@@ -193,8 +193,10 @@ class Store:
                 raise
             self._base = after(target, manifest, snapshot.base, snapshot.written)
             self._doubt(snapshot, manifest)
+            info = to_info(manifest, target)
+            self._catalog.learn(info)
             self._refresh()
-        return to_info(manifest, target)
+        return info
 
     def share_with(self, path: Path, manifest: Manifest) -> None:
         """Let the next save share files with a checkpoint that an earlier process left.
@@ -241,7 +243,7 @@ class Store:
 
     def latest(self) -> CheckpointInfo | None:
         """Return the checkpoint of the highest step, or None."""
-        return next(reversed(self.list()), None)
+        return self._catalog.newest()
 
     def best(self) -> CheckpointInfo | None:
         """Return the checkpoint of the highest score, ties to the later, or None."""
@@ -418,7 +420,7 @@ class Store:
         if which in {"latest", "best"}:
             return self._ranked_first(which)
         path = self._find_path(_step_of(which))
-        known = next((info for info in self.list() if info.path == path), None)
+        known = self._catalog.find(path.name)
         if known is not None:
             return known
         with opened(path) as directory:  # says what is wrong with it
@@ -456,11 +458,23 @@ class Store:
         guarded: dict[int, str] = {}
         for info in reversed(found):
             guarded[info.step] = "newest whole"
-            if _is_whole(info.path):
+            if self._is_whole(info.path):
                 break
             guarded[info.step] = "newest"
         guarded.pop(found[-1].step if found else -1, None)  # the rules' guard says so already
         return guarded
+
+    def _is_whole(self, path: Path) -> bool:
+        """Say whether every file is there at its full size."""
+        try:
+            if self._base is not None and self._base.path == path:
+                files = self._base.manifest.files
+            else:
+                with opened(path) as directory:
+                    files = read_manifest(directory).files
+            return all((path / name).stat().st_size == each.bytes for name, each in files.items())
+        except (OSError, EvertrainError):
+            return False
 
     def _load(self, which: str | int, read_at: Callable[[Path], Loaded]) -> Loaded:
         def read() -> Loaded:
@@ -508,12 +522,3 @@ def _beats(score: float, best: float | None) -> bool:
     """Say whether a score is the best so far; NaN never is, a tie goes to the later."""
     return not math.isnan(score) and (best is None or score >= best)
 
-
-def _is_whole(path: Path) -> bool:
-    """Say whether every file is there at its full size."""
-    try:
-        with opened(path) as directory:
-            files = read_manifest(directory).files
-        return all((path / name).stat().st_size == each.bytes for name, each in files.items())
-    except (OSError, EvertrainError):
-        return False
