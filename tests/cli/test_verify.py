@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evertrain.checkpoint import Store
-from evertrain.checkpoint import verify as module
+from evertrain.checkpoint import check as module
 from evertrain.core.rundir import RunDir
 from runs import new_run, share
 
@@ -59,16 +59,17 @@ def test_a_shared_file_is_read_once(
     for step in (20, 30):
         share(trading.checkpoints, 10, step)
     reads: list[str] = []
-    real = vars(module)["_read"]
+    real = module.fill
 
-    def counted(file: Any, size_bytes: int, path: Path, spans: Any) -> Any:
+    def counted(file: Any, view: memoryview, path: Path) -> None:
         reads.append(path.name)
-        return real(file, size_bytes, path, spans)
+        real(file, view, path)
 
-    monkeypatch.setattr(module, "_read", counted)
+    monkeypatch.setattr(module, "fill", counted)
 
     assert ask("verify", "trading")["whole"] == [10, 20, 30]
-    assert sorted(reads) == ["agent.safetensors", *["metadata.json"] * 3]
+    head_and_part = ["agent.safetensors"] * 2
+    assert sorted(reads) == head_and_part + ["metadata.json"] * 3
 
 
 def test_a_shared_file_is_compared_with_each_manifest(trading: RunDir, ask: Ask) -> None:

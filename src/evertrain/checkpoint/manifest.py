@@ -371,13 +371,15 @@ def _array(fields: Fields, files: Mapping[str, FileEntry]) -> ArrayEntry:
     dtype, shape, size_bytes = fields.take("dtype", str), take_shape(fields), fields.count("bytes")
     if size_of(dtype, shape) != size_bytes:
         fields.fail(f"{size_bytes} bytes are not {dtype} of shape {shape}")
-    digests = fields.take("blake3", list)
+    digests, places = fields.take("blake3", list), fields.take("at", list)
+    count = part_count(shape, size_bytes)
+    if len(digests) != count or not 0 < len(places) <= max(count, 1):  # before a long look at each
+        fields.fail(f"it has {count} parts, {len(digests)} digests and {len(places)} places")
     if any(type(each) is not str or not _HEX.fullmatch(each) for each in digests):
         fields.fail("'blake3' holds something else than digests")
-    extents = tuple(_extent(fields, each, files) for each in fields.take("at", list))
-    count = part_count(shape, size_bytes)
-    if len(digests) != count or sum(each.parts for each in extents) != count or not extents:
-        fields.fail(f"it has {count} parts, {len(digests)} digests")
+    extents = tuple(_extent(fields, each, files) for each in places)
+    if sum(each.parts for each in extents) != count:
+        fields.fail(f"it has {count} parts, its places hold others")
     if len(extents) != 1 and not all(each.parts for each in extents):
         fields.fail(f"'at' has {len(extents)} places, some without parts")
     return ArrayEntry(dtype, shape, size_bytes, extents, tuple(digests))

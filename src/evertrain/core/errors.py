@@ -10,6 +10,7 @@ was found, with its values; *why* that is a problem; the *fix* to try next.
     |-- FencedError             11
     |-- CorruptError            12
     |-- SaveError                1
+    |   `-- BaseLostError        1
     |-- GaveUpError             20
     `-- ConfigError             78   also a ValueError
         |-- StateError          78

@@ -520,9 +520,10 @@ def test_a_disk_without_links(run_dir: RunDir, tmp_path: Path) -> None:
     """Where names cannot be shared, they are copied: nothing is lost but room."""
 
     class Copying(LocalFs):
-        def link(self, src: Path, dst: Path) -> None:
+        def link(self, src: Path, dst: Path) -> bool:
             """Copy."""
             shutil.copyfile(src, dst)
+            return False
 
     tools = Tools(Copying())
     archive(run_dir, tmp_path / "r.tar", tools=tools)

@@ -14,10 +14,8 @@ from evertrain.checkpoint.care.listing import LISTING, Entry, Listing, bad_archi
 from evertrain.checkpoint.care.snapshot import Still, snapshot
 from evertrain.checkpoint.care.tar import Reader
 from evertrain.checkpoint.commit import Tools, sweep
-from evertrain.checkpoint.directory import opened
-from evertrain.checkpoint.manifest import MANIFEST
-from evertrain.checkpoint.read import read_manifest
 from evertrain.checkpoint.strict import corrupt
+from evertrain.checkpoint.verify import Memory, faults_of
 from evertrain.core.errors import UsageError
 from evertrain.core.fs import make_dir
 from evertrain.core.rundir import RunDir, parse_step
@@ -58,8 +56,8 @@ def archive(
     sweep(out.parent, tools.fs, prefix=f".{out.name}.tmp-")
     tmp = out.with_name(f".{out.name}.tmp-{os.getpid()}")
     with snapshot(run_dir, steps, tools) as files:
+        _check_checkpoints(files)
         listing = _listing(run_dir, files)
-        _check_checkpoints(files, listing)
         try:
             tools.fs.write(tmp, zstd.packed(out, _stream(listing, files)))
             tools.fs.sync_file(tmp)
@@ -137,28 +135,18 @@ def _digest(each: Still) -> str:
     return hasher.hexdigest()
 
 
-def _check_checkpoints(files: Mapping[str, Still], listing: Listing) -> None:
-    """Compare the committed checkpoints with what they say about themselves.
+def _check_checkpoints(files: Mapping[str, Still]) -> None:
+    """Read the committed checkpoints back and compare them with what they say about themselves.
 
     Raises:
         CorruptError: One of them is damaged.
     """
+    memory: Memory = {}
     places = {Path(path).parent for path in files}
     for place in sorted(each for each in places if _is_committed(each)):
-        here = {Path(path).name for path in files if Path(path).parent == place}
-        real = files.get(f"{place}/{MANIFEST}")
-        if real is None:
-            raise corrupt(place / MANIFEST, "it is missing")
-        with opened(real.path.parent) as directory:
-            manifest = read_manifest(directory)
-        if here != {*manifest.files, MANIFEST}:
-            raise corrupt(
-                place, f"it holds {', '.join(sorted(here ^ {*manifest.files, MANIFEST}))}"
-            )
-        for name, entry in manifest.files.items():
-            found = listing.files[f"{place}/{name}"]
-            if (found.bytes, found.blake3) != (entry.bytes, entry.blake3):
-                raise corrupt(place / name, f"its digest is {found.blake3[:12]}")
+        held = next(each.path.parent for path, each in files.items() if Path(path).parent == place)
+        for fault in faults_of(held, int(place.name), memory):
+            raise corrupt(place / fault.path.name, fault.problem)
 
 
 def _is_committed(place: Path) -> bool:

@@ -86,7 +86,10 @@ class _Disk:
 
     def link(self, path: str, target: str) -> None:
         """See `Sink.link`."""
-        self._fs.link(self._root / target, self._root / path)
+        first, other = self._root / target, self._root / path
+        if not self._fs.link(first, other):  # a copy, which is like any other new file
+            self._fs.chmod(other, first.stat().st_mode & 0o777)
+            self._fs.sync_file(other)
 
 
 def _target(listing: Listing, to: Path | None) -> Path:
