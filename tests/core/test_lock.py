@@ -15,6 +15,7 @@ import pytest
 
 from evertrain.core import lock, proc
 from evertrain.core.errors import FencedError, LockedError
+from evertrain.core.flock import guarded
 from evertrain.core.fs import Bytes, LocalFs
 
 HOLD = """
@@ -181,7 +182,7 @@ def test_an_unreadable_record_is_no_owner(tmp_path: Path) -> None:
 def test_a_forked_child_does_not_hold_the_guard(tmp_path: Path) -> None:
     """A worker that was forked while the lease was taken does not keep the next owner out."""
     path = tmp_path / "lock"
-    with lock._guarded(path):
+    with guarded(path):
         child = os.fork()
         if child == 0:
             signal.pause()

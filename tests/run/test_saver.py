@@ -16,10 +16,11 @@ from evertrain.core import lock
 from evertrain.core.errors import CorruptError
 from evertrain.core.fs import LocalFs
 from evertrain.core.journal import Journal
-from evertrain.run import saver as saver_module
+from evertrain.run import account as account_module
 from evertrain.run.mtbf import PRIOR_S, mean_life_s
 from evertrain.run.rows import Rows
-from evertrain.run.saver import Save, Saver
+from evertrain.run.save import Save
+from evertrain.run.saver import Saver
 from evertrain.testing import FakeClock
 from support import OpenRun
 
@@ -139,8 +140,9 @@ def test_looking_for_a_standstill_never_fails_a_save(
     def broken(_: object) -> None:
         raise error
 
-    monkeypatch.setattr(saver_module, "read_manifest", broken)
-    saver = make_saver(watched=("net",))
+    monkeypatch.setattr(account_module, "read_manifest", broken)
+    saver = make_saver()
+    saver.watch(("net",))
 
     assert saver.save(what(1), must=True) is not None
 

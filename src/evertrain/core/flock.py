@@ -7,6 +7,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 @contextmanager
@@ -19,3 +20,12 @@ def exclusive(handle: int) -> Iterator[None]:
         # Closing is not enough: a child forked meanwhile holds the lock through its copy.
         fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)
+
+
+@contextmanager
+def guarded(path: Path) -> Iterator[None]:
+    """Let one process at a time decide on the lease `path`: judging a dead owner is not atomic."""
+    flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC
+    handle = os.open(path.with_name(f".{path.name}.guard"), flags, 0o644)
+    with exclusive(handle):
+        yield

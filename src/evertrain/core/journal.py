@@ -10,6 +10,7 @@ Layer: core. Imports core only.
 import json
 import math
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -141,6 +142,7 @@ class Journal:
         self._fs = fs
         self._clock = clock
         self._refused: list[Row] = []
+        self._swapping = threading.Lock()
         self._is_named = False
 
     def record(
@@ -172,15 +174,16 @@ class Journal:
         row = {"time": iso_utc(self._clock.now_s()), "event": event}
         every = {**more, **(fields or {})}
         row |= {key: value for key, value in every.items() if value is not None}
-        late = tuple(self._refused)
+        with self._swapping:  # the loop and a save beside it both tell
+            late, self._refused = self._refused, []
         try:
             append_lines(self.path, [*late, row], sync=sync, is_named=self._is_named, fs=self._fs)
         except OSError:
+            with self._swapping:
+                self._refused = [*late, *([] if must else [row]), *self._refused]
             if must:
                 raise
-            self._refused.append(row)
             return False
-        del self._refused[: len(late)]
         self._is_named = self._is_named or sync
         return True
 

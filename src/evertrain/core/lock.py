@@ -11,8 +11,7 @@ import fcntl
 import json
 import os
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, Self
@@ -20,7 +19,7 @@ from typing import Final, Self
 from evertrain.core import proc
 from evertrain.core.clock import SYSTEM_CLOCK, Clock, iso_utc
 from evertrain.core.errors import FencedError, LockedError
-from evertrain.core.flock import exclusive
+from evertrain.core.flock import guarded
 from evertrain.core.fs import LOCAL_FS, Fs
 from evertrain.core.kinds import is_count, is_text, misfit
 
@@ -187,7 +186,7 @@ def take(
         LockedError: A live process owns it. The message names pid and host.
         OSError: The disk refused. The lease is not held.
     """
-    with _guarded(path):
+    with guarded(path):
         handle = _open(path, fs)
         if not _flock(handle):
             os.close(handle)
@@ -226,25 +225,6 @@ def owner_of(path: Path) -> Owner | None:
     owner = read_owner(path)
     is_elsewhere = owner is not None and owner.pid > 0 and owner.host != proc.host()
     return owner if owner is not None and (owner.is_alive or is_elsewhere) else None
-
-
-@contextmanager
-def standstill(path: Path) -> Iterator[Owner | None]:
-    """Let nobody take the lease at `path` meanwhile; give its owner, or None.
-
-    Whoever wants it waits, so be quick. A live owner goes on as ever.
-    """
-    with _guarded(path):
-        yield owner_of(path)
-
-
-@contextmanager
-def _guarded(path: Path) -> Iterator[None]:
-    """Let one process at a time take the lease: judging a dead owner is not atomic."""
-    flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC
-    handle = os.open(path.with_name(f".{path.name}.guard"), flags, 0o644)
-    with exclusive(handle):
-        yield
 
 
 def _open(path: Path, fs: Fs) -> int:

@@ -22,6 +22,11 @@ _IN_THE_WAY: Final = frozenset(
 )
 
 
+def is_full(error: BaseException) -> bool:
+    """Say whether an error, or what it came from, is a disk or a quota that is full."""
+    return any(getattr(each, "errno", None) in _FULL for each in (error, error.__cause__))
+
+
 @contextmanager
 def refusing(place: Path) -> Iterator[None]:
     """Turn an `OSError` of the block into an `EvertrainError`.

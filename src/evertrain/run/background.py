@@ -51,8 +51,12 @@ class Background(Generic[T]):
         """Whether work is in flight, or done and not yet taken."""
         return self._thread is not None
 
-    def start(self, act: Callable[[], T]) -> None:
-        """Begin `act` in a thread; where no thread is to be had, do it at once."""
+    def start(self, act: Callable[[], T]) -> bool:
+        """Begin `act` in a thread; where no thread is to be had, do it at once.
+
+        Returns:
+            Whether it goes on beside the caller.
+        """
         if self._thread is not None:
             raise AssertionError("one at a time")
         self._outcome = None
@@ -62,6 +66,8 @@ class Background(Generic[T]):
             thread.start()
         except RuntimeError:  # the system, or an interpreter that ends, refuses
             self._do(act)
+            return False
+        return True
 
     def join(self, limit_s: float) -> None:
         """Wait until nothing is in flight, not longer than `limit_s` seconds."""

@@ -77,8 +77,8 @@ class Inbox:
         Whoever comes back has acted on what was returned before.
 
         Args:
-            keep: Whether that is still under way: then it is not deleted yet, and
-                an owner killed now leaves it to the next one.
+            keep: Whether that is still under way, or was refused: then it is not
+                deleted yet, and an owner killed now leaves it to the next one.
         """
         now_s = self._clock.monotonic_s()
         if now_s < self._due_s:
@@ -97,6 +97,11 @@ class Inbox:
                 self._pin(request)
                 self._remove(request)
         return [each for each in self._taken if each.id not in before]
+
+    @property
+    def wants_save(self) -> bool:
+        """Whether a save that was asked for is not known to be on the disk."""
+        return any(each.verb == "save" for each in self._taken)
 
     def done(self) -> None:
         """Delete what `take` returned: the loop has acted on it."""

@@ -39,7 +39,8 @@ from evertrain.run.initial import start_from
 from evertrain.run.owner import OwnProcess
 from evertrain.run.rng import Seeder, isolated
 from evertrain.run.rows import Rows, merged
-from evertrain.run.saver import Save, Saver
+from evertrain.run.save import Save
+from evertrain.run.saver import Saver
 from evertrain.run.stage import (
     Apply,
     Curriculum,
@@ -291,7 +292,7 @@ class Run:
             self._reapply()
             self._choice = self._choice.without_state()
         self._signals.install()
-        self._saver.watched = () if loaded is not None else self._capture.names
+        self._saver.watch(() if loaded is not None else self._capture.names)
         self._console.start(self.step)
         self._beat("step")
 
@@ -618,7 +619,8 @@ class Run:
         self._settle(wait=False)
         best_before = self._record.best_score
         score, is_best = self._record.judge(self._rows.commit(self.step))
-        requests = self._inbox.take(keep=self._saver.is_saving)
+        has_failed = self._saver.pace.failures > 0
+        requests = self._inbox.take(keep=self._saver.is_saving or has_failed)
         if any(each.verb == "stop" for each in requests):
             self._signals.ask("evertrain stop")
         stops_for = self._signals.requested_by
@@ -628,7 +630,8 @@ class Run:
             is_stopping=stops_for is not None,
             is_first=self._choice.loaded is None and self._saver.is_first,
             is_best=is_best,
-            is_asked_for=any(each.verb == "save" for each in requests),
+            is_asked_for=any(each.verb == "save" for each in requests)
+            or (has_failed and self._inbox.wants_save),
             rule=self._saver.reason(self.step, before),
         )
         if boundary.must_save:

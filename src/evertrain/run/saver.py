@@ -8,16 +8,13 @@ Layer: run. Imports checkpoint and core.
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from evertrain.checkpoint.about import About
-from evertrain.checkpoint.directory import opened
-from evertrain.checkpoint.info import CheckpointInfo, Kind
+from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.keep import Keep
-from evertrain.checkpoint.manifest import Manifest
-from evertrain.checkpoint.plugin import Tree
-from evertrain.checkpoint.read import read_manifest
 from evertrain.checkpoint.shelf import save_emergency
 from evertrain.checkpoint.store import Pending, Store
 from evertrain.checkpoint.when import Moment, When
@@ -25,74 +22,17 @@ from evertrain.core.clock import Clock
 from evertrain.core.errors import EvertrainError, SaveError
 from evertrain.core.journal import Journal
 from evertrain.core.lock import Lease
+from evertrain.core.refusal import is_full
+from evertrain.run.account import Account
 from evertrain.run.background import Background, Outcome
 from evertrain.run.mtbf import PRIOR_S, mean_life_s
 from evertrain.run.rows import Rows
-from evertrain.run.still import notice, unchanged
+from evertrain.run.save import Flight, Pace, Save, about
+
+T = TypeVar("T")
 
 MAX_FAILURES: Final = 5
 _PATIENCE_S: Final = 5.0  # of an emergency with a save in flight
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Save:
-    """One save that is about to happen.
-
-    Attributes:
-        step: The step that has just ended.
-        kind: Why it is taken.
-        reasons: Rules that ask for it.
-        trees: The state, by part.
-        score: How good the step was, higher is better, or None.
-        is_best: Whether that is the best so far.
-        stage: Name and number of the running or ended stage, or None.
-        best_before: The best score before this step, or None.
-        saved_before: Iterations that the checkpoint before it holds.
-    """
-
-    step: int
-    kind: Kind
-    reasons: tuple[str, ...]
-    trees: Mapping[str, Tree]
-    score: float | None = None
-    is_best: bool = False
-    stage: tuple[str, int] | None = None
-    best_before: float | None = None
-    saved_before: int = 0
-
-
-@dataclass(slots=True)
-class Pace:
-    """What the saves so far cost.
-
-    Attributes:
-        last_step: Step of the newest save.
-        last_at_s: When it ended, monotonic seconds.
-        cost_s: How long it took, seconds; None before the first.
-        failures: Saves that failed in a row.
-    """
-
-    last_step: int = 0
-    last_at_s: float = 0.0
-    cost_s: float | None = None
-    failures: int = 0
-
-
-@dataclass(slots=True)
-class Flight:
-    """A save under way.
-
-    Attributes:
-        save: What is written.
-        began_s: When the loop began to wait for it, monotonic seconds.
-        must: Whether the training may not go on without it.
-        blocked_s: How long the loop waited, seconds.
-    """
-
-    save: Save
-    began_s: float
-    must: bool
-    blocked_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -109,7 +49,6 @@ class Saver:
         identity: Fields that each checkpoint repeats: unit, run_id, metric_name, parent.
         clock: Source of times.
         say: Prints one line.
-        watched: Attached things to point out if they stand still; none after a resume.
     """
 
     store: Store
@@ -121,16 +60,21 @@ class Saver:
     identity: Mapping[str, Any]
     clock: Clock
     say: Callable[[str], None]
-    watched: tuple[str, ...] = ()
     pace: Pace = field(default_factory=Pace)
     mtbf_s: float = PRIOR_S
-    _first: Manifest | None = None
     _flight: Flight | None = None
     _background: Background[CheckpointInfo] = field(init=False)
+    _account: Account = field(init=False)
 
     def __post_init__(self) -> None:
         """Have nothing in flight."""
         self._background = Background(self.clock)
+        attempt = self.lease.owner.attempt
+        self._account = Account(self.journal, self.say, attempt, self.store.path)
+
+    def watch(self, names: tuple[str, ...]) -> None:
+        """Point out once which of these attached things stand still."""
+        self._account.watched = names
 
     def start(self, step: int) -> None:
         """Begin to count from `step`, and learn from the journal how often this run crashes."""
@@ -202,7 +146,7 @@ class Saver:
     def _go(self, flight: Flight) -> Save | None:
         save = flight.save
         try:
-            self.rows.flush(sync=flight.must, must=True)
+            self._with_room(save, lambda: self.rows.flush(sync=flight.must, must=True))
         except OSError as error:
             self._note_failure(save.step, error, must=flight.must)
             return save
@@ -212,8 +156,10 @@ class Saver:
             return self._end(flight, self._save_now(flight))
         flight.save = replace(save, trees={})  # or the state of this step would stay in memory
         self._flight = flight
-        self._background.start(lambda: self._write(flight, pending))
-        return None
+        if self._background.start(lambda: self._write(flight, pending)):
+            return None
+        flight.blocked_s = self.clock.monotonic_s() - flight.began_s
+        return self.settle(wait=True)
 
     def settle(self, *, wait: bool = False) -> Save | None:
         """Take note of what became of the save in flight.
@@ -253,7 +199,7 @@ class Saver:
         self._background.join(_PATIENCE_S)  # the one in flight would resume by itself
         self.rows.flush(sync=True)
         info = save_emergency(self.store.path, save.step, save.trees, self._about(save))
-        self._record(save, info, None, None)
+        self._account.saved(save, info, None, None)
         return info
 
     def _begin(self, save: Save) -> Pending | None:
@@ -268,7 +214,8 @@ class Saver:
         """Save while the loop waits, from the state as it is."""
         save = flight.save
         try:
-            info = self.store.save(save.step, save.trees, about=self._about(save))
+            pending = self.store.begin(save.step, save.trees, about=self._about(save), copy=False)
+            info = self._with_room(save, lambda: self.store.commit(pending))
         except (SaveError, OSError) as error:
             return Outcome(None, error, 0.0)
         flight.blocked_s = self.clock.monotonic_s() - flight.began_s
@@ -278,16 +225,34 @@ class Saver:
 
     def _write(self, flight: Flight, pending: Pending) -> CheckpointInfo:
         """Write a save beside the loop."""
-        self.rows.sync()
-        info = self.store.commit(pending)
+        self._with_room(flight.save, self.rows.sync)
+        info = self._with_room(flight.save, lambda: self.store.commit(pending))
         self._finish(flight, info)
         return info
+
+    def _with_room(self, save: Save, act: Callable[[], T]) -> T:
+        """Act; on a full disk, once more without what could have come back from the trash."""
+        try:
+            return act()
+        except (SaveError, OSError) as error:
+            if not is_full(error) or not self._empty_trash(save):
+                raise
+        return act()
+
+    def _empty_trash(self, save: Save) -> int:
+        """Make room for a save; return how many checkpoints went."""
+        with suppress(OSError):  # what stopped the save says it all
+            count = self.store.empty_trash()
+            if count:
+                self._account.emptied(save.step, count)
+            return count
+        return 0
 
     def _finish(self, flight: Flight, info: CheckpointInfo) -> None:
         """Tell of a save that is safe: nothing that the disk refuses now may end the training."""
         took_s = self.clock.monotonic_s() - flight.began_s
-        self._record(flight.save, info, took_s, flight.blocked_s)
-        self._look_for_standstill(info)
+        self._account.saved(flight.save, info, took_s, flight.blocked_s)
+        self._account.look_for_standstill(info)
         self._prune()
 
     def _end(self, flight: Flight, outcome: Outcome[CheckpointInfo]) -> Save | None:
@@ -310,55 +275,7 @@ class Saver:
         return flight.began_s + flight.blocked_s if flight else self.pace.last_at_s
 
     def _about(self, save: Save) -> About:
-        return About(
-            kind=save.kind,
-            unit=str(self.identity["unit"]),
-            metrics=dict(self.rows.last),
-            metric_name=self.identity.get("metric_name"),
-            metric_value=self.rows.last.get(str(self.identity.get("metric_name"))),
-            score=save.score,
-            is_best=save.is_best,
-            stage=save.stage[0] if save.stage else None,
-            stage_index=save.stage[1] if save.stage else None,
-            attempt=self.lease.owner.attempt,
-            run_id=str(self.identity["run_id"]),
-            parent=self.identity.get("parent"),
-            fence=self.lease.check,
-        )
-
-    def _record(
-        self, save: Save, info: CheckpointInfo, took_s: float | None, blocked_s: float | None
-    ) -> None:
-        self._tell(
-            "saved",
-            attempt=self.lease.owner.attempt,
-            step=save.step,
-            kind=save.kind,
-            path=str(info.path.relative_to(self.store.path)),
-            bytes=info.size_bytes,
-            seconds=None if took_s is None else round(took_s, 6),
-            blocked=None if blocked_s is None else round(blocked_s, 6),
-            reasons=list(save.reasons),
-            is_best=save.is_best,
-        )
-
-    def _look_for_standstill(self, info: CheckpointInfo) -> None:
-        """At the second checkpoint of a run, say once what has not changed since the first."""
-        if not self.watched:
-            return
-        try:
-            with opened(info.path) as directory:
-                manifest = read_manifest(directory)
-        except (EvertrainError, OSError):  # not readable just now: a later save looks again
-            return
-        if self._first is None:
-            self._first = manifest
-            return
-        leaves = unchanged(self._first, manifest, self.watched)
-        if leaves:
-            self.say(notice(leaves, self._first.step))
-            self._tell("unchanged", sync=False, since=self._first.step, leaves=leaves)
-        self.watched, self._first = (), None
+        return about(save, self.identity, self.rows.last, self.lease)
 
     def _prune(self) -> None:
         """Apply retention. A disk that refuses to delete must not end the training."""
@@ -367,27 +284,17 @@ class Saver:
         except OSError as error:
             self.say(f"evertrain: old checkpoints could not be removed: {error}")
             return
-        gone = [each.step for each in verdicts if not each.is_kept]
-        if gone:
-            self._tell("pruned", sync=False, steps=gone)
-
-    def _tell(self, event: str, *, sync: bool = True, **fields: Any) -> None:
-        """Write an event down; one that the disk refuses waits for the next."""
-        if not self.journal.record(event, fields, sync=sync, must=False):
-            self.say(f"evertrain: the journal could not be written; {event!r} waits")
+        self._account.pruned([each.step for each in verdicts if not each.is_kept])
 
     def _note_failure(self, step: int, error: Exception, *, must: bool) -> None:
         self.pace.failures += 1
         self.pace.last_at_s = self.clock.monotonic_s()  # the next try waits its turn
-        first_line = str(error).splitlines()[0]
-        self.say(f"evertrain: the save after step {step} failed: {first_line}")
-        self._tell("save_failed", attempt=self.lease.owner.attempt, step=step, error=first_line)
+        first_line = self._account.failed(step, error)
         if not must and self.pace.failures < MAX_FAILURES:
             return
+        in_a_row = f"{self.pace.failures} saves in a row failed"
         raise SaveError(
             f"the state after step {step} could not be saved: {first_line}",
-            f"{self.pace.failures} saves in a row failed"
-            if not must
-            else "this one must not be missed; older checkpoints are whole",
+            "this one must not be missed; older checkpoints are whole" if must else in_a_row,
             f"Free space for {self.store.path} (df -h; evertrain ls --detailed), then resume.",
         ) from error

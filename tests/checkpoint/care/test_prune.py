@@ -24,6 +24,7 @@ from evertrain.core.errors import CorruptError, EvertrainError, LockedError, Not
 from evertrain.core.fs import LocalFs
 from evertrain.core.journal import Journal
 from evertrain.core.rundir import RunDir
+from evertrain.core.standstill import standstill
 from evertrain.testing import CutFs, FakeClock, PowerCut, PowerDisk
 from runs import new_run, tell
 
@@ -169,7 +170,7 @@ def test_no_attempt_begins_meanwhile(tmp_path: Path) -> None:
     run_dir = a_run(tmp_path / "r", 1, 2, 3)
     code = "import sys; from pathlib import Path; from evertrain.core import lock\n"
     code += "print('go', flush=True); lock.take(Path(sys.argv[1])); print('mine', flush=True)"
-    with lock.standstill(run_dir.lock) as owner:
+    with standstill(run_dir.lock) as owner:
         assert owner is None
         child = subprocess.Popen(
             [sys.executable, "-c", code, str(run_dir.lock)], stdout=subprocess.PIPE, text=True

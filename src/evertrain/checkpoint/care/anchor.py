@@ -20,6 +20,7 @@ from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.manifest import MANIFEST
 from evertrain.checkpoint.verify import faults_of
 from evertrain.core import lock
+from evertrain.core import standstill as still
 from evertrain.core.errors import EvertrainError, LockedError
 from evertrain.core.journal import Journal
 from evertrain.core.rundir import RunDir
@@ -51,8 +52,8 @@ class Anchor:
 @contextmanager
 def standstill(run_dir: RunDir, *, is_dry: bool = False) -> Iterator[int | None]:
     """Let no attempt begin meanwhile; give the step that a live one resumed from, if any."""
-    owner = nullcontext(lock.owner_of(run_dir.lock)) if is_dry else lock.standstill(run_dir.lock)
-    with owner as found:
+    path = run_dir.lock
+    with nullcontext(lock.owner_of(path)) if is_dry else still.standstill(path) as found:
         yield None if found is None else _base(run_dir, found)
 
 

@@ -11,6 +11,7 @@ from evertrain.checkpoint.commit import Tools
 from evertrain.core import lock
 from evertrain.core.errors import LockedError
 from evertrain.core.rundir import RunDir
+from evertrain.core.standstill import standstill
 
 RUNS_TRASH: Final = ".evertrain-trash"
 _TOOLS: Final = Tools()
@@ -28,7 +29,7 @@ def remove_run(run_dir: RunDir, *, grace_s: float = trash.GRACE_S, tools: Tools 
     """
     path = run_dir.path.resolve()
     shelf = path.parent / RUNS_TRASH
-    with lock.standstill(run_dir.supervisor_lock), lock.standstill(run_dir.lock):
+    with standstill(run_dir.supervisor_lock), standstill(run_dir.lock):
         refuse_live(run_dir)
         target = trash.discard_tree(path, shelf, tools, grace_s=grace_s)
     if grace_s <= 0:

@@ -1,0 +1,104 @@
+"""What is told of the saves: each in the journal, and to people what they should look at.
+
+A save that is safe stays safe: nothing here fails it.
+
+Layer: run. Imports checkpoint and core.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evertrain.checkpoint.directory import opened
+from evertrain.checkpoint.info import CheckpointInfo
+from evertrain.checkpoint.manifest import Manifest
+from evertrain.checkpoint.read import read_manifest
+from evertrain.core.errors import EvertrainError
+from evertrain.core.journal import Journal
+from evertrain.run.save import Save
+from evertrain.run.still import notice, unchanged
+
+
+@dataclass(slots=True)
+class Account:
+    """Tells of the saves of one attempt.
+
+    Attributes:
+        journal: Where each one is written down.
+        say: Prints one line.
+        attempt: Its number.
+        root: Directory of the checkpoints.
+        watched: Attached things to point out if they stand still; none after a resume.
+    """
+
+    journal: Journal
+    say: Callable[[str], None]
+    attempt: int
+    root: Path
+    watched: tuple[str, ...] = ()
+    _first: Manifest | None = None
+
+    def saved(
+        self, save: Save, info: CheckpointInfo, took_s: float | None, blocked_s: float | None
+    ) -> None:
+        """Tell of a save that is on the disk.
+
+        Args:
+            save: What was saved.
+            info: Its checkpoint.
+            took_s: How long it took until it was safe, seconds, or None.
+            blocked_s: How much of that the loop waited, or None.
+        """
+        self._tell(
+            "saved",
+            attempt=self.attempt,
+            step=save.step,
+            kind=save.kind,
+            path=str(info.path.relative_to(self.root)),
+            bytes=info.size_bytes,
+            seconds=None if took_s is None else round(took_s, 6),
+            blocked=None if blocked_s is None else round(blocked_s, 6),
+            reasons=list(save.reasons),
+            is_best=save.is_best,
+        )
+
+    def failed(self, step: int, error: Exception) -> str:
+        """Tell of a save that failed; return why, in a line."""
+        first_line = str(error).splitlines()[0]
+        self.say(f"evertrain: the save after step {step} failed: {first_line}")
+        self._tell("save_failed", attempt=self.attempt, step=step, error=first_line)
+        return first_line
+
+    def pruned(self, steps: list[int]) -> None:
+        """Tell what retention removed, if anything."""
+        if steps:
+            self._tell("pruned", sync=False, steps=steps)
+
+    def emptied(self, step: int, count: int) -> None:
+        """Tell that the trash made room for a save."""
+        self.say(f"evertrain: the disk is full; the trash was emptied for the save after {step}")
+        self._tell("trash_emptied", sync=False, attempt=self.attempt, step=step, checkpoints=count)
+
+    def look_for_standstill(self, info: CheckpointInfo) -> None:
+        """At the second checkpoint of a run, say once what has not changed since the first."""
+        if not self.watched:
+            return
+        try:
+            with opened(info.path) as directory:
+                manifest = read_manifest(directory)
+        except (EvertrainError, OSError):  # not readable just now: a later save looks again
+            return
+        if self._first is None:
+            self._first = manifest
+            return
+        leaves = unchanged(self._first, manifest, self.watched)
+        if leaves:
+            self.say(notice(leaves, self._first.step))
+            self._tell("unchanged", sync=False, since=self._first.step, leaves=leaves)
+        self.watched, self._first = (), None
+
+    def _tell(self, event: str, *, sync: bool = True, **fields: Any) -> None:
+        """Write an event down; one that the disk refuses waits for the next."""
+        if not self.journal.record(event, fields, sync=sync, must=False):
+            self.say(f"evertrain: the journal could not be written; {event!r} waits")
