@@ -2,7 +2,8 @@
 
 import errno
 import itertools
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pytest
 
 from evertrain import every
 from evertrain.checkpoint import Store, keep_last
+from evertrain.checkpoint.commit import Tools
+from evertrain.checkpoint.trash import discard
 from evertrain.checkpoint.when import auto
 from evertrain.core import lock
 from evertrain.core.errors import CorruptError
-from evertrain.core.fs import LocalFs
+from evertrain.core.fs import Bytes, LocalFs
 from evertrain.core.journal import Journal
 from evertrain.run import account as account_module
 from evertrain.run.mtbf import PRIOR_S, mean_life_s
@@ -218,3 +221,55 @@ def test_ends_that_were_wanted_are_no_crashes(tmp_path: Path, clock: FakeClock) 
 
     assert mean_life_s(journal.events()) == (PRIOR_S + 4 * 600) / 3
     assert mean_life_s(()) == PRIOR_S
+
+
+class FullUntilEmptied(LocalFs):
+    """A disk that has room for another checkpoint only when the trash is empty."""
+
+    def __init__(self, root: Path, number: int) -> None:
+        self.root, self.number, self.refused = root, number, 0
+
+    def write(self, path: Path, chunks: Iterable[Bytes]) -> int:
+        """Refuse while something lies in the trash, or where there is none."""
+        trash = self.root / "checkpoints" / "trash"
+        if path.suffix == ".safetensors" and (not trash.exists() or any(trash.iterdir())):
+            self.refused += 1
+            raise OSError(self.number, os.strerror(self.number), str(path))
+        return super().write(path, chunks)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("must", [True, False])
+def test_the_trash_makes_room_on_a_full_disk(
+    make_saver: MakeSaver, tmp_path: Path, clock: FakeClock, number: int, *, must: bool
+) -> None:
+    """What a person threw away could still come back; the state of the training is worth more."""
+    make_saver().save(what(1), must=True)
+    discard(tmp_path / "checkpoints", [1], Tools(clock=clock), grace_s=86_400)
+    disk = FullUntilEmptied(tmp_path, number)
+    saver = make_saver(disk)
+
+    assert saver.save(what(2), must=must) == []
+    assert saver.settle(wait=True) is None
+    assert [info.step for info in saver.store.list()] == [2]
+    assert saver.store.verify() == []
+    emptied = saver.journal.last("trash_emptied")
+    assert emptied is not None
+    assert (emptied["step"], emptied["checkpoints"]) == (2, 1)
+    assert disk.refused == 1
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_a_disk_without_trash_is_not_asked_twice(
+    make_saver: MakeSaver, tmp_path: Path, number: int
+) -> None:
+    """Nothing was freed, so nothing would be different."""
+    disk = FullUntilEmptied(tmp_path, number)
+    saver = make_saver(disk)
+
+    assert [each.step for each in saver.save(what(1), must=False)] == []
+    failed = saver.settle(wait=True)
+    assert failed is not None
+    assert disk.refused == 1
+    assert saver.journal.last("trash_emptied") is None
+    assert saver.journal.last("save_failed") is not None

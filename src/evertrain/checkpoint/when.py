@@ -39,6 +39,23 @@ class Moment:
     is_saving: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """How long a rule is sure to say nothing: a fast loop need not ask it at each step.
+
+    Attributes:
+        before_step: It says nothing at steps below this one, as long as time does not tell it to.
+        for_s: It says nothing for so many seconds, as long as steps do not tell it to.
+    """
+
+    before_step: float = math.inf
+    for_s: float = math.inf
+
+
+# What is known of a rule that does not say: it may speak at the next step.
+RESTLESS: Final = Quiet(0, 0.0)
+
+
 class When(Protocol):
     """A rule that says whether something is due: a pure function."""
 
@@ -67,6 +84,12 @@ class Every:
         is_due = moment.since_save_s >= period_s
         return f"{human_duration(period_s)} since the last save" if is_due else None
 
+    def quiet(self, moment: Moment) -> Quiet:
+        """See `Quiet`."""
+        if self.steps is not None:
+            return Quiet(before_step=(moment.step // self.steps + 1) * self.steps)
+        return Quiet(for_s=(self.period_s or 0.0) - moment.since_save_s)
+
     def __str__(self) -> str:
         """Return "every(steps=10)"."""
         if self.steps is not None:
@@ -88,6 +111,11 @@ class WhenAny:
         """See `When`."""
         reasons = [reason for rule in self.rules if (reason := rule(moment)) is not None]
         return ", ".join(reasons) or None
+
+    def quiet(self, moment: Moment) -> Quiet:
+        """See `Quiet`."""
+        each = [quiet_of(rule, moment) for rule in self.rules]
+        return Quiet(min(one.before_step for one in each), min(one.for_s for one in each))
 
     def __str__(self) -> str:
         """Return "when_any(every(steps=10), every(seconds=300))"."""
@@ -126,9 +154,19 @@ class Auto:
             f" (a save costs {cost}, budget {self.overhead:.1%})"
         )
 
+    def quiet(self, moment: Moment) -> Quiet:
+        """See `Quiet`."""
+        return Quiet(for_s=self.interval_s(moment) - moment.since_save_s)
+
     def __str__(self) -> str:
         """Return "auto(overhead=0.01)"."""
         return f"auto(overhead={self.overhead:g})"
+
+
+def quiet_of(rule: When, moment: Moment) -> Quiet:
+    """Return how long `rule` is sure to say nothing after `moment`; a rule of the user's may speak."""
+    quiet = getattr(rule, "quiet", None)
+    return quiet(moment) if callable(quiet) else RESTLESS
 
 
 def every(

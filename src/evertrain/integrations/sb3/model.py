@@ -10,18 +10,19 @@ Layer: integrations. Imports its siblings, checkpoint and core.
 
 from collections import deque
 from collections.abc import Sequence
+from copy import deepcopy
 from operator import attrgetter
 from typing import Any, Final
 
 import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.noise import VectorizedActionNoise
 from stable_baselines3.her.her_replay_buffer import HerReplayBuffer
 
 from evertrain.checkpoint.plugin import Mismatch, Tree
 from evertrain.core.errors import StateError
-from evertrain.integrations.sb3 import listener, vector
+from evertrain.integrations.sb3 import listener, replay, vector
 from evertrain.integrations.sb3.attributes import (
     put,
     put_space,
@@ -49,6 +50,7 @@ _COUNTERS: Final = (
     "exploration_rate",
 )
 _LAST: Final = ("_last_obs", "_last_episode_starts", "_last_original_obs")
+_COPIED: Final = ("policy", "replay", "tensors")  # filled in place; the rest could be kept
 _NOISE: Final = ("exploration_mat", "exploration_matrices")
 
 
@@ -56,6 +58,7 @@ class ModelAdapter:
     """PPO, A2C, DQN, SAC, TD3, DDPG and their like, with their environment."""
 
     weights = ("policy",)
+    copies = True
 
     def accepts(self, thing: object) -> bool:
         """See `Adapter.accepts`."""
@@ -81,7 +84,7 @@ class ModelAdapter:
             "spaces": [take_space(thing.action_space), take_space(thing.observation_space)],
             "noise": [action_noise(thing), exploration(thing)],
             "logged": logged(thing),
-            "replay": _replay(thing),
+            "replay": replay.take(thing),
             "listener": listener.take(thing),
             "env": _env(thing),
         }
@@ -98,17 +101,22 @@ class ModelAdapter:
             found += _prefixed(name, _OPTIMIZER.mismatches(optimizer, stored))
         if thing.env is not None and tree["env"] is not None:
             found += _prefixed("env", vector.mismatches(thing.env, tree["env"]))
-        return [*found, *_replay_mismatches(thing, tree["replay"])]
+        return [*found, *replay.mismatches(thing, tree["replay"])]
 
     def restore(self, thing: BaseAlgorithm, tree: Tree) -> None:
-        """See `Adapter.restore`. Without the environments' state, the next rollout resets them."""
+        """See `Adapter.restore`. Without the environments' state, the next rollout resets them.
+
+        The replay buffer is taken out of `tree` while it is copied; see `replay.put`.
+        """
         _MODULE.restore(thing.policy, tree["policy"])
+        replay.put(thing, tree["replay"])
         optimizers, tensors = _torch_parts(thing)
-        for name, optimizer in optimizers.items():
-            _OPTIMIZER.restore(optimizer, tree["optimizers"][name])
         for name, tensor in tensors.items():
             with torch.no_grad():
                 tensor.copy_(tree["tensors"][name])
+        tree = deepcopy({name: each for name, each in tree.items() if name not in _COPIED})
+        for name, optimizer in optimizers.items():
+            _OPTIMIZER.restore(optimizer, tree["optimizers"][name])
         put(thing, {**tree["counters"], **tree["last"]})
         thing._num_timesteps_at_start = thing.num_timesteps  # noqa: SLF001  (for its speed display)
         size = thing._stats_window_size  # noqa: SLF001
@@ -121,7 +129,6 @@ class ModelAdapter:
         put_exploration(thing, tree["noise"][1])
         put_logged(thing, tree["logged"])
         listener.put(thing, tree["listener"])
-        _put_replay(thing, tree["replay"])
         _put_env(thing, tree["env"])
 
 
@@ -193,7 +200,9 @@ def action_noise(model: BaseAlgorithm) -> Tree:
 
 
 def put_action_noise(model: BaseAlgorithm, stored: Tree) -> None:
-    """Put the state of the action noise back."""
+    """Put the state of the action noise back, one for each environment as SB3's `learn` makes."""
+    if model.action_noise is not None and len(_noises(model)) == 1 < len(stored):
+        model.action_noise = VectorizedActionNoise(model.action_noise, len(stored))
     for part, inner in zip(_noises(model), stored, strict=False):
         put(part, inner)
 
@@ -214,61 +223,6 @@ def put_exploration(model: BaseAlgorithm, stored: Tree) -> None:
     distribution = _distribution(model)
     for name in stored if distribution else ():
         setattr(distribution, name, stored[name].clone().to(model.device))
-
-
-def _buffer(model: BaseAlgorithm) -> ReplayBuffer | None:
-    return getattr(model, "replay_buffer", None)
-
-
-def _arrays(buffer: ReplayBuffer) -> dict[str, np.ndarray[Any, Any]]:
-    """Return the buffer's arrays of transitions by name; those of dicts by "name.key"."""
-    found: dict[str, np.ndarray[Any, Any]] = {}
-    for name, value in vars(buffer).items():
-        parts = value if isinstance(value, dict) else {"": value}
-        for key, array in parts.items():
-            if isinstance(array, np.ndarray) and array.shape[:1] == (buffer.buffer_size,):
-                found[f"{name}.{key}".rstrip(".")] = array
-    return found
-
-
-def _replay(model: BaseAlgorithm) -> Tree:
-    """Return the filled rows of the replay buffer, and one more, which some variants share."""
-    buffer = _buffer(model)
-    if buffer is None:
-        return None
-    rows = buffer.buffer_size if buffer.full else min(buffer.pos + 1, buffer.buffer_size)
-    return {
-        "pos": buffer.pos,
-        "full": buffer.full,
-        "size": buffer.buffer_size,
-        "arrays": {name: array[:rows] for name, array in _arrays(buffer).items()},
-    }
-
-
-def _replay_mismatches(model: BaseAlgorithm, tree: Tree) -> list[Mismatch]:
-    buffer = _buffer(model)
-    if buffer is None or tree is None:
-        return []
-    if buffer.buffer_size != tree["size"]:
-        problem = f"{tree['size']} rows there, {buffer.buffer_size} here"
-        return [Mismatch("replay_buffer.buffer_size", problem)]
-    mine = {name: (each.shape[1:], each.dtype) for name, each in _arrays(buffer).items()}
-    there = {name: (each.shape[1:], each.dtype) for name, each in tree["arrays"].items()}
-    return [
-        Mismatch(f"replay_buffer.{name}", f"{there.get(name)} there, {mine.get(name)} here")
-        for name in sorted(mine.keys() | there.keys())
-        if mine.get(name) != there.get(name)
-    ]
-
-
-def _put_replay(model: BaseAlgorithm, tree: Tree) -> None:
-    buffer = _buffer(model)
-    if buffer is None or tree is None or _replay_mismatches(model, tree):
-        return
-    for name, array in _arrays(buffer).items():
-        stored = tree["arrays"][name]
-        array[: len(stored)] = stored
-    buffer.pos, buffer.full = tree["pos"], tree["full"]
 
 
 def _env(model: BaseAlgorithm) -> Tree:
