@@ -85,15 +85,15 @@ def test_a_start_that_is_refused_does_not_hinder_the_next(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a disk of 64 KiB that is full."""
+    """Mount a disk of 256 KiB that is full."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("mounting needs root")
     try:
         with pytest.raises(OSError, match="No space"):
-            (disk / "fill").write_bytes(bytes(2**17))
+            (disk / "fill").write_bytes(bytes(2**19))
         yield disk
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)

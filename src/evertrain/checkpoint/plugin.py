@@ -92,9 +92,14 @@ class Mismatch:
 class Adapter(Protocol):
     """Captures one kind of mutable object and restores it in place.
 
-    An adapter may have one attribute more, `weights`: the keys of its tree that a fresh
-    start takes over from elsewhere (`init_from`), () for none of it. Without it, that is
-    all of it.
+    An adapter may have more attributes:
+
+    weights: The keys of its tree that a fresh start takes over from elsewhere (`init_from`),
+        () for none of it. Without it, that is all of it.
+    remember(thing): Returns a function that takes a tree and returns what in it does not fit
+        `thing` as it is now; it must hold no bulk. Without it, saves are compared with `thing`.
+    unfillable(thing): Returns, as mismatches, what of `thing` cannot be written to in place.
+    renewed(thing, tree): For arrays: returns `tree` as a new array where `thing` lives.
     """
 
     def accepts(self, thing: object) -> bool:
