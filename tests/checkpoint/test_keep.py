@@ -217,9 +217,11 @@ def test_bad_counts(make: object, count: object) -> None:
 
 
 def test_any_of_nothing() -> None:
-    """keep_any() without a rule is refused."""
+    """keep_any() without a rule is refused, and so is what is no rule."""
     with pytest.raises(ConfigError):
         keep_any()
+    with pytest.raises(ConfigError, match="is no rule"):
+        keep_any(keep_last(1), 5)  # type: ignore[arg-type]
 
 
 @given(found=runs, kept=st.frozensets(st.integers()))

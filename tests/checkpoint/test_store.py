@@ -1,6 +1,7 @@
 """The store: what is saved is loaded, listed, ranked, pinned and pruned as promised."""
 
 import json
+import math
 import threading
 from pathlib import Path
 from typing import Any
@@ -420,3 +421,58 @@ def test_pin_does_not_wait_for_a_save(tmp_path: Path) -> None:
     go.set()
     writer.join()
     assert [info.step for info in store.list()] == [1, 2]
+
+
+@pytest.mark.parametrize("state", [[1, 2], 5, None, "agent", {math.nan: 1}, {1: 2}, {"\ud800": 1}])
+def test_what_has_no_names_is_not_saved(tmp_path: Path, state: Any) -> None:
+    """A state is a mapping of names, and anything else is told before the disk is touched."""
+    with pytest.raises(UsageError, match="found again by its name"):
+        Store(tmp_path / "new").save(1, state)
+
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("step", [1.5, "x", None, True, [1]])
+@pytest.mark.parametrize("method", ["pin", "unpin", "get", "load"])
+def test_what_is_no_step_names_no_checkpoint(tmp_path: Path, method: str, step: Any) -> None:
+    """A call that cannot mean anything is told as one."""
+    store = Store(tmp_path)
+    store.save(1, {"a": 1})
+
+    with pytest.raises(UsageError, match="names no checkpoint"):
+        getattr(store, method)(step)
+
+
+def test_numpys_integers_are_steps(tmp_path: Path) -> None:
+    """They come out of every loop that counts with arrays."""
+    store = Store(tmp_path)
+    store.save(1, {"a": 1})
+    store.pin(numpy_int(1))
+
+    assert store.get(1).is_pinned
+
+
+@pytest.mark.parametrize("keep", [None, 5, "keep_last"])
+def test_what_is_no_rule_prunes_nothing(tmp_path: Path, keep: Any) -> None:
+    """It is told, and everything stays."""
+    store = Store(tmp_path)
+    store.save(1, {"a": 1})
+
+    with pytest.raises(ConfigError, match="is no rule"):
+        store.prune(keep)
+    assert len(store.list()) == 1
+
+
+@pytest.mark.parametrize("path", [None, 5, "", b"runs", "a\0b"])
+def test_a_store_lives_somewhere(path: Any) -> None:
+    """What is no path is told as such."""
+    with pytest.raises(UsageError, match="is nowhere"):
+        Store(path)
+
+
+def test_a_file_is_no_empty_store(tmp_path: Path) -> None:
+    """It must not pass for a directory without checkpoints."""
+    (tmp_path / "file").write_text("x")
+
+    with pytest.raises(ConfigError, match="is no directory"):
+        Store(tmp_path / "file")

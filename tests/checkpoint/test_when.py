@@ -128,6 +128,8 @@ def test_bad_auto(overhead: float) -> None:
 
 
 def test_any_of_nothing() -> None:
-    """when_any() without a rule is refused."""
+    """when_any() without a rule is refused, and so is what is no rule."""
     with pytest.raises(ConfigError):
         when_any()
+    with pytest.raises(ConfigError, match="has no rule"):
+        when_any(every(steps=1), 5)  # type: ignore[arg-type]

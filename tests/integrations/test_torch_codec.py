@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from evertrain.checkpoint import Store
 from evertrain.checkpoint.plugin import Rows
 from evertrain.checkpoint.tree import flatten, unflatten
-from evertrain.core.errors import CorruptError, StateError
+from evertrain.core.errors import StateError
 from evertrain.integrations.torch.codec import TensorCodec, from_bytes, raw
 from evertrain.integrations.torch.rng import cuda_is_awake
 
@@ -202,8 +202,8 @@ def test_a_tensor_that_lived_on_an_absent_gpu_comes_back_on_the_cpu() -> None:
 
 
 def test_too_few_bytes_are_an_error() -> None:
-    """A damaged leaf is named as such."""
-    with pytest.raises(CorruptError, match="has 8 bytes"):
+    """A leaf that does not fit its bytes is named as such."""
+    with pytest.raises(StateError, match="has 8 bytes"):
         from_bytes(raw(torch.ones(2)), torch.float32, (3,))
 
 
@@ -211,5 +211,5 @@ def test_an_unknown_dtype_is_an_error() -> None:
     """A name that is no dtype of this torch is refused, whatever attribute it names."""
     encoded = TensorCodec().encode(torch.ones(2))
 
-    with pytest.raises(CorruptError, match="'load'"):
+    with pytest.raises(StateError, match="'load'"):
         TensorCodec().decode({**encoded.meta, "dtype": "load"}, encoded.children)

@@ -190,3 +190,47 @@ def test_a_file_that_is_no_plain_state_dict_is_refused(
     with pytest.raises(StateError, match=r"state_dict\(\), PATH"):
         _start(tmp_path / "r", path, agent=torch.nn.Linear(2, 2))
     assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("data", [b"junk", b"", b"\x80\x02", b"PK\x03\x04junk", bytes(100)])
+def test_a_file_of_junk_is_told(tmp_path: Path, data: bytes) -> None:
+    """Whatever its reader stumbles over, the message names the file."""
+    (tmp_path / "junk.pt").write_bytes(data)
+    with Run(tmp_path / "run", total=1, init_from=tmp_path / "junk.pt") as run:
+        run.attach(agent=torch.nn.Linear(2, 2))
+        with pytest.raises(StateError, match=r"junk\.pt holds more than weights, or is damaged"):
+            run.restore()
+
+
+@pytest.mark.parametrize(
+    ("shape", "partial", "line"),
+    [
+        ((2, 2), (), "w.pt: agent\n"),
+        ((3, 2), ["agent.weight"], "w.pt: agent (without weight)\n"),
+        ((3, 2), ["*"], "w.pt: agent (without weight)\n"),
+    ],
+)
+def test_the_line_names_what_stays_fresh(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    shape: tuple[int, int],
+    partial: list[str],
+    line: str,
+) -> None:
+    """A tensor that may differ, and does, was not taken."""
+    torch.save({"weight": torch.zeros(shape), "bias": torch.zeros(2)}, tmp_path / "w.pt")
+    with Run(tmp_path / "run", total=1, init_from=tmp_path / "w.pt", partial=partial) as run:
+        run.attach(agent=torch.nn.Linear(2, 2))
+        run.restore()
+
+    assert line in capsys.readouterr().out
+
+
+def test_nothing_taken_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where every tensor is missing or of another shape, none is taken, and the line says so."""
+    torch.save({"weight": torch.zeros(3, 2)}, tmp_path / "w.pt")
+    with Run(tmp_path / "run", total=1, init_from=tmp_path / "w.pt", partial="*") as run:
+        run.attach(agent=torch.nn.Linear(2, 2))
+        run.restore()
+
+    assert "w.pt: none; fresh: agent\n" in capsys.readouterr().out

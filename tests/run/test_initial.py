@@ -76,13 +76,70 @@ def test_a_resume_does_not_start_from_there_again(open_run: OpenRun, teacher: Pa
     assert walk(run)[0] == 3
 
 
-def test_a_source_that_is_not_there_is_told(open_run: OpenRun, tmp_path: Path) -> None:
-    """A run that does not exist is an error before the first step."""
-    run = open_run(init_from=tmp_path / "nobody")
+@pytest.mark.parametrize("name", ["nobody", "nobody.pt", "nobody@best", "teacher@9", "empty"])
+def test_a_source_that_is_not_there_is_told(
+    open_run: OpenRun, teacher: Path, tmp_path: Path, name: str
+) -> None:
+    """A run, checkpoint or file that does not exist is an error before anything is touched."""
+    Run(tmp_path / "empty").close()
+
+    with pytest.raises(NotFoundError, match=r"nobody|9|empty"):
+        open_run(init_from=tmp_path / name)
+
+    assert teacher.is_dir()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_source_is_needed_for_a_fresh_start_only(open_run: OpenRun, teacher: Path) -> None:
+    """Once the run has a checkpoint, its teacher may be deleted; a fresh start needs it again."""
+    run = open_run(init_from=teacher)
+    run.attach(weights=np.zeros(2))
+    walk(run, until=1)
+    teacher.rename(teacher.with_name("away"))
+    run = open_run(init_from=teacher)
     run.attach(weights=np.zeros(2))
 
-    with pytest.raises(NotFoundError, match="nobody"):
-        run.restore()
+    assert next(run) == 2
+    run.close()
+    with pytest.raises(NotFoundError, match="teacher"):
+        open_run(init_from=teacher, resume="never")
+
+
+@pytest.mark.parametrize(
+    ("shape", "partial", "line"),
+    [
+        ((2,), (), ": weights; fresh: head"),
+        ((5,), ["weights"], ": none; fresh: weights, head"),
+    ],
+)
+def test_the_line_says_what_was_taken(
+    open_run: OpenRun,
+    teacher: Path,
+    capsys: pytest.CaptureFixture[str],
+    shape: tuple[int],
+    partial: list[str],
+    line: str,
+) -> None:
+    """What may differ, and does, is not among it."""
+    run = open_run(init_from=teacher, partial=partial)
+    run.attach(weights=np.zeros(shape), head=[7])
+    run.restore()
+
+    assert f"Starting with the weights of {teacher}{line}\n" in capsys.readouterr().out
+
+
+def test_the_line_names_leaves_that_stay_fresh(
+    open_run: OpenRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A head of another shape inside a dict is not passed for taken; nor is a dict of nothing."""
+    with Run(tmp_path / "first", total=1) as run:
+        run.attach(nets={"body": np.ones(2), "head": np.ones(2)}, all={"a": np.ones(2)})
+        next(run)
+    run = open_run(init_from=tmp_path / "first", partial=["head", "a"])
+    run.attach(nets={"body": np.zeros(2), "head": np.zeros(5)}, all={"a": np.zeros(5)})
+    run.restore()
+
+    assert "first: nets (without head); fresh: all\n" in capsys.readouterr().out
 
 
 def test_weights_that_do_not_fit_are_refused(open_run: OpenRun, teacher: Path) -> None:
@@ -276,10 +333,8 @@ def test_a_damaged_file_is_told(open_run: OpenRun, tmp_path: Path, data: bytes) 
 
 def test_a_file_that_is_missing_or_strange_is_told(open_run: OpenRun, tmp_path: Path) -> None:
     """A suffix of weights means a file, and other files are not guessed at."""
-    run = open_run(init_from=tmp_path / "no.safetensors")
-    run.attach(a=np.zeros(1))
     with pytest.raises(NotFoundError, match="there is no file"):
-        run.restore()
+        open_run(init_from=tmp_path / "no.safetensors")
 
     (tmp_path / "w.onnx").write_bytes(b"x")
     run = open_run(init_from=tmp_path / "w.onnx")

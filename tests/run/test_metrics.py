@@ -101,6 +101,74 @@ def test_what_is_no_place_in_a_step_is_refused(open_run: OpenRun, at: Any) -> No
     assert _values(run) == [(0.5, 2)]
 
 
+@pytest.mark.parametrize("at", [-1, 0, 1, 2.0001, 5])
+def test_a_row_lies_inside_the_running_step(open_run: OpenRun, at: float) -> None:
+    """Outside of it a resume would lose the row, or keep it twice."""
+    run = open_run(total=3)
+    for step in run:
+        if step == 2:
+            break
+
+    with pytest.raises(UsageError, match="outside the running step"):
+        run.log(x=1, at=at)
+    run.log(x=1, at=2)
+    run.log(x=1, at=1.0001)
+
+
+def test_a_step_that_counts_more_has_room_for_more_rows(open_run: OpenRun) -> None:
+    """By its stride, or once `advance` has said so."""
+    run = open_run(total=30, stride=4)
+    next(run)
+    run.log(x=1, at=4)
+    with pytest.raises(UsageError, match="after 0, up to 4"):
+        run.log(x=2, at=5)
+    run.advance(8)
+    run.log(x=2, at=5)
+    next(run)
+    with pytest.raises(UsageError, match="after 8, up to 12"):
+        run.log(x=3, at=8)
+
+    assert _values(run) == [(4, 1), (5, 2)]
+
+
+def test_a_tick_that_would_leave_a_row_behind_is_refused(open_run: OpenRun) -> None:
+    """A loop that says its count at the end may log ahead, but not beyond that end."""
+    run = open_run(total=None)
+    run.restore()
+    run.log(x=1, at=7)
+    run.log(x=2, at=3)
+    with pytest.raises(UsageError, match="beyond step 5"):
+        run.tick(5)
+    assert run.step == 0
+    run.tick(7)
+
+    assert _values(run) == [(3, 2), (7, 1)]
+
+
+def test_a_row_inside_a_step_is_there_once_after_a_crash(open_run: OpenRun) -> None:
+    """Whatever step the next attempt goes on from."""
+    for crash in (2, 3, 6):
+        run = open_run(total=6, save=every(steps=2))
+        for step in run:
+            run.log(x=step, at=step - 0.5)
+            run.log(x=step, at=step)
+            if step == crash:
+                run.end_step()
+                break
+
+    expected = [(n / 2, -(-n // 2)) for n in range(1, 13)]
+    assert _values(open_run(total=6)) == expected
+
+
+def test_none_is_not_measured(open_run: OpenRun) -> None:
+    """It is kept, so that a curve shows a gap and no zero."""
+    run = open_run(total=1)
+    for _ in run:
+        run.log(x=None)
+
+    assert run.metrics[0]["x"] is None
+
+
 def test_the_name_of_what_is_no_metric_is_told(open_run: OpenRun) -> None:
     """Among many metrics, the message says which one."""
     run = open_run()

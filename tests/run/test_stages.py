@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from evertrain import Run, Stage, every, keep_last
-from evertrain.core.errors import UsageError
+from evertrain.core.errors import StateError, UsageError
 from evertrain.core.journal import Journal
 from support import OpenRun
 
@@ -143,6 +143,95 @@ def test_a_stage_has_a_length() -> None:
     """A stage of no steps is a mistake."""
     with pytest.raises(UsageError, match="0 steps"):
         Stage("none", steps=0)
+
+
+def test_a_generator_of_stages_is_used_once(open_run: OpenRun) -> None:
+    """Whatever can be iterated over is a curriculum."""
+    run = open_run(total=None)
+    seen = [(stage.name, step) for stage in run.stages(x for x in STAGES[:2]) for step in stage]
+
+    assert seen == [("easy", 1), ("easy", 2), ("easy", 3), ("middle", 4), ("middle", 5)]
+
+
+def _changes(run: Run) -> list[Any]:
+    events = Journal(run.path / "journal.jsonl").events("config_changed")
+    return [row["changes"]["stages"] for row in events if "stages" in row["changes"]]
+
+
+@pytest.mark.parametrize(
+    ("stages", "seen"),
+    [
+        ([Stage("a", 3), Stage("z", 2)], [("z", 5)]),
+        ([Stage("b", 2), Stage("a", 3)], [("a", 5), ("a", 6)]),
+        ([Stage("a", 9), Stage("b", 3)], [("b", 5), ("b", 6)]),
+        ([Stage("a", 3), Stage("b", 2), Stage("c", 1)], [("b", 5), ("c", 6)]),
+    ],
+)
+def test_a_changed_curriculum_is_told_and_journalled(
+    open_run: OpenRun,
+    capsys: pytest.CaptureFixture[str],
+    stages: list[Stage],
+    seen: list[tuple[str, int]],
+) -> None:
+    """Renamed, swapped, longer: the run goes on at its place, and nobody misses it."""
+    was = [["a", 3], ["b", 2]]
+    _train(open_run(total=None), [Stage("a", 3), Stage("b", 2)], until=4)
+    run = open_run(total=None)
+
+    assert _train(run, stages) == seen
+    now = [[each.name, each.steps] for each in stages]
+    assert _changes(run) == [[was, now]]
+    assert capsys.readouterr().out.count("stages changed: a (3), b (2) -> ") == 1
+    _train(open_run(total=None), stages)
+    assert _changes(run) == [[was, now]]
+
+
+def test_the_same_curriculum_is_no_change(open_run: OpenRun) -> None:
+    """Also if its overrides are others: they are the program's."""
+    _train(open_run(total=None), [Stage("a", 3), Stage("b", 2)], until=4)
+    run = open_run(total=None)
+    _train(run, [Stage("a", 3), Stage("b", 2, {"lr": 0.5})])
+
+    assert _changes(run) == []
+
+
+@pytest.mark.parametrize(
+    ("stages", "until", "problem"),
+    [
+        ([Stage("a", 3)], 4, "stage 2, and the program has 1: a"),
+        ([Stage("a", 3), Stage("b", 1)], 4, "'b', has 1 steps now, and 1 of it are done"),
+        ([Stage("a", 2), Stage("b", 9)], 2, "'a', has 2 steps now, and 2 of it are done"),
+        ([Stage("a", 3)], 5, "stage 2, and the program has 1: a"),
+    ],
+)
+def test_a_curriculum_without_a_place_for_the_run_is_refused(
+    open_run: OpenRun, stages: list[Stage], until: int, problem: str
+) -> None:
+    """A stage that was begun is gone, or would have ended before: nothing is trained."""
+    _train(open_run(total=None), [Stage("a", 3), Stage("b", 3)], until=until)
+    run = open_run(total=None)
+
+    with pytest.raises(StateError, match=problem):
+        run.stages(stages)
+    assert run.step == until
+
+
+def test_a_finished_stage_may_be_the_last_one_after_all(open_run: OpenRun) -> None:
+    """Nothing of the second one was done: leaving it out ends the run."""
+    _train(open_run(total=None), [Stage("a", 3), Stage("b", 3)], until=3)
+
+    assert _train(open_run(total=None), [Stage("a", 3)]) == []
+
+
+def _train(run: Run, stages: list[Stage], until: int | None = None) -> list[tuple[str, int]]:
+    seen = []
+    for stage in run.stages(stages):
+        for step in stage:
+            seen.append((stage.name, step))
+            if step == until:
+                run.end_step()
+                return seen
+    return seen
 
 
 def test_overrides_are_applied_once_where_nothing_was_restored(open_run: OpenRun) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from evertrain import Run, every
@@ -69,6 +70,37 @@ def test_a_finished_run_yields_nothing_and_restores_its_end(open_run: OpenRun) -
     assert [row["step"] for row in _events(run, "finished")] == [3, 3]
 
 
+@pytest.mark.parametrize("why", ["complete", "target reached", "None"])
+def test_finished_stays_finished_whatever_the_word(open_run: OpenRun, why: str) -> None:
+    """What ends a run early may be called complete, too."""
+    for step in (run := open_run()):
+        if step == 3:
+            run.finish(why)
+
+    assert walk(open_run()) == []
+    assert walk(open_run(total=11)) == [4, 5, 6, 7, 8, 9, 10, 11]
+
+
+def test_a_run_that_was_finished_before_its_first_step_stays_so(open_run: OpenRun) -> None:
+    """Until more is asked of it, or a fresh start."""
+    run = open_run()
+    run.finish("nothing to do")
+    run.close()
+
+    assert walk(open_run()) == []
+    assert walk(open_run(resume="never"), until=2) == [1, 2]
+    assert walk(open_run(), until=3) == [3]
+
+
+def test_a_raised_total_of_an_unstarted_run_goes_on(open_run: OpenRun) -> None:
+    """As of any other that was finished."""
+    run = open_run(total=2)
+    run.finish()
+    run.close()
+
+    assert walk(open_run(total=3)) == [1, 2, 3]
+
+
 def test_a_raised_total_goes_on(open_run: OpenRun) -> None:
     """A complete run of 3 steps becomes one of 5, and the journal says so."""
     walk(open_run(total=3))
@@ -114,6 +146,28 @@ def test_advance_cannot_go_back(open_run: OpenRun) -> None:
 
     with pytest.raises(UsageError, match="only grows"):
         run.advance(-1)
+
+
+def test_numpys_integers_count(open_run: OpenRun) -> None:
+    """Counts come out of arrays; what is saved is a plain number."""
+    run = open_run(total=10, stride=4)
+    next(run)
+    run.advance(np.int64(2))  # type: ignore[arg-type]
+    run.tick()
+    run.tick(np.int32(3))  # type: ignore[arg-type]
+
+    assert run.step == 5
+    assert type(run.step) is int
+
+
+@pytest.mark.parametrize("count", [True, 1.5, "2", None, -1, 10**30])
+def test_what_is_no_count_is_refused(open_run: OpenRun, count: Any) -> None:
+    """A step number is a whole number."""
+    run = open_run()
+    next(run)
+
+    with pytest.raises(UsageError, match="cannot count"):
+        run.advance(count)
 
 
 def test_tick_serves_while_loops(open_run: OpenRun) -> None:

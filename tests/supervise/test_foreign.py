@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 
 from evertrain.core.errors import ConfigError, NotFoundError
+from evertrain.core.journal import Journal
+from evertrain.core.rundir import RunDir
+from evertrain.supervise.branch import Branch, remembered
 from evertrain.supervise.foreign import Found, choose, problem_of, resume_arguments, step_in
 
 
@@ -195,3 +198,67 @@ def test_a_step_that_no_name_has_is_a_config_error() -> None:
     """{step} needs a number in the name."""
     with pytest.raises(ConfigError, match="no number in 'best"):
         resume_arguments("--start {step}", Found(Path("best.pt"), None, 0.0))
+
+
+def _saved(name: str, at_s: float) -> Found:
+    Path(name).write_bytes(b"weights")
+    os.utime(name, (at_s, at_s))
+    return Found(Path(name), step_in(name), at_s)
+
+
+def test_what_lies_behind_a_rewind_counts_once_it_is_written_anew(folder: Path) -> None:
+    """Sent back to 5: 6 of the new branch counts, 7 and 21 of the old one do not."""
+    for step, at_s in ((4, 10.0), (5, 11.0), (6, 31.0), (7, 13.0), (21, 30.5)):
+        _saved(f"ep{step}.pt", at_s)
+    branch = Branch(folder / "ep5.pt", since_s=30.9)
+
+    choice = choose("ep*.pt", split=branch.split)
+
+    assert choice.found is not None
+    assert choice.found.path == Path("ep6.pt")
+    assert choice.abandoned == (Path("ep7.pt"), Path("ep21.pt"))
+
+
+def test_behind_a_rewind_lies_at_least_its_own_checkpoint(folder: Path) -> None:
+    """Before the new branch has saved, it goes on from there; if that is damaged, from before."""
+    for step in (4, 5, 6):
+        _saved(f"ep{step}.pt", 10.0 + step)
+    split = Branch(folder / "ep5.pt", since_s=30.0).split
+
+    assert choose("ep*.pt", split=split).found == Found(Path("ep5.pt"), 5, 15.0)
+    Path("ep5.pt").write_bytes(b"")
+    os.utime("ep5.pt", (15.0, 15.0))
+    assert choose("ep*.pt", split=split).found == Found(Path("ep4.pt"), 4, 14.0)
+
+
+def test_a_checkpoint_from_elsewhere_begins_a_branch(folder: Path) -> None:
+    """Nothing of the old branch counts, and until there is something new it is the newest."""
+    base = _saved("other.pt", 5.0)
+    _saved("ep9.pt", 10.0)
+    split = Branch(folder / "other.pt", since_s=30.0).split
+
+    assert choose("ep*.pt", split=split).found == Found(folder / "other.pt", None, 5.0)
+    assert choose("ep*.pt", split=split).abandoned == (Path("ep9.pt"),)
+    assert base.step is None
+    assert choose("ep*.pt", split=split).found is not None
+    new = _saved("ep1.pt", 31.0)
+    assert choose("ep*.pt", split=split).found == new
+
+
+def test_after_a_fresh_start_only_what_is_new_counts(folder: Path) -> None:
+    """Also where the names have no steps."""
+    _saved("old.pt", 10.0)
+    split = Branch(None, since_s=30.0).split
+
+    assert choose("*.pt", split=split).found is None
+    new = _saved("new.pt", 31.0)
+    assert choose("*.pt", split=split).found == new
+
+
+@pytest.mark.parametrize("odd", [None, "soon", True, [1]])
+def test_a_rewind_that_the_journal_tells_oddly_is_none(tmp_path: Path, odd: object) -> None:
+    """What somebody has put there breaks nothing."""
+    run_dir = RunDir(tmp_path)
+    Journal(run_dir.journal).record("rewound", since_s=odd, path=3)
+
+    assert remembered(run_dir) == Branch()

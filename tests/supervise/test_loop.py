@@ -277,6 +277,51 @@ def test_resume_never_forgets_checkpoints_of_the_past_for_good(stage: Stage) -> 
     assert "arguments ['model_3.bin']" in play.text
 
 
+REWOUND = """
+import os, sys
+from pathlib import Path
+print("arguments", sys.argv[1:])
+attempt = int(os.environ["EVERTRAIN_ATTEMPT"])
+first = int(sys.argv[1]) if sys.argv[1:] else 0
+last = 12 if attempt == 1 else first + 2
+for step in range(first + 1, last + 1):
+    Path(f"ep{step}.bin").write_text("old" if attempt == 1 else "new")
+sys.exit(attempt != 4)
+"""
+
+
+def test_a_crash_after_a_rewind_goes_on_from_the_new_branch(stage: Stage) -> None:
+    """Sent back to 5 and crashed at 7, it goes on at 7, also under the next supervisor."""
+    stage.script(REWOUND)
+    words = ["--delay", "0", "--checkpoints", "ep*.bin", "--resume-arg", "{step}"]
+    command = ["--", PYTHON, "train.py"]
+    assert stage.run("--max-crashes", "1", *words, *command).end() == 20
+    back = stage.run("--max-crashes", "2", "--resume", "5", *words, *command)
+    assert back.end() == 20
+    assert [line for line in back.text.splitlines() if "arguments" in line] == [
+        "arguments ['5']",
+        "arguments ['7']",
+    ]
+    left = "of a branch that was left, not written since"
+    assert f"ignoring 7 checkpoints {left}: ep6.bin to ep12.bin" in back.text
+    assert f"ignoring 5 checkpoints {left}: ep8.bin to ep12.bin" in back.text
+    again = stage.run(*words, *command)
+    assert again.end() == 0
+    assert "arguments ['9']" in again.text
+    assert (stage.folder / "ep12.bin").read_text() == "old"
+
+
+def test_a_fresh_start_is_remembered_by_the_next_supervisor(stage: Stage) -> None:
+    """What lay there before --resume never stays forgotten."""
+    stage.script("import sys; print('arguments', sys.argv[1:]); sys.exit(1)")
+    (stage.folder / "ep9.bin").write_text("old")
+    words = ["--max-crashes", "1", "--checkpoints", "ep*.bin", "--resume-arg", "{step}"]
+    for more in (("--resume", "never"), ()):
+        play = stage.run(*more, *words, "--", PYTHON, "train.py")
+        assert play.end() == 20
+        assert "arguments []" in play.text
+
+
 def test_a_second_supervisor_is_refused(stage: Stage) -> None:
     """It exits 11, naming pid and host; the first one goes on."""
     stage.script("import time; print('here'); time.sleep(60)")

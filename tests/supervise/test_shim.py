@@ -226,7 +226,7 @@ def test_ctrl_c_works_where_the_starter_ignores_it(stage: Stage) -> None:
 
 
 def test_ctrl_c_twice_asks_the_trainer_again(stage: Stage) -> None:
-    """The second one reaches the trainer too, which may save once more; the end is 75."""
+    """The second one reaches the trainer too; one that then ends with 75 has stopped cleanly."""
     stage.script(GRACEFUL)
     play = stage.run("--", PYTHON, "train.py", "2", on_terminal=True)
     play.wait_for("TRAINING")
@@ -238,8 +238,31 @@ def test_ctrl_c_twice_asks_the_trainer_again(stage: Stage) -> None:
     assert (stage.folder / "saved").read_text() == "2 SIGINT"
 
 
+def test_a_run_that_was_forced_ends_with_130(stage: Stage) -> None:
+    """It leaves an emergency checkpoint, and nobody takes its end for a clean stop."""
+    stage.script(
+        """
+        import time
+        from evertrain import Run
+        with Run("runs/here", total=2) as run:
+            for step in run:
+                if step == 2:
+                    print("TRAINING", flush=True)
+                    time.sleep(100)
+        """
+    )
+    play = stage.run("--", PYTHON, "train.py", on_terminal=True)
+    play.wait_for("TRAINING")
+    play.press_ctrl_c()
+    play.wait_for("Sent SIGINT")
+    play.press_ctrl_c()
+    assert play.end() == 130
+    assert "Emergency checkpoint saved" in play.text
+    assert play.events("supervisor_stopped")[-1]["why"].startswith("forced")
+
+
 def test_ctrl_c_three_times_kills_at_once(stage: Stage) -> None:
-    """A trainer that is deaf to everything is gone in moments, with its family."""
+    """A trainer that is deaf to everything is gone in moments, with its family; the end is 130."""
     stage.script(FAMILY, DEAF)
     play = stage.run("--", PYTHON, "train.py", on_terminal=True)
     play.wait_for("TRAINING")
@@ -247,7 +270,8 @@ def test_ctrl_c_three_times_kills_at_once(stage: Stage) -> None:
     for text in ("stopping at the next", "Forcing", "Killing everything now"):
         play.press_ctrl_c()
         play.wait_for(text)
-    assert play.end() == 75
+    assert play.end() == 130
+    assert "Forced by a second signal" in play.text
     assert time.monotonic() - began_s < 3.0
     assert play.orphans() == {}
 

@@ -18,6 +18,7 @@ from evertrain.checkpoint.strict import Fields, check_seal, dumps, float_to_json
 from evertrain.core.clock import iso_utc
 from evertrain.core.errors import CorruptError
 from evertrain.core.fs import NO_LINK, Fs, symlink_atomic, write_atomic
+from evertrain.core.regular import read_regular
 from evertrain.core.rundir import step_name
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def read_index(root: Path) -> Known:
     """Return what `index.json` knows; nothing if it is missing, damaged or of another format."""
     path = root / INDEX
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
         check_seal(data, path)
         top = Fields(loads(data, path), path)
         if top.take("format", int) != FORMAT:

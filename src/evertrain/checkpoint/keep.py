@@ -191,8 +191,9 @@ def keep_any(*rules: Keep) -> Rule:
     """Keep whatever at least one of `rules` keeps.
 
     Raises:
-        ConfigError: There is no rule.
+        ConfigError: There is no rule, or one is none.
     """
+    check_rules("keep_any", *rules)
     if not rules:
         raise ConfigError(
             "keep_any() has no rule.",
@@ -277,6 +278,21 @@ def _reasons(rule: Keep, found: Found) -> Mapping[int, str]:
 
 def _label(rule: Keep) -> str:
     return str(rule) if isinstance(rule, Rule) else getattr(rule, "__name__", "custom rule")
+
+
+def check_rules(name: str, *rules: object) -> None:
+    """Refuse for `name` what is no rule.
+
+    Raises:
+        ConfigError: One of `rules` cannot be called.
+    """
+    odd = [rule for rule in rules if not callable(rule)]
+    if odd:
+        raise ConfigError(
+            f"{name}({odd[0]!r:.80}) is no rule.",
+            "a rule is a function from the checkpoints to the steps that stay.",
+            f"Write for example {name}(keep_last(5))",
+        )
 
 
 def _check_count(name: str, count: int) -> None:

@@ -110,10 +110,16 @@ class Mismatch:
 class Adapter(Protocol):
     """Captures one kind of mutable object and restores it in place.
 
-    An adapter may have more attributes. `weights`: the keys of its tree that a fresh
-    start takes over from elsewhere (`init_from`), () for none of it; without it, that is
-    all of it. `copies`: whether `restore` copies every array that it keeps; without it,
-    it is given a copy. `is_data`: whether its arrays may be buffers of rows.
+    An adapter may have more attributes:
+
+    weights: The keys of its tree that a fresh start takes over from elsewhere (`init_from`),
+        () for none of it. Without it, that is all of it.
+    remember(thing): Returns a function that takes a tree and returns what in it does not fit
+        `thing` as it is now; it must hold no bulk. Without it, saves are compared with `thing`.
+    unfillable(thing): Returns, as mismatches, what of `thing` cannot be written to in place.
+    renewed(thing, tree): For arrays: returns `tree` as a new array where `thing` lives.
+    copies: Whether `restore` copies every array that it keeps; without it, it is given a copy.
+    is_data: Whether its arrays may be buffers of rows.
     """
 
     def accepts(self, thing: object) -> bool:

@@ -8,6 +8,7 @@ Layer: checkpoint. Imports core only.
 import errno
 import math
 import operator
+import os
 import threading
 import warnings
 from collections.abc import Callable, Collection, Mapping
@@ -26,7 +27,7 @@ from evertrain.checkpoint.counts import lies
 from evertrain.checkpoint.directory import opened
 from evertrain.checkpoint.group import PartName
 from evertrain.checkpoint.info import CheckpointInfo
-from evertrain.checkpoint.keep import Keep, Verdict, verdicts
+from evertrain.checkpoint.keep import Keep, Verdict, check_rules, verdicts
 from evertrain.checkpoint.manifest import Manifest, to_info
 from evertrain.checkpoint.plugin import Tree
 from evertrain.checkpoint.previous import Base, after, found
@@ -35,7 +36,13 @@ from evertrain.checkpoint.read import Loaded, map_checkpoint, read_checkpoint, r
 from evertrain.checkpoint.snapshot import Snapshot, take
 from evertrain.checkpoint.verify import Fault, Memory, faults_of
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
-from evertrain.core.errors import EvertrainError, NotFoundError, SaveError, UsageError
+from evertrain.core.errors import (
+    ConfigError,
+    EvertrainError,
+    NotFoundError,
+    SaveError,
+    UsageError,
+)
 from evertrain.core.fs import LOCAL_FS, Fs
 from evertrain.core.rundir import RunDir, step_name, typed_step
 
@@ -87,7 +94,8 @@ class Store:
         path: The directory of the checkpoints.
 
     Raises:
-        ConfigError: `best` says nothing.
+        UsageError: `path` is no path.
+        ConfigError: `best` says nothing, or there is a file at `path`.
     """
 
     def __init__(
@@ -99,7 +107,7 @@ class Store:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """Touch nothing: the first save creates the directory."""
-        run_dir = RunDir(Path(path))
+        run_dir = RunDir(_place(path))
         self.path = run_dir.checkpoints if run_dir.identity.exists() else run_dir.path
         self._best: Best | None = None if best is None else parse_best(best)
         self._tools = Tools(fs, clock)
@@ -124,7 +132,8 @@ class Store:
             about: Everything else worth knowing.
 
         Raises:
-            UsageError: The step is taken, or no step at all; a metric is no float.
+            UsageError: The step is taken, or no step at all; `state` is no mapping of names;
+                a metric is no float.
             StateError: Something in `state` cannot be stored. The message names its path.
             SaveError: The disk refused. What was there before is still there.
             FencedError: `about.fence` says that another attempt owns the run.
@@ -162,6 +171,7 @@ class Store:
             MemoryError: There is no room for the copy.
         """
         step = _whole(step)
+        _check_names(state)
         self._target(step)
         full = self._ranked(about or About())
         draft = draft_manifest(step, full, self._tools)
@@ -270,7 +280,7 @@ class Store:
         Raises:
             NotFoundError: There is no checkpoint of `step`.
         """
-        names = step_names(self.path) if step is None else [self._find_path(step).name]
+        names = step_names(self.path) if step is None else [self._find_path(_step_of(step)).name]
         found: Faults = []
         memory: Memory = {}
         for name in names:
@@ -285,7 +295,7 @@ class Store:
             NotFoundError: There is none.
             OSError: The disk refused.
         """
-        shelf.pin(self.path, step, self._tools.fs)
+        shelf.pin(self.path, _step_of(step), self._tools.fs)
         self._refresh()
 
     def unpin(self, step: int) -> None:
@@ -295,6 +305,7 @@ class Store:
             NotFoundError: There is none.
             OSError: The disk refused.
         """
+        step = _step_of(step)
         self._find_path(step)
         shelf.unpin(self.path, step, self._tools.fs)
         self._refresh()
@@ -316,12 +327,14 @@ class Store:
             What happened to each, oldest first.
 
         Raises:
+            ConfigError: `keep` is no rule.
             OSError: The disk refused.
 
         Durability:
             Each is moved to `trash/` before it is deleted, so a crash leaves
             whole checkpoints only. `recover` deletes what a crash left there.
         """
+        check_rules("prune", keep)
         with self._writing:
             trash.empty(self.path / trash.TRASH, self._tools)
             found = self.list()
@@ -417,7 +430,7 @@ class Store:
             )
 
     def _find(self, which: str | int) -> CheckpointInfo:
-        if which in {"latest", "best"}:
+        if isinstance(which, str) and which in {"latest", "best"}:
             return self._ranked_first(which)
         path = self._find_path(_step_of(which))
         known = self._catalog.find(path.name)
@@ -492,6 +505,49 @@ class Store:
         return read()
 
 
+def _place(path: object) -> Path:
+    """Return the directory that a store may live in; a file would pass for an empty one."""
+    text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise UsageError(
+            f"Store({path!r:.80}) is nowhere.",
+            "checkpoints live in a directory.",
+            "Write for example Store('runs/NAME')",
+        )
+    if os.path.exists(text) and not os.path.isdir(text):  # noqa: PTH110, PTH112  (they never raise)
+        raise ConfigError(
+            f"{text} is no directory.",
+            "checkpoints live in a directory.",
+            "Give the directory of the checkpoints, or that of their run.",
+        )
+    return Path(text)
+
+
+def _check_names(state: object) -> None:
+    if not isinstance(state, Mapping):
+        raise UsageError(
+            f"save(state={state!r:.80}) got a {type(state).__name__}.",
+            "what is saved is found again by its name.",
+            "Give a dict: save(step, {'agent': tree})",
+        )
+    for name in state:
+        if not isinstance(name, str) or _is_broken(name):
+            raise UsageError(
+                f"save() got the name {name!a:.80}.",
+                "what is saved is found again by its name, which is text.",
+                "Give strings: save(step, {'agent': tree})",
+            )
+
+
+def _is_broken(name: str) -> bool:
+    """Say whether a file cannot hold it: half a surrogate pair is no text."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 def _whole(step: object) -> int:
     """Return the step as an int; numpy's integers are welcome, True is not."""
     if isinstance(step, SupportsIndex) and not isinstance(step, bool):
@@ -521,4 +577,3 @@ def _step_of(which: str | int) -> int:
 def _beats(score: float, best: float | None) -> bool:
     """Say whether a score is the best so far; NaN never is, a tie goes to the later."""
     return not math.isnan(score) and (best is None or score >= best)
-

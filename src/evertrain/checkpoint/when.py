@@ -164,7 +164,7 @@ class Auto:
 
 
 def quiet_of(rule: When, moment: Moment) -> Quiet:
-    """Return how long `rule` is sure to say nothing after `moment`; a rule of the user's may speak."""
+    """Return how long `rule` is sure to say nothing. One of the user's may speak at any step."""
     quiet = getattr(rule, "quiet", None)
     return quiet(moment) if callable(quiet) else RESTLESS
 
@@ -216,8 +216,16 @@ def when_any(*rules: When) -> WhenAny:
     """Return the rule: whenever one of `rules` says so.
 
     Raises:
-        ConfigError: There is no rule.
+        ConfigError: There is no rule, or one is none.
     """
+    given: tuple[object, ...] = rules
+    odd = [rule for rule in given if not callable(rule)]
+    if odd:
+        raise ConfigError(
+            f"when_any({odd[0]!r:.80}) has no rule.",
+            "a rule is a function from a moment to a reason, or to None.",
+            "Give it rules: when_any(every(steps=100), every(minutes=5))",
+        )
     if not rules:
         raise ConfigError(
             "when_any() has no rule.",

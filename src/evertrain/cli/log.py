@@ -17,6 +17,7 @@ from evertrain.cli.render import SCHEMA_VERSION, json_option, print_json
 from evertrain.core import lock
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import NotFoundError
+from evertrain.core.regular import open_regular
 from evertrain.core.rundir import RunDir, open_run_dir
 
 _POLL_S: Final = 0.5
@@ -58,7 +59,7 @@ def log(*, run: str, follow: bool, attempt: int | None, lines: int, as_json: boo
 
 def last_lines(path: Path, count: int) -> tuple[list[str], int]:
     """Return the last `count` lines of a file that may be huge, and the offset of its end."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         end = start = file.seek(0, 2)
         data = b""
         while start > 0 and data.count(b"\n") <= count:
@@ -134,7 +135,7 @@ def _is_alive(run_dir: RunDir) -> bool:
 
 def _read_from(path: Path, offset: int) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             file.seek(offset)
             return file.read(16 * _BLOCK_BYTES)
     except OSError:

@@ -20,7 +20,7 @@ Examples:
       --resume-arg '--resume {path}' -- python train.py
 
 Ctrl+C stops at the next safe point, twice forces, three times kills. Exit codes: 0 done,
-11 locked, 20 gave up, 75 stopped (resumable), 78 configuration error.
+11 locked, 20 gave up, 75 stopped (resumable), 78 configuration error, 130 forced.
 """
 
 

@@ -24,6 +24,7 @@ from evertrain.cli.render import (
     size,
 )
 from evertrain.cli.target import Target, checkpoint_of, parse_target
+from evertrain.core.regular import read_regular
 from evertrain.monitor.read import RunStatus, metadata_of, status
 
 
@@ -117,7 +118,7 @@ def _manifest(path: Path) -> Manifest:
         CorruptError: It is damaged.
     """
     file = path / MANIFEST
-    return parse(file.read_bytes(), file)
+    return parse(read_regular(file), file)
 
 
 def _objects(manifest: Manifest) -> list[dict[str, Any]]:

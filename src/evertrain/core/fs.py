@@ -20,6 +20,9 @@ NO_LINK: Final = frozenset({errno.EPERM, errno.EMLINK, errno.EXDEV, errno.ENOTSU
 # Directories of some file systems cannot be synced; they say so with one of these.
 NO_DIR_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 
+# Without O_NONBLOCK, opening a FIFO that stands in the way would wait for its reader.
+_CREATE: Final = os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+
 FILE_MODE: Final = 0o444
 DIR_MODE: Final = 0o755
 
@@ -78,14 +81,18 @@ class LocalFs:
     def write(self, path: Path, chunks: Iterable[Bytes]) -> int:
         """See `Fs.write`."""
         total_bytes = 0
-        with _naming(path), path.open("wb", buffering=0) as file:
-            for chunk in chunks:
-                total_bytes += _write_all(file.fileno(), chunk)
+        handle = os.open(path, os.O_WRONLY | os.O_TRUNC | _CREATE, 0o666)
+        try:
+            with _naming(path):
+                for chunk in chunks:
+                    total_bytes += _write_all(handle, chunk)
+        finally:
+            os.close(handle)
         return total_bytes
 
     def append(self, path: Path, data: bytes) -> None:
         """See `Fs.append`."""
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | _CREATE, 0o644)
         try:
             with _naming(path):
                 _write_all(handle, data)
@@ -94,7 +101,7 @@ class LocalFs:
 
     def sync_file(self, path: Path) -> None:
         """See `Fs.sync_file`."""
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             with _naming(path):
                 os.fsync(handle)

@@ -14,6 +14,7 @@ from typing import Final, Self
 
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.fs import LOCAL_FS, Fs
+from evertrain.core.regular import read_regular
 
 # sequence, pid, step, monotonic seconds, phase (UTF-8, zero padded)
 _LAYOUT: Final = struct.Struct("<QQqd32s")
@@ -84,7 +85,7 @@ def read_beat(path: Path) -> Beat | None:
     """Return the newest beat, or None before the first one or where no file can be read."""
     for _ in range(100):
         try:
-            data = path.read_bytes()
+            data = read_regular(path)
         except OSError:  # nobody beats, or nobody can hear it
             return None
         if len(data) != _SIZE_BYTES or not data.startswith(_MAGIC):

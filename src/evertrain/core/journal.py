@@ -21,6 +21,7 @@ from evertrain.core.clock import SYSTEM_CLOCK, Clock, iso_utc
 from evertrain.core.flock import exclusive
 from evertrain.core.fs import LOCAL_FS, Fs
 from evertrain.core.refusal import refusal
+from evertrain.core.regular import open_regular, read_regular, regular_handle
 
 Row = dict[str, Any]
 
@@ -93,7 +94,7 @@ def read_lines(path: Path) -> Lines:
             but closed must not pass for an empty one.
     """
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except (FileNotFoundError, NotADirectoryError):
         return Lines((), 0)
     except OSError as error:
@@ -208,13 +209,12 @@ def _parse(line: bytes) -> Row | None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    with exclusive(handle):
+    with exclusive(regular_handle(path)):
         yield
 
 
 def _has_torn_tail(path: Path) -> bool:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         size_bytes = file.seek(0, os.SEEK_END)
         if size_bytes == 0:
             return False

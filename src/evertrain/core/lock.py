@@ -22,6 +22,7 @@ from evertrain.core.errors import FencedError, LockedError
 from evertrain.core.flock import guarded
 from evertrain.core.fs import LOCAL_FS, Fs
 from evertrain.core.kinds import is_count, is_text, misfit
+from evertrain.core.regular import read_regular
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +208,7 @@ def take(
 def read_owner(path: Path) -> Owner | None:
     """Return the record of the lease at `path`, or None if it holds none."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(read_regular(path))
         known = {name: found[name] for name in _KINDS}
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None

@@ -48,7 +48,7 @@ def refusal(error: OSError, place: Path | None = None) -> EvertrainError:
         place: What to name where it does not say which file it was.
     """
     path = _named(error) or place or Path("the output")
-    said = os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
+    said = error.strerror or str(error) or type(error).__name__
     if error.errno in _FULL:
         return SaveError(
             f"{path} cannot be written: {said}.",

@@ -13,6 +13,7 @@ from typing import Any, Literal, cast, get_args
 
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.fs import LOCAL_FS, Fs, make_dir, write_atomic
+from evertrain.core.regular import read_regular
 from evertrain.core.rundir import RunDir
 
 Verb = Literal["stop", "save", "pin", "unpin"]
@@ -85,7 +86,7 @@ def _names(path: Path) -> list[str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(read_regular(path))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -19,6 +19,7 @@ from evertrain.core.fs import LOCAL_FS, Fs, make_dir, write_atomic
 from evertrain.core.journal import finite
 from evertrain.core.kinds import is_count, is_object, is_text, is_words, misfit, or_none
 from evertrain.core.refusal import refusal, refusing
+from evertrain.core.regular import read_regular
 
 FORMAT: Final = 1
 STEP_DIGITS: Final = 9
@@ -199,7 +200,7 @@ def read_identity(run_dir: RunDir) -> Identity | None:
     """
     path = run_dir.identity
     try:
-        text = path.read_bytes()
+        text = read_regular(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         if not path.is_symlink():
             return None

@@ -9,6 +9,7 @@ from typing import Final
 
 from evertrain.checkpoint.share import files_below
 from evertrain.core.journal import Row, parse_lines
+from evertrain.core.regular import open_regular
 
 _TAIL_BYTES: Final = 65_536
 
@@ -28,7 +29,7 @@ def disk_bytes(path: Path) -> int:
 def tail_rows(path: Path) -> tuple[Row, ...]:
     """Return the rows at the end of a file that may be huge."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             size_bytes = file.seek(0, os.SEEK_END)
             file.seek(max(0, size_bytes - _TAIL_BYTES))
             return parse_lines(file.read()).rows

@@ -19,6 +19,7 @@ from evertrain.checkpoint.rank import ranked
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import NotFoundError
 from evertrain.core.journal import Row, read_lines
+from evertrain.core.regular import read_regular
 from evertrain.core.rundir import Identity, RunDir, read_identity
 from evertrain.monitor.attempt import Attempt, attempts_of
 from evertrain.monitor.disk import disk_bytes, tail_rows
@@ -162,7 +163,7 @@ def checkpoints_of(run_dir: RunDir) -> list[CheckpointInfo]:
 def metadata_of(info: CheckpointInfo) -> dict[str, Any]:
     """Return the `metadata.json` of a checkpoint; empty if it cannot be read."""
     try:
-        found = json.loads((info.path / "metadata.json").read_bytes())
+        found = json.loads(read_regular(info.path / "metadata.json"))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from evertrain.checkpoint.plugin import Adapter, Mismatch, Tree, active
+from evertrain.checkpoint.tree.registry import by_type as registered_type
 from evertrain.core.errors import StateError
 from evertrain.run.containers import DataclassAdapter, DictAdapter, SequenceAdapter
+from evertrain.run.outline import Sketch
 from evertrain.run.rebuild import is_wrapped
 
 _IMMUTABLE: Final = (int, float, complex, str, bytes, tuple, frozenset, type(None), range)
@@ -25,7 +27,9 @@ class StateDictAdapter:
 
     def accepts(self, thing: object) -> bool:
         """See `Adapter.accepts`."""
-        has_both = hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict")
+        # A dict may answer any name with a key of its own, or with a KeyError.
+        where = type(thing) if isinstance(thing, dict) else thing
+        has_both = hasattr(where, "state_dict") and hasattr(where, "load_state_dict")
         return has_both and not isinstance(thing, type)
 
     def capture(self, thing: Any) -> Tree:
@@ -64,6 +68,10 @@ class ArrayAdapter:
         """See `Adapter.mismatches`."""
         return array_mismatch(thing, tree)
 
+    def unfillable(self, thing: Any) -> Sequence[Mismatch]:
+        """See `Adapter`."""
+        return () if thing.flags.writeable else (Mismatch("", "a read-only array"),)
+
     def restore(self, thing: Any, tree: Tree) -> None:
         """See `Adapter.restore`."""
         thing[...] = tree
@@ -77,7 +85,7 @@ class GeneratorAdapter:
     def accepts(self, thing: object) -> bool:
         """See `Adapter.accepts`."""
         if isinstance(thing, random.Random):
-            return True
+            return not isinstance(thing, random.SystemRandom)  # the machine's, without a state
         numpy = sys.modules.get("numpy")
         if numpy is None:
             return False
@@ -116,6 +124,26 @@ class GeneratorAdapter:
                 bits.seed_seq.spawn(missing)
 
 
+class SketchAdapter:
+    """What stands for an object in an outline: it is only compared."""
+
+    def accepts(self, thing: object) -> bool:
+        """See `Adapter.accepts`."""
+        return isinstance(thing, Sketch)
+
+    def capture(self, thing: Any) -> Tree:
+        """See `Adapter.capture`. Never reached: outlines are not saved."""
+        return thing
+
+    def mismatches(self, thing: Any, tree: Tree) -> Sequence[Mismatch]:
+        """See `Adapter.mismatches`."""
+        found: Sequence[Mismatch] = thing.mismatches(tree)
+        return found
+
+    def restore(self, thing: Any, tree: Tree) -> None:
+        """See `Adapter.restore`. Never reached: outlines are not restored."""
+
+
 def find_adapter(thing: object) -> Adapter | None:
     """Return the adapter that knows `thing`, or None. Plugins are asked first."""
     for each in (*(a for plugin in active() for a in plugin.adapters), *_BUILT_IN):
@@ -126,10 +154,15 @@ def find_adapter(thing: object) -> Adapter | None:
 
 def _find_inner(thing: object) -> Adapter | None:
     """Return the adapter for something inside a container; None for what is replaced there."""
-    return None if isinstance(thing, _IMMUTABLE) else find_adapter(thing)
+    if isinstance(thing, _IMMUTABLE):
+        return None
+    found = find_adapter(thing)
+    is_taught = isinstance(found, DataclassAdapter) and registered_type(type(thing)) is not None
+    return None if is_taught else found
 
 
 _BUILT_IN: Final[tuple[Adapter, ...]] = (
+    SketchAdapter(),
     ArrayAdapter(),
     GeneratorAdapter(),
     StateDictAdapter(),

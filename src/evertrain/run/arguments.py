@@ -136,7 +136,7 @@ def _resume(resume: Any) -> str | int | Path:
         return Path(text)
     if isinstance(resume, str) and "\0" not in resume and is_meant(resume):
         return resume
-    step = _index(resume)
+    step = as_index(resume)
     if step is not None and 0 <= step <= MAX_STEP:
         return step
     raise _refused("resume", resume, f"it is {MEANINGS}.", "resume='auto'")
@@ -172,10 +172,14 @@ def _check_text(name: str, value: Any) -> None:
         raise _refused(name, value, "it is a string, or None.", example)
 
 
+def is_rule(rule: object) -> bool:
+    """Say whether `rule` can be asked; a class, or what makes a rule, is none yet."""
+    is_maker = any(rule is each for each in _MAKERS)
+    return callable(rule) and not isinstance(rule, type) and not is_maker
+
+
 def _check_rule(name: str, rule: Any, example: str) -> None:
-    if rule is None or (
-        callable(rule) and not isinstance(rule, type) and not any(rule is each for each in _MAKERS)
-    ):
+    if rule is None or is_rule(rule):
         return
     raise _refused(name, rule, "it is a rule, or None for the usual one.", f"{name}={example}")
 
@@ -186,7 +190,7 @@ def _count(name: str, value: Any) -> int:
 
 def _whole(name: str, value: Any, low: int, high: int) -> int:
     """Return a whole number as an int; numpy's are welcome, True and 5.0 are not."""
-    found = _index(value)
+    found = as_index(value)
     if found is not None and low <= found <= high:
         return found
     raise _refused(
@@ -194,7 +198,8 @@ def _whole(name: str, value: Any, low: int, high: int) -> int:
     )
 
 
-def _index(value: Any) -> int | None:
+def as_index(value: Any) -> int | None:
+    """Return a whole number of any library as an int; None for True, 5.0 and all else."""
     if isinstance(value, bool) or not isinstance(value, SupportsIndex):
         return None
     try:

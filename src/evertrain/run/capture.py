@@ -7,36 +7,31 @@ Layer: run. Imports checkpoint and core.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
-from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from evertrain.checkpoint.plugin import Adapter, Mismatch, Rows, Tree, active
 from evertrain.checkpoint.tree import flatten
 from evertrain.core.errors import StateError
 from evertrain.run import rng
-from evertrain.run.adapters import adapter_for
+from evertrain.run.adapters import adapter_for, find_adapter
+from evertrain.run.classes import NONE, Classes, familiar
+from evertrain.run.cycle import refusing_cycles
+from evertrain.run.filling import Container
+from evertrain.run.fitting import check_fillable, join, matches, misfits, restore_one
 from evertrain.run.outline import outline
+from evertrain.run.refusals import does_not_fit, not_resumable, too_late
 from evertrain.run.state import State, values_of
 from evertrain.run.template import differences, fill
-from evertrain.run.weights import is_fresh, taken
+from evertrain.run.weights import is_fresh, rigid_misfits, taken
 
 # The run's own parts. The dot keeps them apart from any name that can be attached.
 STATE: Final = "run.state"
 RNG: Final = "run.rng"
 RUN: Final = "run.position"
 OWN: Final = frozenset({STATE, RNG, RUN})
-
-# What a `load_state_dict` raises that finds something else than it expects.
-_REFUSALS: Final = (
-    LookupError,
-    ValueError,
-    TypeError,
-    RuntimeError,
-    AttributeError,
-    AssertionError,
-)
 
 
 class Capture:
@@ -51,6 +46,8 @@ class Capture:
         self.state = State()
         self._things: dict[str, tuple[Any, Adapter]] = {}
         self._shown: dict[str, Any] | None = None  # outlines; None until the loop begins
+        self._classes: Classes | None = None  # those that the program shows; None until then
+        self._first: dict[str, Any] = {}  # outlines of what the program shows without a stage
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -60,28 +57,57 @@ class Capture:
     def attach(self, things: Mapping[str, Any]) -> None:
         """Add mutable things, or replace one of the same name.
 
+        A thing that replaces one inside the loop is judged as the first one: that is what
+        a resumed program attaches. Only what a stage applies is applied again.
+
         Raises:
-            StateError: One of them cannot be stored (the message has its path), or
-                is new although the loop has begun.
+            StateError: One of them cannot be stored, or not be filled in place (the message
+                has its path), or is new although the loop has begun.
         """
         for name, thing in things.items():
             if self._shown is not None and name not in self._things:
-                raise _too_late(name)
+                raise too_late(name)
             adapter = adapter_for(name, thing)
-            flatten(adapter.capture(thing), name)
+            with refusing_cycles(name, thing):
+                flatten(adapter.capture(thing), name)
+                check_fillable(name, thing, adapter)
             self._things[name] = (thing, adapter)
-            if self._shown is not None:
-                self._shown[name] = outline(thing)
+
+    @contextmanager
+    def applying(self) -> Iterator[None]:
+        """Let a stage's `apply` change structures and attach anew what was attached.
+
+        A program that is started again in this stage applies it again, and no other: what it
+        changes here is what it shows then, and the rest is as it was first.
+        """
+        before = {
+            name: (thing, outline(thing, find_adapter)) for name, (thing, _) in self._things.items()
+        }
+        yield
+        if self._shown is None:
+            return
+        self._shown = dict(self._first)
+        for name, (thing, adapter) in self._things.items():
+            old, was = before.get(name, (None, None))
+            if thing is not old or misfits(find_adapter(was), was, adapter.capture(thing)):
+                self._shown[name] = outline(thing, find_adapter)
 
     def begin(self) -> None:
         """Remember what the program shows before the loop; refuse what could not be stored.
 
         Raises:
-            StateError: A value of `run.state` cannot be stored; the message has its path.
+            StateError: A value of `run.state` cannot be stored, or something attached no
+                longer be filled; the message has its path.
         """
         flatten(dict(values_of(self.state)), STATE)
-        things = {name: outline(thing) for name, (thing, _) in self._things.items()}
-        self._shown = {**things, STATE: outline(values_of(self.state))}
+        shown = {}
+        for name, (thing, adapter) in self._things.items():
+            with refusing_cycles(name, thing):
+                check_fillable(name, thing, adapter)
+                shown[name] = outline(thing, find_adapter)
+        self._classes = self._known()
+        self._first = {**shown, STATE: outline(values_of(self.state), find_adapter)}
+        self._shown = self._first
 
     def check_resumable(self, trees: Mapping[str, Tree], partial: Sequence[str]) -> None:
         """Refuse to save what this program, started again, could not take back.
@@ -94,27 +120,31 @@ class Capture:
             StateError: All such leaves are listed.
         """
         shown = self._shown or {}
-        faults = [
-            Mismatch(_join(name, each.path), each.problem)
-            for name, (_, adapter) in self._things.items()
-            if name in shown
-            for each in adapter.mismatches(shown[name], _bare(trees[name]))
-        ]
-        faults += self._state_faults(shown.get(STATE, {}), trees[STATE])
-        left = [each for each in faults if not _matches(each.path, partial)]
+        faults: list[Mismatch] = []
+        for name in self._things:
+            if name in shown:
+                first, tree = shown[name], _bare(trees[name])
+                with refusing_cycles(name, tree):
+                    found = misfits(find_adapter(first), first, self._familiar(name, tree))
+                faults += [Mismatch(join(name, each.path), each.problem) for each in found]
+        with refusing_cycles(STATE, trees[STATE]):
+            faults += self._state_faults(shown.get(STATE, {}), self._stored_state(trees))
+        left = [each for each in faults if not matches(each.path, partial)]
         if left:
-            raise _not_resumable(left)
+            raise not_resumable(left)
 
     def trees(self, meta: Mapping[str, Any]) -> dict[str, Tree]:
         """Return everything as trees, by part. Changes nothing and draws nothing."""
         generators = rng.capture()
-        found = {name: adapter.capture(thing) for name, (thing, adapter) in self._things.items()}
-        own = {STATE: dict(values_of(self.state)), RNG: generators, RUN: dict(meta)}
-        return {name: self._as_rows(name, tree) for name, tree in found.items()} | own
+        found: dict[str, Tree] = {}
+        for name, (thing, adapter) in self._things.items():
+            with refusing_cycles(name, thing):
+                found[name] = self._as_rows(adapter, adapter.capture(thing))
+        return {**found, STATE: dict(values_of(self.state)), RNG: generators, RUN: dict(meta)}
 
-    def _as_rows(self, name: str, tree: Tree) -> Tree:
+    def _as_rows(self, adapter: Adapter, tree: Tree) -> Tree:
         """Mark what is data, and may be a buffer of which few rows change."""
-        return Rows(tree) if getattr(self._things[name][1], "is_data", False) else tree
+        return Rows(tree) if getattr(adapter, "is_data", False) else tree
 
     def restore(self, trees: Mapping[str, Tree], partial: Sequence[str], where: str) -> None:
         """Put everything back: attached things, then state, then the generators.
@@ -130,15 +160,16 @@ class Capture:
                 its state itself, by `load_state_dict`, may refuse after others were
                 restored: the program must not go on then.
         """
+        trees = {name: self._familiar(name, tree) for name, tree in trees.items()}
         faults, fitting = self._compare(trees)
-        mine, stored = values_of(self.state), trees.get(STATE, {})
+        mine, stored = values_of(self.state), self._stored_state(trees)
         faults += self._state_faults(mine, stored)
-        left = [each for each in faults if not _matches(each.path, partial)]
+        left = [each for each in faults if not matches(each.path, partial)]
         if left:
-            raise _mismatch_error(left, where)
+            raise does_not_fit(left, where)
         for name in fitting:
             thing, adapter = self._things[name]
-            _restore_one(name, thing, adapter, trees[name])
+            restore_one(name, thing, adapter, trees[name])
         mine.update({name: fill(mine.get(name), deepcopy(tree)) for name, tree in stored.items()})
         rng.restore(trees.get(RNG, {}))
 
@@ -153,7 +184,7 @@ class Capture:
         partial: Sequence[str],
         where: str,
         faults: Sequence[Mismatch] = (),
-    ) -> str:
+    ) -> None:
         """Put back only the weights that `trees` also has; no state, nothing that learns or draws.
 
         Args:
@@ -162,14 +193,11 @@ class Capture:
             where: Name of what holds them, for the message.
             faults: What is known not to fit.
 
-        Returns:
-            One line for people: what was taken, and what starts fresh.
-
         Raises:
             StateError: None is there, or one does not fit. Nothing was changed.
         """
         shared = {
-            name: taken(thing, adapter, trees[name])
+            name: taken(thing, adapter, self._familiar(name, trees[name]))
             for name, (thing, adapter) in self._things.items()
             if name in trees and not is_fresh(adapter)
         }
@@ -181,21 +209,16 @@ class Capture:
                 "Attach the model under the name it had there.",
             )
         found = [
-            Mismatch(_join(name, each.path), each.problem)
+            Mismatch(join(name, each.path), each.problem)
             for name, tree in shared.items()
-            for each in self._things[name][1].mismatches(self._things[name][0], tree)
+            for each in rigid_misfits(*self._things[name], tree)
         ]
-        left = [each for each in (*faults, *found) if not _matches(each.path, partial)]
+        left = [each for each in (*faults, *found) if not matches(each.path, partial)]
         if left:
-            raise _mismatch_error(left, where)
+            raise does_not_fit(left, where)
         for name, tree in shared.items():
             thing, adapter = self._things[name]
-            _restore_one(name, thing, adapter, tree)
-        whole = {each.path for each in found}  # what may differ as a whole stays as it is
-        took = [name for name in shared if name not in whole]
-        fresh = ", ".join(name for name in self._things if name not in took)
-        line = f"Starting with the weights of {where}: {', '.join(took) or 'none'}"
-        return f"{line}; fresh: {fresh}" if fresh else line
+            restore_one(name, thing, adapter, tree)
 
     def descriptions(self) -> list[str]:
         """Return one line for each attached thing that a plugin can describe."""
@@ -207,6 +230,20 @@ class Capture:
                     lines.append(f"{name}: {text}")
                     break
         return lines
+
+    def _known(self) -> Classes:
+        """Return the classes that the program's values show now."""
+        return Classes(values_of(self.state), *(thing for thing, _ in self._things.values()))
+
+    def _familiar(self, name: str, tree: Tree) -> Tree:
+        """Return a tree with the classes that the program knows; most objects know none."""
+        if name not in self._things or not isinstance(self._things[name][1], Container):
+            return tree if name in OWN else familiar(tree, NONE)
+        return familiar(tree, self._classes or self._known())
+
+    def _stored_state(self, trees: Mapping[str, Tree]) -> Mapping[str, Tree]:
+        known = self._classes or self._known()
+        return {name: familiar(x, known) for name, x in trees.get(STATE, {}).items()}
 
     def _compare(self, trees: Mapping[str, Tree]) -> tuple[list[Mismatch], list[str]]:
         faults = [
@@ -220,8 +257,8 @@ class Capture:
                 faults.append(Mismatch(name, "attached, but missing in the checkpoint"))
                 continue
             fitting.append(name)
-            inner = adapter.mismatches(thing, trees[name])
-            faults += [Mismatch(_join(name, each.path), each.problem) for each in inner]
+            inner = misfits(adapter, thing, trees[name])
+            faults += [Mismatch(join(name, each.path), each.problem) for each in inner]
         return faults, fitting
 
     def _state_faults(self, mine: Mapping[str, Any], stored: Mapping[str, Tree]) -> list[Mismatch]:
@@ -234,64 +271,5 @@ class Capture:
         return [*lost, *itertools.chain.from_iterable(inner)]
 
 
-def _restore_one(name: str, thing: Any, adapter: Adapter, tree: Tree) -> None:
-    """Restore one thing, unless it may differ as a whole; its own complaint gets its name."""
-    if any(not each.path for each in adapter.mismatches(thing, tree)):
-        return  # named in `partial`, else we would not be here
-    if not getattr(adapter, "copies", False):
-        tree = deepcopy(tree)  # the arrays lie in the checkpoint's files still
-    try:
-        adapter.restore(thing, tree)
-    except _REFUSALS as error:
-        raise StateError(
-            f"{name} refused its stored state: {type(error).__name__}: {error}",
-            "the checkpoint was made by another version of this program.",
-            "Restore the program that made it, or start anew with --resume never.",
-        ) from error
-
-
 def _bare(tree: Tree) -> Tree:
     return tree.array if isinstance(tree, Rows) else tree
-
-
-def _matches(path: str, patterns: Sequence[str]) -> bool:
-    """Say whether `path`, or `path` without its first part, fits one of `patterns`."""
-    inner = path.partition(".")[2]
-    return any(fnmatchcase(path, each) or fnmatchcase(inner, each) for each in patterns)
-
-
-def _join(name: str, path: str) -> str:
-    return f"{name}.{path}" if path else name
-
-
-def _too_late(name: str) -> StateError:
-    return StateError(
-        f"attach({name}=...) comes after the state was restored.",
-        "a resumed program restores before its first step, and would find nothing to fill.",
-        f"Attach {name} before the loop; what the loop creates belongs into run.state.",
-    )
-
-
-def _not_resumable(faults: Sequence[Mismatch]) -> StateError:
-    first = faults[0].path
-    return StateError(
-        "a program started again could not take this state back:\n" + _listed(faults),
-        '"here" is what was set or attached before the loop; a resume starts from that.',
-        "Set or attach before the loop what has the final shape and class, keep what grows"
-        f" in a list, or let it start fresh after a resume: partial=[{first!r}].",
-    )
-
-
-def _listed(faults: Sequence[Mismatch]) -> str:
-    shown = [f"  {each.path}: {each.problem}" for each in faults[:20]]
-    more = [f"  ... and {len(faults) - 20} more"] if len(faults) > 20 else []  # noqa: PLR2004
-    return "\n".join(shown + more)
-
-
-def _mismatch_error(faults: Sequence[Mismatch], where: str) -> StateError:
-    first = faults[0].path
-    return StateError(
-        f"{where} does not fit this program:\n" + _listed(faults),
-        "a resume that drops or invents state would train on silently wrong.",
-        f"Restore the program that made it, or accept the difference: partial=[{first!r}].",
-    )

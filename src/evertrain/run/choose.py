@@ -13,7 +13,7 @@ from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.read import Loaded, map_checkpoint
 from evertrain.checkpoint.store import Store
 from evertrain.core.errors import CorruptError, NotFoundError, UsageError
-from evertrain.core.rundir import typed_step
+from evertrain.core.rundir import RunDir, typed_step
 
 KEYWORDS: Final = ("auto", "never", "must", "latest", "best", "last-stage")
 MEANINGS: Final = f"one of {', '.join(KEYWORDS)}, a step, stage:N, or the path of a checkpoint"
@@ -62,7 +62,7 @@ def choose(store: Store, resume: Resume, on_corrupt: OnCorrupt) -> Choice:
     """
     steps = [int(name) for name in step_names(store.path)]  # also those that cannot be read
     if resume == "never":
-        return Choice(None, "a fresh start was asked for", is_rewind=bool(steps))
+        return Choice(None, "a fresh start was asked for", is_rewind=True)
     if resume in {"auto", "must", "latest"}:
         return _newest_whole(store, steps, must=resume != "auto", on_corrupt=on_corrupt)
     if _is_path(resume):
@@ -70,6 +70,13 @@ def choose(store: Store, resume: Resume, on_corrupt: OnCorrupt) -> Choice:
     info = _named(store, store.list(), resume)
     loaded = store.map(info.step)
     return Choice(loaded, f"{resume!r} was asked for", is_rewind=info.step < steps[-1])
+
+
+def starts_fresh(run_dir: Path, resume: Resume) -> bool:
+    """Say whether a run there begins anew, as far as that is known without reading anything."""
+    if resume == "auto":
+        return not step_names(RunDir(run_dir).checkpoints)
+    return resume == "never"
 
 
 def check(store: Store, resume: str) -> None:

@@ -8,45 +8,32 @@ Layer: run. Imports checkpoint and core.
 """
 
 import dataclasses
-import functools
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from evertrain.checkpoint.plugin import Adapter, Mismatch, Tree
+from evertrain.checkpoint.plugin import Mismatch, Tree
+from evertrain.checkpoint.tree.records import extra_attributes, forget_cached
 from evertrain.core.errors import StateError
-from evertrain.run.rebuild import REBUILD, class_names, is_wrapped, kinds_of, rebuild, unbuildable
-
-Find = Callable[[object], Adapter | None]
-Items = dict[Any, Any]
+from evertrain.run.filling import Container, Find, Items, Seen, put_back
+from evertrain.run.kinds import ARRAY, are_alike, group_of, kind_of, word_of
+from evertrain.run.outline import type_name
+from evertrain.run.rebuild import (
+    DATACLASS,
+    OBJECT,
+    class_names,
+    is_wrapped,
+    kinds_of,
+    rebuild,
+    unbuildable,
+    whole,
+)
 
 _MISSING: Final = object()
 _PLAIN: Final = "value"
-_OBJECT: Final = "object"
-_DATACLASS: Final = "dataclass"
-
-# Kinds that may replace each other; their adapters compare the rest.
-_GROUPS: Final = {
-    **dict.fromkeys(("OrderedDict", "Counter", "mapping"), "dict"),
-    **dict.fromkeys(("Tensor", "Parameter", "ndarray"), "array"),
-}
 
 
-class _Container:
-    """What the adapters of containers share.
-
-    Args:
-        find: Returns the adapter for something inside, or None for what is replaced.
-    """
-
-    is_data = True
-
-    def __init__(self, find: Find) -> None:
-        """Keep `find`."""
-        self._find = find
-
-
-class DictAdapter(_Container):
+class DictAdapter(Container):
     """Dicts: known things inside are restored in place, the rest is replaced."""
 
     def accepts(self, thing: object) -> bool:
@@ -61,14 +48,18 @@ class DictAdapter(_Container):
         """See `Adapter.mismatches`."""
         return _other_kind("dict", tree) or _compare(thing, tree, self._find)
 
-    def restore(self, thing: Any, tree: Tree) -> None:
-        """See `Adapter.restore`."""
-        items = _restore(thing, tree, self._find)
+    def inside(self, thing: Any) -> Items:
+        """See `Container.inside`."""
+        return dict(thing)
+
+    def refill(self, thing: Any, tree: Tree, seen: Seen) -> None:
+        """See `Container.refill`."""
+        items = _restore(thing, tree, self._find, seen)
         thing.clear()
         thing.update(items)
 
 
-class DataclassAdapter(_Container):
+class DataclassAdapter(Container):
     """Instances of dataclasses, field by field."""
 
     def accepts(self, thing: object) -> bool:
@@ -79,11 +70,11 @@ class DataclassAdapter(_Container):
 
     def capture(self, thing: Any) -> Tree:
         """See `Adapter.capture`."""
-        return _capture("dataclass", _fields(thing), self._find)
+        return _capture(DATACLASS, _fields(thing), self._find)
 
     def mismatches(self, thing: Any, tree: Tree) -> Sequence[Mismatch]:
         """See `Adapter.mismatches`. Its fields are the program's: all of them must be there."""
-        other = _other_kind("dataclass", tree)
+        other = _other_kind(DATACLASS, tree)
         if other:
             return other
         here, there = _fields(thing), tree["items"]
@@ -91,15 +82,20 @@ class DataclassAdapter(_Container):
         new = [Mismatch(str(key), "missing in the checkpoint") for key in here if key not in there]
         return list(dict.fromkeys([*lost, *new, *_compare(here, tree, self._find)]))
 
-    def restore(self, thing: Any, tree: Tree) -> None:
-        """See `Adapter.restore`."""
+    def inside(self, thing: Any) -> Items:
+        """See `Container.inside`."""
+        return _fields(thing)
+
+    def refill(self, thing: Any, tree: Tree, seen: Seen) -> None:
+        """See `Container.refill`. What cached properties hold is of the fields before it."""
         here = _fields(thing)
-        for name, value in _restore(here, tree, self._find).items():
+        for name, value in _restore(here, tree, self._find, seen).items():
             if name in here:
                 setattr(thing, name, value)
+        forget_cached(thing)
 
 
-class SequenceAdapter(_Container):
+class SequenceAdapter(Container):
     """Lists, deques, sets and bytearrays, refilled in place."""
 
     _fill: Final[dict[type, Callable[[Any, Any], object]]] = {
@@ -124,20 +120,22 @@ class SequenceAdapter(_Container):
         if isinstance(thing, list):
             wrapped = _as_wrapped_list(tree)
             other = _other_kind("list", wrapped)
-            return other or _compare(dict(enumerate(thing)), wrapped, self._find)
+            return other or _compare(dict(enumerate(thing)), wrapped, self._find, is_list=True)
         if type(tree) is not type(thing):
             return _other_kind(type(thing).__name__, tree)
         if isinstance(thing, deque) and thing.maxlen is not None and len(tree) > thing.maxlen:
             return [Mismatch("", f"{len(tree)} items there, room for {thing.maxlen} here")]
-        return _strangers(thing, tree)
+        return whole(class_names(tree))
 
-    def restore(self, thing: Any, tree: Tree) -> None:
-        """See `Adapter.restore`."""
+    def inside(self, thing: Any) -> Items:
+        """See `Container.inside`."""
+        return dict(enumerate(thing)) if isinstance(thing, list) else {}
+
+    def refill(self, thing: Any, tree: Tree, seen: Seen) -> None:
+        """See `Container.refill`."""
         if isinstance(thing, list):
-            here = dict(enumerate(thing))
-            tree = list(_restore(here, _as_wrapped_list(tree), self._find).values())
-        elif isinstance(thing, deque):
-            tree = _filled(thing, tree)
+            here, wrapped = dict(enumerate(thing)), _as_wrapped_list(tree)
+            tree = list(_restore(here, wrapped, self._find, seen, is_list=True).values())
         self._fill[type(thing)](thing, tree)
 
 
@@ -148,20 +146,22 @@ def _capture(kind: str, items: Mapping[Any, Any], find: Find) -> Tree:
         if adapter is not None:
             trees[key] = adapter.capture(value)
             in_place.append(key)
-            kinds.append(_kind(value))
+            kinds.append(kind_of(value))
     return {"kind": kind, "items": trees, "in_place": in_place, "kinds": kinds}
 
 
-def _compare(here: Items, tree: Tree, find: Find) -> list[Mismatch]:
+def _compare(here: Items, tree: Tree, find: Find, *, is_list: bool = False) -> list[Mismatch]:
     """Return what does not fit; the path of a thing that differs as a whole is its key."""
-    found = [Mismatch(str(key), problem) for key in tree["items"] for problem in class_names(key)]
+    found = [each for key in tree["items"] for each in class_names(key, str(key))]
     for key in dict.fromkeys([*tree["items"], *here]):
-        inner = _compare_one(key, here, tree, find)
+        inner = _compare_one(key, here, tree, find, is_list=is_list)
         found += [Mismatch(f"{key}.{each.path}".rstrip("."), each.problem) for each in inner]
     return found
 
 
-def _compare_one(key: Any, here: Items, tree: Tree, find: Find) -> Sequence[Mismatch]:
+def _compare_one(  # noqa: PLR0911  (one line for each way to differ)
+    key: Any, here: Items, tree: Tree, find: Find, *, is_list: bool
+) -> Sequence[Mismatch]:
     """Compare what stands under `key` on both sides."""
     thing, there = here.get(key, _MISSING), kinds_of(tree).get(key, _PLAIN)
     adapter = None if thing is _MISSING else find(thing)
@@ -170,35 +170,37 @@ def _compare_one(key: Any, here: Items, tree: Tree, find: Find) -> Sequence[Mism
         return [Mismatch("", "missing in the checkpoint")] if is_lost else []
     stored = tree["items"][key]
     if there == _PLAIN:
-        if adapter is not None and _kind(thing) in {_DATACLASS, _OBJECT}:
-            return [Mismatch("", f"{type(stored).__name__} there, {type(thing).__name__} here")]
-        return _strangers(thing, stored)
+        if adapter is not None and group_of(kind_of(thing)) in {DATACLASS, OBJECT}:
+            return [Mismatch("", f"{type(stored).__name__} there, {type_name(thing)} here")]
+        return whole(class_names(stored))
     if adapter is None:
         return [Mismatch("", problem) for problem in unbuildable(stored, there)][:1]
-    if _group(there) != _group(_kind(thing)):
-        return [Mismatch("", f"{there} there, {type(thing).__name__} here")]
-    return adapter.mismatches(thing, stored)
+    if not are_alike(there, kind_of(thing)):
+        return [Mismatch("", f"{word_of(there)} there, {type_name(thing)} here")]
+    if is_list and group_of(there) == ARRAY:
+        return ()  # rows of data: one that does not fit is replaced
+    names = whole(class_names(stored)) if there == OBJECT else []
+    return names or adapter.mismatches(thing, stored)
 
 
-def _restore(here: Items, tree: Tree, find: Find) -> Items:
+def _restore(here: Items, tree: Tree, find: Find, seen: Seen, *, is_list: bool = False) -> Items:
     """Return what the container shall hold; where it may differ as a whole, it stays fresh."""
     restored: Items = {}
     kinds = kinds_of(tree)
     for key in dict.fromkeys([*tree["items"], *here]):
-        is_different = any(not each.path for each in _compare_one(key, here, tree, find))
+        found = _compare_one(key, here, tree, find, is_list=is_list)
         adapter = find(here.get(key))
-        if is_different:
+        if any(not each.path for each in found):
             if key in here:
                 restored[key] = here[key]
         elif key not in tree["items"]:
             continue
-        elif key in kinds and adapter is not None:
-            adapter.restore(here[key], tree["items"][key])
-            restored[key] = here[key]
-        elif key in kinds:
+        elif key not in kinds:
+            restored[key] = tree["items"][key]
+        elif adapter is None:
             restored[key] = rebuild(tree["items"][key], kinds[key])
         else:
-            restored[key] = _filled(here.get(key), tree["items"][key])
+            restored[key] = put_back(adapter, here[key], tree["items"][key], kinds[key], seen)
     return restored
 
 
@@ -216,22 +218,6 @@ def _as_wrapped_list(tree: Tree) -> Tree:
     return {"kind": "list", "items": dict(enumerate(tree)), "in_place": [], "kinds": []}
 
 
-def _kind(thing: object) -> str:
-    """Return the word under which an adapted thing is stored."""
-    name = type(thing).__name__
-    if isinstance(thing, dict):
-        return name if name in REBUILD else "mapping"
-    if isinstance(thing, (list, set, deque, bytearray)):
-        return name
-    if hasattr(thing, "shape") and hasattr(thing, "dtype"):
-        return name if name in REBUILD else _OBJECT
-    return _DATACLASS if dataclasses.is_dataclass(thing) else _OBJECT
-
-
-def _group(kind: str) -> str:
-    return _GROUPS.get(kind, kind)
-
-
 def _has_life(thing: Any, find: Find) -> bool:
     """Say whether `thing` is, or holds, what must not be dropped: no mere data."""
     if find(thing) is None:
@@ -242,40 +228,17 @@ def _has_life(thing: Any, find: Find) -> bool:
     return not isinstance(thing, (set, deque, bytearray))
 
 
-def _strangers(thing: Any, stored: Tree) -> list[Mismatch]:
-    """Return what a plain value needs of the program, and does not find there."""
-    from evertrain.run.template import differences  # it builds on the adapters, and they on this
-
-    if next(class_names(stored), None) is None:
-        return []
-    here = None if thing is _MISSING else thing
-    return [Mismatch("", each.problem) for each in differences(here, stored)][:1]
-
-
-def _filled(thing: Any, stored: Tree) -> Any:
-    """Return `stored` with the classes that `thing`, the program's value, shows."""
-    from evertrain.run.template import fill  # it builds on the adapters, and they on this
-
-    return stored if next(class_names(stored), None) is None else fill(thing, stored)
-
-
 def _fields(thing: Any) -> Items:
     """Return the fields of a dataclass.
 
     Raises:
         StateError: It has attributes that are no fields: they would start fresh.
     """
-    found = {each.name: getattr(thing, each.name) for each in dataclasses.fields(thing)}
-    extra = [
-        name
-        for name in getattr(thing, "__dict__", {})
-        if name not in found
-        and not isinstance(getattr(type(thing), name, None), functools.cached_property)
-    ]
+    extra = extra_attributes(thing)
     if extra:
         raise StateError(
             f"a {type(thing).__qualname__} has {', '.join(extra)}, which is no field.",
             "only the fields of a dataclass are stored; the rest would start fresh.",
             "Declare every attribute that counts as a field.",
         )
-    return found
+    return {each.name: getattr(thing, each.name) for each in dataclasses.fields(thing)}

@@ -2,21 +2,26 @@
 
 A container that holds things with a life of their own is stored wrapped:
 `kind` (dict, list or dataclass), `items`, and in two parallel lists the keys
-that an adapter captured (`in_place`) and what stood there (`kinds`).
+that an adapter captured (`in_place`) and what stood there (`kinds`). The kind of
+a dataclass inside ends in the name of its class; where the program knows that,
+`classes.familiar` has put the class itself in its place.
 
 Layer: run. Imports checkpoint only.
 """
 
-import dataclasses
-import enum
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
 from typing import Any, Final
 
-from evertrain.checkpoint.plugin import Tree
+from evertrain.checkpoint.plugin import Mismatch, Tree
 from evertrain.checkpoint.tree import EnumName, Record
-from evertrain.checkpoint.tree.kinds import class_name
-from evertrain.checkpoint.tree.registry import by_type as registered_type
+from evertrain.checkpoint.tree.records import build, field_names
+
+Kind = Any  # a word, or a dataclass that the program knows
+
+OBJECT: Final = "object"
+DATACLASS: Final = "dataclass"
 
 _PLAIN: Final = frozenset({type(None), bool, int, float, str, bytes})
 _WRAPPER: Final = frozenset({"kind", "items", "in_place", "kinds"})
@@ -36,65 +41,78 @@ def is_wrapped(tree: Tree) -> bool:
     return isinstance(tree, dict) and tree.keys() == _WRAPPER
 
 
-def kinds_of(tree: Tree) -> dict[Any, str]:
+def kinds_of(tree: Tree) -> dict[Any, Kind]:
     """Return what stood where an adapter captured it, by key."""
     return dict(zip(tree["in_place"], tree["kinds"], strict=True))
 
 
-def unbuildable(tree: Tree, kind: str) -> Iterator[str]:
+def unbuildable(tree: Tree, kind: Kind) -> Iterator[str]:
     """Say what keeps `tree` from being rebuilt without an object of the program."""
-    if kind not in REBUILD:
-        yield f"{kind} there, nothing to fill here"
+    if isinstance(kind, str) and kind not in REBUILD:
+        is_named = kind.startswith(f"{DATACLASS} ")
+        name = kind.partition(" ")[2] if is_named else kind
+        yield _unknown(name) if is_named else f"{kind} there, nothing to fill here"
     elif is_wrapped(tree):
+        if isinstance(kind, type) and tree["items"].keys() != set(field_names(kind)):
+            yield f"a {kind.__qualname__} of {', '.join(tree['items'])} there, with others here"
         kinds = kinds_of(tree)
         for key, value in tree["items"].items():
-            yield from class_names(key)
-            yield from unbuildable(value, kinds[key]) if key in kinds else class_names(value)
+            yield from (each.problem for each in class_names(key))
+            yield from (
+                unbuildable(value, kinds[key])
+                if key in kinds
+                else (each.problem for each in class_names(value))
+            )
     else:
-        yield from class_names(tree)
+        yield from (each.problem for each in class_names(tree))
 
 
-def rebuild(tree: Tree, kind: str) -> Any:
+def rebuild(tree: Tree, kind: Kind) -> Any:
     """Rebuild what an adapter took apart, where the program has no object to fill."""
+    make = partial(build, kind) if isinstance(kind, type) else REBUILD[kind]
     if not is_wrapped(tree):
-        return REBUILD[kind](dict(enumerate(tree)) if isinstance(tree, list) else tree)
+        return make(dict(enumerate(tree)) if isinstance(tree, list) else tree)
     kinds = kinds_of(tree)
     items = {k: rebuild(v, kinds[k]) if k in kinds else v for k, v in tree["items"].items()}
-    return REBUILD[kind](items)
+    return make(items)
 
 
-def class_names(tree: Tree) -> Iterator[str]:
-    """Name the classes that only the program can bring: no file creates one."""
-    tree = as_stored(tree)
-    if isinstance(tree, (Record, EnumName)):
-        yield (
-            f"{tree.class_name} there, whose class no value here shows; if it is yours:"
-            f" evertrain.register({tree.class_name.rpartition(':')[2].rpartition('.')[2]})"
-        )
+def class_names(tree: Tree, at: str = "") -> Iterator[Mismatch]:
+    """Name the classes that only the program can bring, and did not: no file creates one."""
+    if isinstance(tree, Record):
+        yield Mismatch(at, _unknown(tree.class_name))
+    elif isinstance(tree, EnumName):
+        yield Mismatch(at, _unknown(tree.class_name, f"{tree.class_name}.{tree.name}"))
+    elif is_wrapped(tree):
+        yield from class_names(tree["items"], at)
     elif isinstance(tree, dict):
         for key, value in tree.items():
-            yield from class_names(key)
-            yield from class_names(value)
-    elif isinstance(tree, (list, tuple, set, frozenset, deque)) and not is_plain(tree):
+            yield from class_names(key, f"{at}.{key}".lstrip("."))
+            yield from class_names(value, f"{at}.{key}".lstrip("."))
+    elif isinstance(tree, (list, tuple, deque)) and not is_plain(tree):
+        for index, value in enumerate(tree):
+            yield from class_names(value, f"{at}[{index}]")
+    elif isinstance(tree, (set, frozenset)) and not is_plain(tree):
         for value in tree:
-            yield from class_names(value)
+            yield from class_names(value, at)
 
 
-def as_stored(value: Any) -> Tree:
-    """Return a live value as a file would give it back: a class becomes a name. Not deep."""
-    if type(value) in _PLAIN or registered_type(type(value)) is not None:
-        return value
-    if isinstance(value, enum.Enum):
-        return EnumName(class_name(type(value)), str(value.name))
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return Record(class_name(type(value)), value._asdict(), is_tuple=True)  # type: ignore[attr-defined]
-    if isinstance(value, (Record, EnumName, type)) or not dataclasses.is_dataclass(value):
-        return value
-    names = [each.name for each in dataclasses.fields(value) if hasattr(value, each.name)]
-    body = {name: getattr(value, name) for name in names}
-    return Record(class_name(type(value)), body, is_tuple=False)
+def whole(found: Iterable[Mismatch]) -> list[Mismatch]:
+    """Return the first of `found` as a difference of the thing that it is in, which stays fresh."""
+    for each in found:
+        where = f"{each.path.lstrip('.')}: " if each.path else ""
+        return [Mismatch("", where + each.problem)]
+    return []
 
 
 def is_plain(values: Collection[Any]) -> bool:
     """Say whether nothing inside needs a look: long histories of numbers are common."""
     return _PLAIN.issuperset(map(type, values))
+
+
+def _unknown(name: str, what: str = "") -> str:
+    short = name.rpartition(":")[2].rpartition(".")[2]
+    return (
+        f"{what or name} there, which no value here shows like that; if the class is yours:"
+        f" evertrain.register({short})"
+    )

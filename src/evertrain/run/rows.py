@@ -68,8 +68,8 @@ class Rows:
         """Merge `values` into the row of the running step, or of the sub-step `at`.
 
         Raises:
-            UsageError: A name is taken, a value is not a number, string or bool, or
-                `at` is no place. Nothing was merged.
+            UsageError: A name is taken, a value is not a number, string, bool or None
+                (not measured), or `at` is no place. Nothing was merged.
         """
         place = None if at is None else _place(at)
         found = {key: _scalar(key, values[key]) for key in values}
@@ -85,6 +85,20 @@ class Rows:
     def drop_open(self) -> None:
         """Forget what the running step has logged: it did not end."""
         self._open.clear()
+
+    def require_until(self, step: int) -> None:
+        """Refuse to end the running step as `step` while a row lies beyond.
+
+        Raises:
+            UsageError: A crash behind this step would lose that row.
+        """
+        ahead = [at for at in self._open if at is not None and at > step]
+        if ahead:
+            raise UsageError(
+                f"run.log(at={ahead[0]!r}) lies beyond step {step}, which ends here.",
+                "a row is committed with its step: a resume behind it would lose this one.",
+                "Log it in the step that it belongs to.",
+            )
 
     def commit(self, step: int) -> dict[str, Any]:
         """End the running step as `step` and return its own metrics."""
@@ -186,6 +200,30 @@ def merged(mapping: object, more: Mapping[str, Any]) -> Mapping[Any, Any]:
     )
 
 
+def place_in(at: Any, after: int, until: int | None) -> float:
+    """Return the place of a row inside the running step.
+
+    Args:
+        at: What the program gave.
+        after: The last step that ended. A resume may go on from there, so what lies
+            at or before it would be there twice, or not at all.
+        until: The step about to end; None is not known yet.
+
+    Raises:
+        UsageError: It is no number, or not inside.
+    """
+    place = _place(at)
+    if after < place and (until is None or place <= until):
+        return place
+    inside = f"after {after}" if until is None else f"after {after}, up to {until}"
+    raise UsageError(
+        f"run.log(at={place!r}) lies outside the running step ({inside}).",
+        "a row is committed with its step: elsewhere, a resume would lose it or keep it twice.",
+        "Log it in the step that it belongs to; one that counts more than the stride says so"
+        " first: run.advance(count)",
+    )
+
+
 def _place(at: Any) -> float:
     """Return the step, or the place inside one, at which a row stands."""
     found = at.item() if not _is_plain(at) and _is_single(at) else at
@@ -222,7 +260,7 @@ def _is_plain(value: object) -> bool:
     """Say whether JSON, and whoever draws a curve of it, can hold `value` as it is."""
     if isinstance(value, int):
         return -_MAX_INT <= value <= _MAX_INT
-    return value is None or isinstance(value, (float, str))
+    return value is None or isinstance(value, (float, str))  # None: not measured
 
 
 def _is_single(value: Any) -> bool:

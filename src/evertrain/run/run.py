@@ -8,8 +8,8 @@ Layer: run. Imports monitor, checkpoint and core.
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -30,15 +30,23 @@ from evertrain.core.rundir import step_name
 from evertrain.monitor.metrics import read_metrics
 from evertrain.run import arguments, opening
 from evertrain.run.boundary import Boundary, Record
+from evertrain.run.calls import (
+    check_apply,
+    check_line,
+    check_phase,
+    check_rule,
+    check_why,
+    count_of,
+)
 from evertrain.run.capture import RUN, Capture
-from evertrain.run.choose import Choice, Resume, choose
+from evertrain.run.choose import Choice, Resume, choose, starts_fresh
 from evertrain.run.console import Console
 from evertrain.run.emergency import Emergency
 from evertrain.run.inbox import Inbox, addressed_since_s
-from evertrain.run.initial import start_from
+from evertrain.run.initial import check_source, start_from
 from evertrain.run.owner import OwnProcess
 from evertrain.run.rng import Seeder, isolated
-from evertrain.run.rows import Rows, merged
+from evertrain.run.rows import Rows, merged, place_in
 from evertrain.run.save import Save
 from evertrain.run.saver import Saver
 from evertrain.run.stage import (
@@ -49,6 +57,7 @@ from evertrain.run.stage import (
     StageLoop,
     StagesLoop,
     make_plan,
+    outline_of,
 )
 from evertrain.run.stop import Stopped, StopSignals
 
@@ -119,7 +128,7 @@ class Run:
             UsageError: An argument cannot mean anything. Nothing was touched.
             ConfigError: The directory cannot hold this run. Nothing was touched.
             LockedError: Another live process trains there.
-            NotFoundError: `resume` asks for what is not there.
+            NotFoundError: `resume` or `init_from` asks for what is not there.
             SaveError: The disk is full.
         """
         given = arguments.check(
@@ -139,6 +148,10 @@ class Run:
             recipe=recipe,
         )
         record, seed = Record(given.best), given.seed
+        where = os.environ.get(opening.ENV_RESUME) or given.resume
+        place, _ = opening.directory_for(given.path, os.environ)
+        if init_from is not None and starts_fresh(place, where):
+            check_source(init_from)
         plea = opening.Plea(
             path=given.path,
             unit=unit,
@@ -168,7 +181,7 @@ class Run:
         try:
             with refusing(self._store.path):
                 self._store.recover()
-                self._choice = self._choose(os.environ.get(opening.ENV_RESUME) or given.resume)
+                self._choice = self._choose(where)
             self._set_position()
             self._share()
         except BaseException:
@@ -303,19 +316,23 @@ class Run:
 
         Args:
             mapping: Numbers, strings or bools, by name.
-            at: Place of a row of its own inside the step, in steps, e.g. 10.5.
+            at: Place of a row of its own inside the running step, in steps, e.g. 10.5.
             **more: As `mapping`.
+
+        Raises:
+            UsageError: Something is no metric, or `at` lies outside the running step.
 
         Durability:
             Committed with the step, and durable no later than the next checkpoint.
         """
         self._require_use("log()")
-        self._rows.add(merged(mapping, more), at)
+        until = self._ahead if self._is_in_step else None  # `tick` says it only at the end
+        place = None if at is None else place_in(at, self.step, until)
+        self._rows.add(merged(mapping, more), place)
 
     def advance(self, count: int) -> None:
         """Say how many steps the running iteration really counts, instead of `stride`."""
-        _check_count(count)
-        self._advanced = (self._advanced or 0) + count
+        self._advanced = (self._advanced or 0) + count_of(count)
 
     def wait(self) -> None:
         """Wait until the save in flight, if there is one, is on the disk.
@@ -332,25 +349,34 @@ class Run:
 
     def due(self, rule: When) -> bool:
         """Say whether `rule` fires at the step about to end, e.g. `every(steps=1000)`."""
-        ahead = self.step + (self.stride if self._advanced is None else self._advanced)
-        return rule(self._saver.moment(ahead, self.step)) is not None
+        check_rule(rule)
+        return rule(self._saver.moment(self._ahead, self.step)) is not None
 
     def finish(self, why: str = "finished early") -> None:
         """End the run here, completely: the loop stops and nothing will be resumed.
 
         The running step counts. After a loop that was left by `break`, without a `with`
         block, `close` completes the run.
+
+        Args:
+            why: For the journal and for people, who read it at the next start.
         """
         self._require_use("finish()")
+        check_why(why)
         self._finished = why
 
     def say(self, text: str) -> None:
         """Print one line, clear of the progress line."""
+        check_line(text)
         self._console.say(text)
 
-    @contextmanager
-    def phase(self, name: str, *, isolate_rng: bool = False) -> Iterator[None]:
+    def phase(self, name: str, *, isolate_rng: bool = False) -> AbstractContextManager[None]:
         """Tell the watchdog what the loop is doing, and shield the generators if asked."""
+        check_phase(name)
+        return self._phase(name, isolate_rng=isolate_rng)
+
+    @contextmanager
+    def _phase(self, name: str, *, isolate_rng: bool) -> Iterator[None]:
         self._beat(name)
         try:
             with isolated() if isolate_rng else nullcontext():
@@ -358,16 +384,26 @@ class Run:
         finally:
             self._beat("step")
 
-    def stages(self, stages: Sequence[Stage], apply: Apply | None = None) -> Iterator[StageLoop]:
+    def stages(self, stages: Iterable[Stage], apply: Apply | None = None) -> Iterator[StageLoop]:
         """Return the stages that are left; each is iterated over for its steps.
 
         Args:
-            stages: The curriculum, the same in every attempt.
+            stages: The curriculum. What changed since the checkpoint is told and journalled.
             apply: Makes a stage's overrides real. Called when a stage starts; after a
                 resume before the state comes back, and once more behind it if the
                 stage has only just begun, because that state is the last stage's.
+
+        Raises:
+            UsageError: That is no curriculum.
+            StateError: The run stands where this curriculum has no place for it.
         """
-        self._curriculum.plan, self._curriculum.apply = make_plan(stages), apply
+        self._require_use("stages()")
+        check_apply(apply)
+        changed = self._curriculum.adopt(make_plan(stages), apply, self.step)
+        if changed is not None:
+            about = {"attempt": self.attempt, "changes": {"stages": changed}}
+            self._journal.record("config_changed", about, must=False)
+            self.say("evertrain: stages changed: {} -> {}".format(*map(outline_of, changed)))
         self.total = self._curriculum.total
         return StagesLoop(self._stages_left(), self._enter_loop)
 
@@ -424,11 +460,10 @@ class Run:
         """
         self._require_use("tick()")
         self._require_restored()
-        if count is not None:
-            _check_count(count)
         before = self.step
-        counted = count if count is not None else self._advanced
-        self.step += self.stride if counted is None else counted
+        counted = self._ahead - before if count is None else count_of(count)
+        self._rows.require_until(before + counted)
+        self.step += counted
         self.iteration += 1
         self._is_in_step, self._advanced = False, None
         ended = self._curriculum.move_on(self, ends_stage=ends_stage)
@@ -524,7 +559,7 @@ class Run:
         self.iteration: int = meta.get("iteration", 0)
         self._saved_iteration = self.iteration
         self._record.best_score = meta.get("best_score")
-        self._curriculum = Curriculum(Position(*meta.get("stage", (0, 0))))
+        self._curriculum = Curriculum(Position(*meta.get("stage", (0, 0))), meta.get("stages"))
 
     def _share(self) -> None:
         """Let the first save share files with the checkpoint that this attempt goes on from."""
@@ -549,7 +584,9 @@ class Run:
         """Return the run's own part of a checkpoint."""
         at = self._curriculum.at
         score = self._record.best_score
-        return {"iteration": self.iteration, "best_score": score, "stage": [at.index, at.start]}
+        meta = {"iteration": self.iteration, "best_score": score, "stage": [at.index, at.start]}
+        known = self._curriculum.known
+        return meta if known is None else {**meta, "stages": known}
 
     def _rewind(self) -> None:
         """Set the abandoned branch aside, then write down where this attempt starts."""
@@ -574,10 +611,10 @@ class Run:
     def _stay_finished(self) -> None:
         """Let a run that was ended early stay so, unless more or something else is asked for."""
         last = self._journal.last("finished")
-        if last is None or self._choice.is_rewind or self.resumed_from is None:
+        if last is None or self._choice.is_rewind:
             return
         is_same = (last.get("step"), last.get("total")) == (self.step, self.total)
-        if is_same and last.get("why") != COMPLETE:
+        if is_same and not self._is_complete():
             self._finished = str(last.get("why"))
 
     def _announce(self) -> None:
@@ -599,6 +636,11 @@ class Run:
                 "it has given its directory back, and another process may train there now.",
                 "Call run.close() last, or open the run anew: Run(...) goes on where it was.",
             )
+
+    @property
+    def _ahead(self) -> int:
+        """Number of the step about to end, as far as it is known before it ends."""
+        return self.step + (self.stride if self._advanced is None else self._advanced)
 
     def _require_restored(self) -> None:
         if self._is_restored:
@@ -700,7 +742,8 @@ class Run:
         if self.step == stage.start:
             self._record_stage("stage_started", stage)
         if self._curriculum.apply is not None:
-            self._curriculum.apply(stage.overrides)
+            with self._capture.applying():
+                self._curriculum.apply(stage.overrides)
 
     def _end_stage(self, stage: StageLoop) -> None:
         self._record_stage("stage_finished", stage)
@@ -714,7 +757,8 @@ class Run:
         """Make a starting stage's overrides real again: the restored state is the last stage's."""
         stage, apply = self.stage, self._curriculum.apply
         if stage is not None and apply is not None and self.step == stage.start:
-            apply(stage.overrides)
+            with self._capture.applying():
+                apply(stage.overrides)
 
     def _is_complete(self) -> bool:
         if self._curriculum.plan is not None:
@@ -776,7 +820,7 @@ class Run:
             raise Stopped(self.step, by)
 
     def _beat(self, phase: str) -> None:
-        if self._heart is not None and self._process.is_here:
+        if self._heart is not None and self._process.is_here and not self._is_closed:
             self._heart.beat(self.step, phase)
 
 
@@ -786,13 +830,3 @@ def _start_heart(path: Path, environ: Mapping[str, str]) -> Heart | None:
         return Heart(Path(environ.get(opening.ENV_HEARTBEAT) or path), os.getpid())
     except OSError:
         return None
-
-
-def _check_count(count: int) -> None:
-    if type(count) is int and count >= 0:
-        return
-    raise UsageError(
-        f"a step cannot count {count!r}.",
-        "a step number is a whole number that only grows; resuming depends on it.",
-        "Give an int, 0 or more; to go back: --resume STEP.",
-    )

@@ -3,14 +3,16 @@
 `Plan` is the pure part: which stage is running, where it began and where it
 ends. `StageLoop` is what the user iterates over.
 
-Layer: run. Imports core only.
+Layer: run. Imports checkpoint and core.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from evertrain.core.errors import UsageError
+from evertrain.checkpoint.store import MAX_STEP
+from evertrain.core.errors import StateError, UsageError
+from evertrain.run.arguments import as_index
 
 if TYPE_CHECKING:
     from evertrain.run.run import Run
@@ -31,13 +33,28 @@ class Stage:
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Reject a stage without a step."""
-        if self.steps < 1:
+        """Reject a stage without a name, a length or a mapping; make the length an int."""
+        name: object = self.name
+        if not isinstance(name, str) or not name.strip() or not name.isprintable():
             raise UsageError(
-                f"stage {self.name!r} has {self.steps} steps.",
-                "a stage trains for at least one step.",
+                f"a stage is called {name!a:.80}.",
+                "its name is printed, and `stage:NAME` goes back to it.",
+                'Give it a line of text: Stage("easy", steps=1000)',
+            )
+        steps = as_index(self.steps)
+        if steps is None or not 1 <= steps <= MAX_STEP:
+            raise UsageError(
+                f"stage {self.name!r} has {self.steps!r:.80} steps.",
+                "a stage trains for a whole number of steps, at least one.",
                 "Give it steps=1 or more, or leave the stage out.",
             )
+        if not isinstance(self.overrides, Mapping):
+            raise UsageError(
+                f"stage {self.name!r} has the overrides {self.overrides!r:.80}.",
+                "they go by the names of hyper-parameters.",
+                "Give a dict, overrides={'lr': 0.1}, or leave them out.",
+            )
+        object.__setattr__(self, "steps", steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +68,9 @@ class Position:
 
     index: int = 0
     start: int = 0
+
+
+Outline = list[list[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +95,54 @@ class Plan:
         """Say whether every stage is finished."""
         return at.index >= len(self.stages)
 
+    @property
+    def outline(self) -> Outline:
+        """Name and length of each stage, as JSON has it."""
+        return [[each.name, each.steps] for each in self.stages]
 
-def make_plan(stages: Sequence[Stage]) -> Plan:
-    """Return the plan of `stages`.
+    def check_holds(self, at: Position, step: int) -> None:
+        """Refuse a plan that has no place for a run at `at`, whose last ended step is `step`.
+
+        Raises:
+            StateError: A stage that was begun is not there, or is over before `step`.
+        """
+        begun = at.index + (step > at.start)
+        if begun > len(self.stages):
+            raise StateError(
+                f"the run is in or behind its stage {begun}, and the program has"
+                f" {len(self.stages)}: {', '.join(each.name for each in self.stages)}.",
+                "a stage that was begun cannot be taken back by leaving it out.",
+                "Name it, also where it is finished; or go back: --resume stage:N, or never",
+            )
+        if step > at.start and step >= self.end(at):
+            stage = self.stages[at.index]
+            raise StateError(
+                f"stage {at.index + 1}, {stage.name!r}, has {stage.steps} steps now,"
+                f" and {step - at.start} of it are done.",
+                "it would have ended before this step.",
+                f"Give it {step - at.start + 1} steps or more; or start it again:"
+                " --resume last-stage",
+            )
+
+
+def make_plan(stages: Iterable[Stage]) -> Plan:
+    """Return the plan of `stages`, which are looked at once: a generator will do.
 
     Raises:
-        UsageError: There is none, or two have the same name.
+        UsageError: There is none, one is no stage, or two have the same name.
     """
-    names = [stage.name for stage in stages]
+    given: object = stages
+    found = tuple(given) if isinstance(given, Iterable) else (given,)
+    odd = [each for each in found if not isinstance(each, Stage)]
+    if odd:
+        raise UsageError(
+            f"run.stages() got {odd[0]!r:.80} for a stage.",
+            "a curriculum is a list of stages.",
+            'Give e.g. [Stage("easy", steps=1000), Stage("hard", steps=1000)].',
+        )
+    names = [stage.name for stage in found]
     if names and len(set(names)) == len(names):
-        return Plan(tuple(stages))
+        return Plan(found)
     raise UsageError(
         f"the stages are called {names}.",
         "a curriculum has at least one stage, and each its own name.",
@@ -95,19 +153,42 @@ def make_plan(stages: Sequence[Stage]) -> Plan:
 Apply = Callable[[Mapping[str, Any]], None]
 
 
+def outline_of(outline: Outline) -> str:
+    """Return e.g. "easy (100), hard (200)"."""
+    return ", ".join(f"{name} ({steps})" for name, steps in outline)
+
+
 @dataclass(slots=True)
 class Curriculum:
     """Where a run stands among its stages, and how overrides become real.
 
     Attributes:
         at: The position, part of every checkpoint.
+        known: Names and lengths of the stages that the checkpoint was saved with, or None.
         plan: The stages; None until the program names them.
         apply: Makes a stage's overrides real, or None.
     """
 
     at: Position = Position()
+    known: Outline | None = None
     plan: Plan | None = None
     apply: Apply | None = None
+
+    def adopt(self, plan: Plan, apply: Apply | None, step: int) -> tuple[Outline, Outline] | None:
+        """Go on with `plan`; return what it was and what it is now, or None if that is the same.
+
+        Args:
+            plan: The stages as the program names them now.
+            apply: Makes a stage's overrides real, or None.
+            step: The last step that ended.
+
+        Raises:
+            StateError: The position is none of this plan's.
+        """
+        plan.check_holds(self.at, step)
+        self.plan, self.apply = plan, apply
+        was, self.known = self.known, plan.outline
+        return None if was is None or was == self.known else (was, self.known)
 
     @property
     def is_over(self) -> bool:

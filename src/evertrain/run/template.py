@@ -1,78 +1,91 @@
-"""Stored values become what the program shows: its classes, dtypes and devices.
+"""Stored values take the places of what the program shows: its shapes, names and devices.
 
-What is set before the loop is a template, so named tuples, dataclasses and
-tensors return as what they were. `differences` decides and changes nothing;
-`fill` acts. Both take stored and live values: a save asks whether what it
-writes could come back.
+What is set before the loop is a template. `differences` decides and changes
+nothing; `fill` acts, and returns new values: nothing of the program's is filled
+in place, for two of its names may share one tensor. Classes are settled before
+(`classes.familiar`); what is still a `Record` or an `EnumName` here fits nothing.
+
+Rows of lists and deques are data: their arrays may have any shape. Everywhere
+else the arrays of a template say what the stored ones must look like.
 
 Layer: run. Imports checkpoint and core.
 """
 
-import dataclasses
-import enum
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from evertrain.checkpoint.plugin import Adapter, Mismatch, Tree, active
 from evertrain.checkpoint.tree import EnumName, Record
+from evertrain.checkpoint.tree.arrays import is_scalar
+from evertrain.checkpoint.tree.kinds import class_name
+from evertrain.checkpoint.tree.records import build, field_values
 from evertrain.run.adapters import array_mismatch
-from evertrain.run.rebuild import as_stored, class_names, is_plain
+from evertrain.run.classes import has_fields, same_class
+from evertrain.run.rebuild import class_names, is_plain
 
-_SEQUENCES: Final = (list, tuple, deque)
+_SEQUENCES: Final = frozenset({list, tuple, deque})
 
 
-def differences(template: Any, tree: Tree, at: str = "") -> Iterator[Mismatch]:
-    """Yield what of `tree` cannot become the kind of value that `template` is.
+def differences(
+    template: Any, tree: Tree, at: str = "", *, is_row: bool = False
+) -> Iterator[Mismatch]:
+    """Yield what of `tree` cannot take the place of `template`.
 
     Args:
         template: What the program set before the loop; None fits everything but
-            classes, which only the program can bring.
+            classes that no value shows.
         tree: What the checkpoint holds, or will hold.
         at: Path of the value.
+        is_row: Whether it is a member of a list or a deque.
     """
-    tree = as_stored(tree)
     if isinstance(tree, Record):
         yield from _record_differences(template, tree, at)
-    elif isinstance(tree, EnumName):
-        if not _shows(template, tree):
-            yield Mismatch(at, f"{tree.class_name}.{tree.name} there, {_short(template)} here")
-    elif _is_array(template):
+    elif _is_array(template) and not is_row:
         yield from _array_differences(template, tree, at)
     elif isinstance(tree, dict):
         yield from _dict_differences(template, tree, at)
-    elif isinstance(tree, _SEQUENCES):
+    elif has_fields(tree):
+        here = _fields_like(template, class_name(type(tree)))
+        for name, value in field_values(tree).items():
+            yield from differences(here.get(name), value, f"{at}.{name}")
+    elif type(tree) in _SEQUENCES:
         if is_plain(tree):
             return
         for index, (inner, value) in enumerate(_pairs(template, tree)):
-            yield from differences(inner, value, f"{at}[{index}]")
+            yield from differences(inner, value, f"{at}[{index}]", is_row=type(tree) is not tuple)
     else:
-        yield from (Mismatch(at, problem) for problem in class_names(tree))
+        yield from class_names(tree, at)
 
 
-def fill(template: Any, tree: Tree) -> Any:
-    """Return `tree` as the kind of value that `template` is.
-
-    What does not fit (see `differences`) stays as it is in the program. Tensors
-    are filled in place.
-    """
+def fill(  # noqa: PLR0911  (one line for each kind of value)
+    template: Any, tree: Tree, *, is_row: bool = False
+) -> Any:
+    """Return `tree` in the place of `template`; what does not fit stays as the program has it."""
     if isinstance(tree, Record):
         return _fill_record(template, tree)
     if isinstance(tree, EnumName):
-        return type(template)[tree.name] if _shows(template, tree) else template
+        return template
     if _is_array(template):
-        return _fill_array(template, tree)
+        return _fill_array(template, tree, is_row=is_row)
     if isinstance(tree, dict):
         return _fill_dict(template, tree)
-    if isinstance(tree, _SEQUENCES) and not is_plain(tree):
-        filled = [fill(inner, value) for inner, value in _pairs(template, tree)]
+    if has_fields(tree):
+        return _fill_fields(template, tree)
+    if type(tree) in _SEQUENCES and not is_plain(tree):
+        pairs, is_data = _pairs(template, tree), type(tree) is not tuple
+        filled = [fill(inner, value, is_row=is_data) for inner, value in pairs]
         return deque(filled, tree.maxlen) if isinstance(tree, deque) else type(tree)(filled)
     return tree
 
 
 def _pairs(template: Any, tree: Sequence[Tree]) -> Iterator[tuple[Any, Tree]]:
-    """Yield each member with the one that the program has in its place, or None."""
-    known = list(template) if type(template) is type(tree) else []
+    """Yield each member with the one that the program has in its place, or None.
+
+    A deque moves on: what stands at a place now says nothing of what stood there first.
+    """
+    is_alike = type(template) is type(tree) and type(tree) is not deque
+    known = list(template) if is_alike else []
     for index, value in enumerate(tree):
         yield (known[index] if index < len(known) else None), value
 
@@ -85,31 +98,27 @@ def _array_differences(template: Any, tree: Tree, at: str) -> Iterator[Mismatch]
     yield from (Mismatch(at, each.problem) for each in inner)
 
 
-def _fill_array(template: Any, tree: Tree) -> Any:
-    if any(True for _ in _array_differences(template, tree, "")):
+def _fill_array(template: Any, tree: Tree, *, is_row: bool) -> Any:
+    if not is_row and next(_array_differences(template, tree, ""), None) is not None:
         return template
     adapter = _adapter(template)
-    if adapter is None or not hasattr(tree, "shape"):
-        return tree
-    adapter.restore(template, tree)
-    return template
+    renew = getattr(adapter, "renewed", None)
+    return tree if renew is None else renew(template, tree)
 
 
 def _adapter(template: Any) -> Adapter | None:
-    """Return the framework's adapter for an array; numpy's are replaced as they are."""
+    """Return the framework's adapter for an array, if it is a framework's."""
     known = (adapter for plugin in active() for adapter in plugin.adapters)
     return next((adapter for adapter in known if adapter.accepts(template)), None)
 
 
 def _dict_differences(template: Any, tree: Mapping[Any, Tree], at: str) -> Iterator[Mismatch]:
     here = template if isinstance(template, dict) else {}
-    if any(hasattr(value, "shape") for value in here.values()):  # a pytree of parameters
+    if any(map(_is_array, here.values())):  # a pytree of parameters
         yield from _key_differences(tree, here, at)
-    shown = _shown_keys(here)
     for key, value in tree.items():
-        if next(class_names(key), None) and as_stored(key) not in shown:
-            yield from (Mismatch(f"{at}.{key}", problem) for problem in class_names(key))
-        yield from differences(here.get(_live_key(key, shown)), value, f"{at}.{key}")
+        yield from class_names(key, f"{at}.{key}")
+        yield from differences(here.get(key), value, f"{at}.{key}")
 
 
 def _key_differences(tree: Any, here: Any, at: str) -> Iterator[Mismatch]:
@@ -121,78 +130,48 @@ def _key_differences(tree: Any, here: Any, at: str) -> Iterator[Mismatch]:
 
 def _fill_dict(template: Any, tree: Mapping[Any, Tree]) -> Any:
     here = template if isinstance(template, dict) else {}
-    shown = _shown_keys(here)
-    filled = {}
-    for stored, value in tree.items():
-        key = _live_key(stored, shown)
-        filled[key] = fill(here.get(key), value)
-    if type(tree) is not dict and type(template) is not type(tree):
-        return tree
-    if type(here) is dict:
+    filled = {key: fill(here.get(key), value) for key, value in tree.items()}
+    if type(tree) is dict:
         return filled
-    result = here.copy()  # an OrderedDict, a defaultdict with its factory
+    result: Any = tree.copy()  # type: ignore[attr-defined]  # an OrderedDict, a defaultdict
     result.clear()
     result.update(filled)
     return result
 
 
-def _shown_keys(here: Mapping[Any, Any]) -> dict[EnumName, Any]:
-    """Return the program's keys that a file can only name."""
-    return {as_stored(key): key for key in here if isinstance(key, enum.Enum)}
-
-
-def _live_key(key: Any, shown: Mapping[EnumName, Any]) -> Any:
-    return shown.get(key, key) if isinstance(key, EnumName) else key
-
-
 def _record_differences(template: Any, tree: Record, at: str) -> Iterator[Mismatch]:
-    if not _has_fields(template):
-        yield Mismatch(at, f"a {tree.class_name} there, {type(template).__name__} here")
+    """Yield why a record became no value: its class is unknown, or has other fields now."""
+    here = _fields_like(template, tree.class_name)
+    if not here:
+        yield from class_names(tree, at)
         return
-    names = _field_names(template)
-    yield from _key_differences(tree.fields, names, at)
-    for name in names:
-        if name in tree.fields:
-            yield from differences(getattr(template, name), tree.fields[name], f"{at}.{name}")
+    yield from _key_differences(tree.fields, here, at)
+    for name in here.keys() & tree.fields.keys():
+        yield from differences(here[name], tree.fields[name], f"{at}.{name}")
 
 
 def _fill_record(template: Any, tree: Record) -> Any:
-    if not _has_fields(template):
+    here = _fields_like(template, tree.class_name)
+    if not here:
         return template
-    filled = {
-        name: fill(getattr(template, name), tree.fields[name])
-        for name in _field_names(template)
-        if name in tree.fields
-    }
-    if isinstance(template, tuple):
-        return template._replace(**filled)  # type: ignore[attr-defined]
-    init = {each.name for each in dataclasses.fields(template) if each.init}
-    value = dataclasses.replace(template, **{k: v for k, v in filled.items() if k in init})
-    for name in filled.keys() - init:
-        object.__setattr__(value, name, filled[name])
-    return value
+    there = {name: fill(here[name], x) for name, x in tree.fields.items() if name in here}
+    return build(type(template), {**here, **there})
 
 
-def _shows(template: Any, tree: EnumName) -> bool:
-    return isinstance(template, enum.Enum) and tree.name in type(template).__members__
+def _fill_fields(template: Any, tree: Any) -> Any:
+    here, there = _fields_like(template, class_name(type(tree))), field_values(tree)
+    filled = {name: fill(here.get(name), value) for name, value in there.items()}
+    return build(type(tree), filled)
+
+
+def _fields_like(template: Any, name: str) -> dict[str, Any]:
+    """Return the fields of `template` if its class goes by `name`."""
+    if has_fields(template) and same_class(class_name(type(template)), name):
+        return field_values(template)
+    return {}
 
 
 def _is_array(template: Any) -> bool:
-    return hasattr(template, "shape") and hasattr(template, "dtype")
-
-
-def _has_fields(template: Any) -> bool:
-    if template is None or isinstance(template, type):
-        return False
-    return dataclasses.is_dataclass(template) or hasattr(template, "_fields")
-
-
-def _field_names(template: Any) -> list[str]:
-    if dataclasses.is_dataclass(template):
-        return [each.name for each in dataclasses.fields(template)]
-    return list(template._fields)
-
-
-def _short(template: Any) -> str:
-    text = repr(template)
-    return text if len(text) <= 40 else text[:37] + "..."  # noqa: PLR2004
+    """Say whether `template` is an array; numpy's scalars are numbers like others."""
+    is_sized = hasattr(template, "shape") and hasattr(template, "dtype")
+    return is_sized and not is_scalar(template)

@@ -35,6 +35,23 @@ def taken(thing: Any, adapter: Adapter, stored: Tree) -> Tree:
     return _inside(thing, mine, stored) if is_wrapped(mine) else stored
 
 
+def rigid_misfits(thing: Any, adapter: Adapter, tree: Tree, path: str = "") -> Iterator[Mismatch]:
+    """Yield what does not fit. Weights in a list are no rows of data: their shapes count too."""
+    if not path:
+        yield from adapter.mismatches(thing, tree)
+    if not is_wrapped(tree):
+        return
+    for key in kinds_of(tree):
+        inner = _part(thing, key) if _has_part(thing, key) else None
+        found = None if inner is None else find_adapter(inner)
+        if found is None:
+            continue
+        at, stored = _join(path, str(key)), tree["items"][key]
+        if isinstance(thing, list) and _is_leaf(inner):
+            yield from (Mismatch(at, each.problem) for each in found.mismatches(inner, stored))
+        yield from rigid_misfits(inner, found, stored, at)
+
+
 def fit(
     flat: Mapping[str, Any], things: Things, where: str
 ) -> tuple[dict[str, Tree], list[Mismatch]]:
@@ -95,6 +112,12 @@ def _inside(thing: Any, mine: Tree, stored: Tree) -> Tree:
 
 def _part(thing: Any, key: Any) -> Any:
     return thing[key] if isinstance(thing, (dict, list)) else getattr(thing, key)
+
+
+def _has_part(thing: Any, key: Any) -> bool:
+    if isinstance(thing, dict):
+        return key in thing
+    return key < len(thing) if isinstance(thing, list) else hasattr(thing, str(key))
 
 
 def _weights_in(thing: Any, adapter: Adapter, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -34,6 +34,7 @@ class Outcome:
         code: Exit status of the leader; negative is the signal that killed it; None unknown.
         seconds: How long it ran.
         stop_requested: Whether somebody asked the supervisor to stop it.
+        is_forced: Whether somebody lost patience with that, and pressed Ctrl+C again.
         killed: What had to be killed, as "name (pid)".
         lost_log_bytes: Output that the disk refused.
     """
@@ -41,6 +42,7 @@ class Outcome:
     code: int | None
     seconds: float
     stop_requested: bool
+    is_forced: bool = False
     killed: tuple[str, ...] = ()
     lost_log_bytes: int = 0
 
@@ -145,14 +147,17 @@ class _Watch:
     def outcome(self) -> Outcome:
         """Return what is known now."""
         ended = self._ended
-        stop_requested = self._stop_count > 0
+        stop_requested, is_forced = self._stop_count > 0, self._stop_count > 1
         if ended is None:
             seconds = self._clock.monotonic_s() - self._began_s
-            return Outcome(code=None, seconds=seconds, stop_requested=stop_requested)
+            return Outcome(
+                code=None, seconds=seconds, stop_requested=stop_requested, is_forced=is_forced
+            )
         return Outcome(
             code=ended["code"],
             seconds=float(ended["seconds"]),
             stop_requested=stop_requested,
+            is_forced=is_forced,
             killed=tuple(ended["killed"]),
             lost_log_bytes=int(ended["lost_log_bytes"]),
         )

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from evertrain.core.regular import open_regular
+
 TAIL_BYTES: Final = 256 * 1024
 LAST_LINES: Final = 50
 # A program that ends this fast with a usage message never began to train, seconds.
@@ -51,7 +53,7 @@ class Tail:
 def read_tail(path: Path, *, limit_bytes: int = TAIL_BYTES) -> Tail:
     """Return what the last `limit_bytes` of the log at `path` say; nothing if there is none."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             size_bytes = file.seek(0, os.SEEK_END)
             file.seek(max(0, size_bytes - limit_bytes))
             return parse_tail(file.read(limit_bytes))

@@ -23,6 +23,7 @@ from evertrain.core.errors import (
 from evertrain.supervise.options import SuperviseOptions
 
 RESUMABLE: Final = "stopped on request; it can go on from here"
+FORCED: Final = "forced by a second signal; it can go on from the newest whole checkpoint"
 _SIGINT: Final = 2
 _LAST_WORDS: Final = {
     EXIT_CONFIG: "it reports a configuration error (exit code 78)",
@@ -41,6 +42,7 @@ class End:
         is_finished: Whether the journal says that this attempt finished the training.
         is_stopped: Whether the journal says that it stopped on request.
         stop_requested: Whether the supervisor asked it to stop.
+        is_forced: Whether the supervisor was made to force that: Ctrl+C once more.
         is_locked: Whether another live process owns the run.
         fatal: Why starting it again cannot help, or None.
     """
@@ -50,6 +52,7 @@ class End:
     is_finished: bool = False
     is_stopped: bool = False
     stop_requested: bool = False
+    is_forced: bool = False
     is_locked: bool = False
     fatal: str | None = None
 
@@ -62,7 +65,7 @@ class End:
     def was_asked(self) -> bool:
         """Whether somebody wanted it to end before it was done."""
         by_hand = self.code in {EXIT_STOPPED, EXIT_FORCED, -_SIGINT}
-        return self.stop_requested or self.is_stopped or by_hand
+        return self.stop_requested or self.is_forced or self.is_stopped or by_hand
 
     @property
     def is_crash(self) -> bool:
@@ -103,7 +106,7 @@ def decide(ends: Sequence[End], options: SuperviseOptions) -> Restart | Stop:
     if last.is_complete:
         return _done(last)
     if last.was_asked:
-        return Stop("stopped", RESUMABLE, EXIT_STOPPED)
+        return _asked(last)
     if last.is_locked:
         return Stop("locked", "another live process owns the run", EXIT_LOCKED)
     fatal = last.fatal or _LAST_WORDS.get(last.code or 0)
@@ -113,6 +116,13 @@ def decide(ends: Sequence[End], options: SuperviseOptions) -> Restart | Stop:
     if 0 < options.max_crashes <= crash_count:
         return Stop("gave up", f"{crash_count} crashes, the limit", EXIT_GAVE_UP)
     return Restart(options.delay_s)
+
+
+def _asked(last: End) -> Stop:
+    """Tell a clean stop from a forced one; whoever ends with 75 has stopped cleanly after all."""
+    if last.is_forced and last.code != EXIT_STOPPED:
+        return Stop("stopped", FORCED, EXIT_FORCED)
+    return Stop("stopped", RESUMABLE, EXIT_STOPPED)
 
 
 def _done(last: End) -> Stop:

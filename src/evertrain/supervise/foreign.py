@@ -13,11 +13,13 @@ import re
 import shlex
 import struct
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from evertrain.core.errors import ConfigError, NotFoundError
+from evertrain.core.regular import open_regular
 
 _WORD: Final = (
     r"((?:time|train)?steps?|iter(?:ation)?s?|updates?|episodes?|epochs?|ep|ckpt|checkpoint)"
@@ -53,10 +55,21 @@ class Choice:
     Attributes:
         found: The newest whole checkpoint, or None.
         skipped: Newer ones that are not whole, newest first, each with what is wrong.
+        abandoned: Those of a branch that was left by a rewind, oldest first.
     """
 
     found: Found | None
     skipped: tuple[tuple[Path, str], ...] = ()
+    abandoned: tuple[Path, ...] = ()
+
+
+# From what lies there, oldest first, to what counts and what is abandoned.
+Split = Callable[[Sequence[Found]], tuple[list[Found], list[Found]]]
+
+
+def all_count(found: Sequence[Found]) -> tuple[list[Found], list[Found]]:
+    """Abandon nothing: the `Split` of a program that was never sent back."""
+    return list(found), []
 
 
 def step_in(name: str) -> int | None:
@@ -71,37 +84,38 @@ def step_in(name: str) -> int | None:
     return numbers[-1] if numbers else None
 
 
-def list_found(pattern: str, *, not_before_s: float = 0.0) -> list[Found]:
+def list_found(pattern: str) -> list[Found]:
     """Return what matches `pattern`, oldest first.
 
     By the step in the name if every name has one, else by time of change.
 
     Args:
         pattern: Glob, absolute or relative to the working directory; `**` matches directories.
-        not_before_s: Leave out what was last changed before this Unix time, seconds.
     """
     found: list[Found] = []
     for name in glob.glob(str(Path(pattern).expanduser()), recursive=True):  # noqa: PTH207
-        path = Path(name)
-        try:
-            changed_at_s = path.stat().st_mtime
-        except OSError:  # removed meanwhile, or a dangling link
-            continue
-        if changed_at_s >= not_before_s:
-            found.append(Found(path, step_in(path.name), changed_at_s))
+        found += found_at(Path(name))
     if all(each.step is not None for each in found):
         return sorted(found, key=lambda each: (each.step, each.changed_at_s))
     return sorted(found, key=lambda each: each.changed_at_s)
 
 
-def choose(pattern: str, resume: str = "auto", *, not_before_s: float = 0.0) -> Choice:
+def found_at(path: Path) -> list[Found]:
+    """Return what lies at `path`; nothing if it was removed, or is a link to nowhere."""
+    try:
+        return [Found(path, step_in(path.name), path.stat().st_mtime)]
+    except OSError:
+        return []
+
+
+def choose(pattern: str, resume: str = "auto", *, split: Split = all_count) -> Choice:
     """Return the checkpoint that `resume` means among what matches `pattern`.
 
     Args:
         pattern: Glob, see `list_found`.
         resume: "auto" or "latest" for the newest whole one, "must" to insist on one,
             "never" for none, a step, or a path.
-        not_before_s: See `list_found`.
+        split: Which of them count for the newest. What is asked for by name always does.
 
     Raises:
         NotFoundError: There is none, and `resume` insists.
@@ -110,14 +124,15 @@ def choose(pattern: str, resume: str = "auto", *, not_before_s: float = 0.0) -> 
     if resume == "never":
         return Choice(None)
     if resume in {"auto", "latest", "must"}:
-        choice = _newest(list_found(pattern, not_before_s=not_before_s))
+        counting, abandoned = split(list_found(pattern))
+        choice = replace(_newest(counting), abandoned=tuple(each.path for each in abandoned))
         if choice.found is None and resume == "must":
             raise _not_found(pattern, "no whole checkpoint", choice)
         return choice
     if resume.isascii() and resume.isdecimal():
         found = [each for each in list_found(pattern) if each.step == int(resume)]
     else:
-        found = _at_path(Path(resume))
+        found = found_at(Path(resume))
     if not found:
         raise _not_found(pattern, f"no checkpoint {resume!r}", Choice(None))
     problem = problem_of(found[-1].path)
@@ -158,7 +173,7 @@ def problem_of(path: Path) -> str | None:
     try:
         if path.is_dir():
             return _problem_of_dir(path)
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return _problem_of_file(path, file)
     except OSError as error:
         return f"it cannot be read ({error.strerror})"
@@ -172,13 +187,6 @@ def _newest(found: list[Found]) -> Choice:
             return Choice(each, tuple(skipped))
         skipped.append((each.path, problem))
     return Choice(None, tuple(skipped))
-
-
-def _at_path(path: Path) -> list[Found]:
-    try:
-        return [Found(path, step_in(path.name), path.stat().st_mtime)]
-    except OSError:
-        return []
 
 
 def _not_found(pattern: str, what: str, choice: Choice) -> NotFoundError:

@@ -8,7 +8,7 @@ from evertrain.supervise import foreign, history
 from evertrain.supervise.attempt import Outcome
 from evertrain.supervise.cause import read_tail, why_fatal
 from evertrain.supervise.decide import End
-from evertrain.supervise.foreign import Found
+from evertrain.supervise.foreign import Found, Split, all_count
 from evertrain.supervise.history import Story
 from evertrain.supervise.report import Record
 from evertrain.supervise.task import Task
@@ -22,6 +22,7 @@ def judge(  # noqa: PLR0913  (all that there is to know)
     outcome: Outcome,
     found: Found | None,
     *,
+    split: Split = all_count,
     is_asked: bool,
 ) -> Record:
     """Return all that is known about an attempt after its end.
@@ -32,6 +33,7 @@ def judge(  # noqa: PLR0913  (all that there is to know)
         began_at_s: Unix time of its start, seconds.
         outcome: How it ended.
         found: Foreign checkpoint that it began with, or None.
+        split: Which foreign checkpoints count.
         is_asked: Whether a request to stop waits in the inbox: it died before it saw that.
     """
     story = history.read_story(task.run_dir, order.attempt)
@@ -44,6 +46,7 @@ def judge(  # noqa: PLR0913  (all that there is to know)
         is_finished=story.is_finished,
         is_stopped=story.is_stopped,
         stop_requested=outcome.stop_requested or (story.is_run and is_asked),
+        is_forced=outcome.is_forced,
         is_locked=is_owned and not story.is_run,
         fatal=None if is_well else why_fatal(outcome.code, tail, outcome.seconds),
     )
@@ -52,15 +55,17 @@ def judge(  # noqa: PLR0913  (all that there is to know)
         began_at_s=began_at_s,
         outcome=outcome,
         end=end,
-        steps=_steps(task, story, found),
+        steps=_steps(task, story, found, split),
         resumed_from=story.resumed_from or order.resumed_from,
         tail=tail,
     )
 
 
-def _steps(task: Task, story: Story, found: Found | None) -> tuple[int | None, int | None]:
+def _steps(
+    task: Task, story: Story, found: Found | None, split: Split
+) -> tuple[int | None, int | None]:
     pattern = task.options.checkpoints
     if story.is_run or pattern is None:
         return story.step_from, story.step_to
-    saved = foreign.list_found(pattern)
+    saved, _ = split(foreign.list_found(pattern))
     return (found.step if found else 0), (saved[-1].step if saved else None)

@@ -6,6 +6,7 @@ Layer: supervise. Imports core only.
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from evertrain.core.request import is_waiting
 from evertrain.core.rundir import claim_run_dir
 from evertrain.supervise import foreign, history, report
 from evertrain.supervise.attempt import Later, run_attempt
+from evertrain.supervise.branch import remembered, send_back
 from evertrain.supervise.command import check_command, default_run_dir
 from evertrain.supervise.decide import RESUMABLE, Restart, Stop, decide
 from evertrain.supervise.foreign import Choice
@@ -59,7 +61,7 @@ def supervise(
 
     Returns:
         Exit code: 0 done, 1 the command failed after the training was finished, 11 another
-        trainer owns the run, 20 gave up, 75 stopped on request.
+        trainer owns the run, 20 gave up, 75 stopped on request, 130 that was forced.
 
     Raises:
         ConfigError: The command does not exist, or the directory cannot be a run.
@@ -102,6 +104,7 @@ class _Job:
         self._records: list[Record] = []
         self._began_at_s = world.clock.now_s()
         self._choice = Choice(None)
+        self._branch = remembered(task.run_dir)
         if task.options.resume not in {"auto", "latest", "never"}:
             self._choose(task.options.resume)
 
@@ -112,7 +115,7 @@ class _Job:
         report.introduce(self._screen, self._task)
         if not wait_for_predecessor(self._task, self._world):
             return self._stop(Stop("stopped", "stopped before it began", EXIT_STOPPED))
-        self._choice = self._choose(self._task.options.resume)  # a predecessor may have saved
+        self._begin_branch()
         while not self._is_asked_to_stop():
             verdict = self._attempt()
             if isinstance(verdict, Stop):
@@ -143,7 +146,10 @@ class _Job:
         later = Later(_FOREIGN_S, lambda: self._settle(attempt))
         outcome = run_attempt(order, env, self._world, later)
         found, is_asked = self._choice.found, self._is_asked_to_stop()
-        self._note(judge(task, order, began_at_s, outcome, found, is_asked=is_asked))
+        record = judge(
+            task, order, began_at_s, outcome, found, split=self._branch.split, is_asked=is_asked
+        )
+        self._note(record)
         return decide([each.end for each in self._records], options)
 
     def _order(self, attempt: int) -> Order:
@@ -164,9 +170,17 @@ class _Job:
         options = self._task.options
         if options.checkpoints is None:
             return Choice(None)
-        # After a fresh start on purpose, what lay there before stays forgotten.
-        not_before_s = self._began_at_s if options.resume == "never" else 0.0
-        return foreign.choose(options.checkpoints, resume, not_before_s=not_before_s)
+        return foreign.choose(options.checkpoints, resume, split=self._branch.split)
+
+    def _begin_branch(self) -> None:
+        """Choose again, for a predecessor may have saved; going back abandons what is newer."""
+        options = self._task.options
+        self._choice = self._choose(options.resume)
+        if options.checkpoints is not None and options.resume not in _GOES_ON:
+            self._branch = send_back(self._choice, self._notes, self._world.clock)
+            _, abandoned = self._branch.split(foreign.list_found(options.checkpoints))
+            paths = tuple(each.path for each in abandoned)
+            self._choice = replace(self._choice, abandoned=paths)
 
     def _settle(self, attempt: int) -> None:
         """Take a command for a foreign one when it has long said nothing to the journal."""

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from evertrain.core.clock import human_duration, iso_utc
@@ -98,6 +99,8 @@ def announce(screen: Screen, task: Task, attempt: int, choice: Choice, *, resume
     banner(screen, [(f"Starting training run #{attempt}", "blue")])
     for path, problem in choice.skipped:
         screen.say(f"skipping {path}: {problem}", "yellow")
+    if choice.abandoned:
+        screen.say(_left_behind(choice.abandoned), "yellow")
     latest = task.run_dir.checkpoints / "latest"
     if choice.found is not None:
         screen.say(f"Found checkpoint: {choice.found.path}", "green")
@@ -109,6 +112,12 @@ def announce(screen: Screen, task: Task, attempt: int, choice: Choice, *, resume
     else:
         screen.say(f"Resuming from: {resume}", "green")
     screen.say()
+
+
+def _left_behind(paths: Sequence[Path]) -> str:
+    names = str(paths[0]) if len(paths) == 1 else f"{paths[0]} to {paths[-1]}"
+    count = "1 checkpoint" if len(paths) == 1 else f"{len(paths)} checkpoints"
+    return f"ignoring {count} of a branch that was left, not written since: {names}"
 
 
 def conclude(screen: Screen, task: Task, verdict: Stop, records: Sequence[Record]) -> None:

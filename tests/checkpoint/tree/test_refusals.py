@@ -5,7 +5,9 @@ import threading
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from enum import Enum
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -13,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evertrain.checkpoint.plugin import RawArray
-from evertrain.checkpoint.tree import MAX_DEPTH, decode, flatten, register, unflatten
+from evertrain.checkpoint.store import Store
+from evertrain.checkpoint.tree import MAX_DEPTH, Record, decode, flatten, register, unflatten
 from evertrain.core.errors import (
-    CorruptError,
     EvertrainError,
     FormatError,
     MissingExtraError,
@@ -39,6 +41,38 @@ class Loose:
         self.hidden = 1
 
 
+class Place(NamedTuple):
+    """A named tuple that nobody registers."""
+
+    x: int
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A frozen dataclass that nobody registers."""
+
+    x: int
+
+
+class Mood(Enum):
+    """An enumeration that nobody registers."""
+
+    CALM = 1
+
+
+class Loaded(NamedTuple):
+    """A registered one, with room for anything."""
+
+    inner: Any
+
+
+class Marked(Place):
+    """A named tuple that may have attributes."""
+
+
+MARKED: Any = Marked(1)
+MARKED.hidden = 1
+register(Loaded, "tests.Loaded")
 MASKED: Any = np.ma.masked_array([1, 2], [0, 1])  # type: ignore[no-untyped-call]
 CYCLE: list[Any] = []
 CYCLE.append({"again": CYCLE})
@@ -62,6 +96,14 @@ CYCLE.append({"again": CYCLE})
         ({RawArray("U8", (1,), np.zeros(1, np.uint8)): 1}, "cannot be an array"),
         (CYCLE, "contains itself"),
         (np.random.RandomState(np.random.PCG64(1)), "MT19937"),
+        ({Place(1)}, "a file only names its class"),
+        ({Spot(1): 1}, "a file only names its class"),
+        ({frozenset([(1, Place(1))]): 1}, "a file only names its class"),
+        ({Record("a:B", {"x": 1}, is_tuple=True): 1}, "a file only names its class"),
+        (Loaded([Place(1)]), "stands in a registered tests.Loaded"),
+        (Loaded({"a": Mood.CALM}), "stands in a registered tests.Loaded"),
+        (Loaded(Spot(1)), "stands in a registered tests.Loaded"),
+        (MARKED, "hidden is set on it but is no field"),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -89,7 +131,7 @@ def test_depth() -> None:
     assert unflatten(json.loads(json.dumps(flat.skeleton)), {}) == tree
     with pytest.raises(StateError, match="nested"):
         flatten((tree,))
-    with pytest.raises(CorruptError, match="nested"):
+    with pytest.raises(StateError, match="nested"):
         unflatten([[flat.skeleton]], {})
 
 
@@ -180,8 +222,22 @@ HUGE = RawArray("U8", (0,), np.zeros(0, np.uint8))
 )
 def test_hostile_skeletons(node: Any) -> None:
     """A skeleton that flatten never writes is refused, whatever it asks for."""
-    with pytest.raises((CorruptError, FormatError)):
+    with pytest.raises((StateError, FormatError)):
         unflatten({"x": [node]}, {"raw": RAW, "odd": ODD_BYTES, "none": HUGE})
+
+
+def test_what_cannot_be_built_is_no_damage(tmp_path: Path) -> None:
+    """Bytes that are right are not set aside as damaged, whatever they say."""
+    store = Store(tmp_path)
+    store.save(1, {"a": Loaded(1)})
+    register(Loaded, "tests.Loaded", lambda _: 1, lambda tree: tree[0])
+    try:
+        with pytest.raises(StateError, match="refuses"):
+            store.load(1)
+    finally:
+        register(Loaded, "tests.Loaded")
+    with pytest.raises(StateError, match="no tree that evertrain can build"):
+        unflatten({"$": "set", "items": [[1]]}, {})
 
 
 KINDS = st.sampled_from(sorted([*vars(decode)["_KINDS"], "nothing"]))

@@ -28,9 +28,9 @@ def unflatten(skeleton: Json, arrays: Mapping[str, RawArray]) -> Tree:
         arrays: The arrays by key. The tree shares memory with them.
 
     Raises:
-        CorruptError: The skeleton is not one, or does not fit the arrays.
         FormatError: It holds a kind of value that this version does not know.
-        StateError: A registered type or a plugin refuses what is stored.
+        StateError: The skeleton is not one, or does not fit the arrays; or a registered type
+            or a plugin refuses what is stored.
         MissingExtraError: The package that a leaf belongs to is not installed.
     """
     return Decoder(arrays).decode(skeleton, 0)
@@ -61,12 +61,12 @@ class Decoder:
         ):
             return node
         if depth > MAX_DEPTH:
-            raise _corrupt(f"a tree is nested more than {MAX_DEPTH} levels deep")
+            raise _hopeless(f"a tree is nested more than {MAX_DEPTH} levels deep")
         if kind is list:
             return [self.decode(each, depth + 1) for each in node]
         if kind is dict:
             return self._marked(node, depth) if MARK in node else self.fields(node, depth)
-        raise _corrupt(f"{str(node)[:40]} is no value of a tree")
+        raise _hopeless(f"{str(node)[:40]} is no value of a tree")
 
     def items(self, node: Json, depth: int) -> list[Tree]:
         """Return the members of a sequence."""
@@ -88,7 +88,7 @@ class Decoder:
     def fields(self, node: Json, depth: int) -> dict[str, Tree]:
         """Return named members."""
         if type(node) is not dict or any(key[:1] == MARK for key in node):
-            raise _corrupt("a mapping has a reserved name")
+            raise _hopeless("a mapping has a reserved name")
         return {key: self.decode(each, depth + 1) for key, each in node.items()}
 
     def bytes_of(self, node: Json) -> bytes:
@@ -111,17 +111,21 @@ class Decoder:
         except EvertrainError:
             raise
         except (*_WRONG, struct.error, MemoryError) as error:
-            raise _corrupt(f"a {kind} cannot be put together ({error!r})") from error
+            raise _hopeless(f"a {kind} cannot be put together ({error!r})") from error
 
 
 Builder = Callable[[Decoder, dict[str, Json], int], Tree]
 
 
-def _corrupt(problem: str) -> CorruptError:
-    return CorruptError(
+def _hopeless(problem: str) -> StateError:
+    """Return the error for a tree that cannot be put together although its bytes are right.
+
+    It is no damage: a checkpoint that is called damaged is set aside, and an older one taken.
+    """
+    return StateError(
         f"{problem}.",
-        "evertrain never writes such a tree.",
-        "Use an older checkpoint; list the damaged ones with: evertrain verify RUN",
+        "these are the bytes that were saved, but they make no tree that evertrain can build.",
+        "Resume from an older checkpoint (evertrain ls RUN; --resume STEP), or upgrade evertrain.",
     )
 
 
@@ -206,7 +210,7 @@ def _codec(decoder: Decoder, node: Json, depth: int) -> Tree:
     children = decoder.fields(node["children"], depth + 1)
     try:
         return codec.decode(meta, children)
-    except (*_WRONG, RuntimeError) as error:
+    except (*_WRONG, RuntimeError, CorruptError) as error:
         raise _refused(name, error) from error
 
 

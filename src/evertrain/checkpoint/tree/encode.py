@@ -12,7 +12,7 @@ import random
 import struct
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from enum import Enum
 from typing import Any, Final
 
@@ -33,7 +33,12 @@ from evertrain.checkpoint.tree.kinds import (
     class_name,
     path_text,
 )
-from evertrain.checkpoint.tree.records import extra_attributes
+from evertrain.checkpoint.tree.records import (
+    extra_attributes,
+    field_names,
+    field_values,
+    member_name,
+)
 from evertrain.core.errors import StateError
 
 Path = tuple[Part, ...]
@@ -77,6 +82,7 @@ class Encoder:
         self._at = at
         self._open: set[int] = set()
         self._is_inline = False
+        self._within = ""
 
     def encode(self, value: Tree, path: Path) -> Json:
         """Return `value` as JSON; its arrays go to `arrays`.
@@ -128,6 +134,34 @@ class Encoder:
             return self.encode(value, path)
         finally:
             self._is_inline = was
+
+    def within(self, name: str, tree: Tree, path: Path) -> Json:
+        """Encode what a registered value was taken apart into: its `from_tree` is to get it back.
+
+        A class that is stored by its name would not come back as what `to_tree` gave.
+        """
+        was, self._within = self._within, name
+        try:
+            return self.encode(tree, path)
+        finally:
+            self._within = was
+
+    def check_class(self, name: str, *, may_be_key: bool) -> None:
+        """Refuse a class that is stored by its name only, where the program could not turn it back.
+
+        Raises:
+            Unstorable: It is a key, a member of a set, or inside a registered value.
+        """
+        short = name.rpartition(":")[2].rpartition(".")[2]
+        fix = f"Register it, before the first save and the first load: evertrain.register({short})"
+        if self._within:
+            raise Unstorable(
+                f"it stands in a registered {self._within}, and a file only names its class.", fix
+            )
+        if self._is_inline and not may_be_key:
+            raise Unstorable(
+                "it is a key of a dict or a member of a set, and a file only names its class.", fix
+            )
 
     def put(self, raw: RawArray, path: Path) -> str:
         """Keep an array and return its key.
@@ -295,39 +329,36 @@ def _random(encoder: Encoder, value: random.Random, path: Path) -> Json:
 
 
 def _record(encoder: Encoder, value: Record, path: Path) -> Json:
+    encoder.check_class(value.class_name, may_be_key=False)
     kind = "namedtuple" if value.is_tuple else "dataclass"
     body = encoder.fields(value.fields.items(), path)
     return {MARK: kind, "class": value.class_name, "fields": body}
 
 
-def _namedtuple(encoder: Encoder, value: Any, path: Path) -> Json:
-    body = encoder.fields(zip(value._fields, value, strict=True), path)
-    return {MARK: "namedtuple", "class": class_name(type(value)), "fields": body}
-
-
-def _dataclass(encoder: Encoder, value: Any, path: Path) -> Json:
-    names = [each.name for each in fields(value)]
-    extra = extra_attributes(value)
-    missing = [name for name in names if not hasattr(value, name)]
+def _with_fields(encoder: Encoder, value: Any, path: Path) -> Json:
+    """Encode a named tuple or a dataclass."""
+    name = class_name(type(value))
+    encoder.check_class(name, may_be_key=False)
+    found, extra = field_values(value), extra_attributes(value)
+    missing = [each for each in field_names(value) if each not in found]
     if extra or missing:
         raise Unstorable(
             f"{', '.join(extra or missing)} "
             + ("is set on it but is no field." if extra else "is a field without a value."),
             "Declare every attribute that counts as a field and set it, or register the type.",
         )
-    body = encoder.fields([(name, getattr(value, name)) for name in names], path)
-    return {MARK: "dataclass", "class": class_name(type(value)), "fields": body}
+    body = encoder.fields(found.items(), path)
+    kind = "namedtuple" if isinstance(value, tuple) else "dataclass"
+    return {MARK: kind, "class": name, "fields": body}
 
 
-def _enum(_: Encoder, value: Enum, path: Path) -> Json:
+def _enum(encoder: Encoder, value: Enum, path: Path) -> Json:
+    return _enum_name(encoder, EnumName(class_name(type(value)), member_name(value)), path)
+
+
+def _enum_name(encoder: Encoder, value: EnumName, path: Path) -> Json:
     del path
-    if not isinstance(value.name, str):
-        raise Unstorable("it has no name.", "Use named members of the enumeration.")
-    return {MARK: "enum", "class": class_name(type(value)), "name": value.name}
-
-
-def _enum_name(_: Encoder, value: EnumName, path: Path) -> Json:
-    del path
+    encoder.check_class(value.class_name, may_be_key=True)
     return {MARK: "enum", "class": value.class_name, "name": value.name}
 
 
@@ -335,7 +366,7 @@ def _registered(encoder: Encoder, value: Any, path: Path) -> Json:
     entry = registry.by_type(type(value))
     if entry is None:
         raise AssertionError(type(value))
-    tree = encoder.encode(entry.to_tree(value), path)
+    tree = encoder.within(entry.name, entry.to_tree(value), path)
     return {MARK: "registered", "name": entry.name, "tree": tree}
 
 
@@ -413,8 +444,8 @@ _TESTS: Final[tuple[tuple[Callable[[Tree], bool], Handler], ...]] = (
     (generators.is_numpy_generator, _generator),
     (lambda value: _codec_for(value) is not None, _codec),
     (lambda value: isinstance(value, Enum), _enum),
-    (lambda value: isinstance(value, tuple) and hasattr(value, "_fields"), _namedtuple),
-    (lambda value: is_dataclass(value) and not isinstance(value, type), _dataclass),
+    (lambda value: isinstance(value, tuple) and hasattr(value, "_fields"), _with_fields),
+    (lambda value: is_dataclass(value) and not isinstance(value, type), _with_fields),
 )
 
 

@@ -56,6 +56,10 @@ class Record:
     fields: dict[str, Tree]
     is_tuple: bool
 
+    def __hash__(self) -> int:
+        """Hash by value, as the named tuple or frozen dataclass did that was a key."""
+        return hash((self.class_name, tuple(self.fields.items())))
+
 
 @dataclass(frozen=True, slots=True)
 class EnumName:
@@ -63,7 +67,7 @@ class EnumName:
 
     Attributes:
         class_name: "module:Class" of the enumeration.
-        name: Name of the member; "A|B" for flags that are combined.
+        name: Name of the member; "A|B" for flags that are combined, "" for none of them.
     """
 
     class_name: str

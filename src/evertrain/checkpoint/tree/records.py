@@ -1,10 +1,12 @@
-"""How a registered named tuple, dataclass or enumeration is taken apart without being asked.
+"""How a named tuple, dataclass or enumeration is taken apart, and put together without its code.
 
 Layer: checkpoint. Imports core only.
 """
 
 import dataclasses
 import enum
+import functools
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,10 +25,8 @@ def record_functions(cls: type) -> Functions:
     """
     if issubclass(cls, enum.Enum):
         return _enum(cls)
-    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
-        return _named_tuple(cls)
-    if dataclasses.is_dataclass(cls):
-        return _dataclass(cls)
+    if dataclasses.is_dataclass(cls) or (issubclass(cls, tuple) and hasattr(cls, "_fields")):
+        return _fields(cls)
     raise UsageError(
         f"register({cls.__qualname__}) does not say how to take a value apart.",
         "only named tuples, dataclasses and enumerations show it themselves.",
@@ -34,37 +34,83 @@ def record_functions(cls: type) -> Functions:
     )
 
 
+def field_names(cls: Any) -> list[str]:
+    """Return the fields of a named tuple, a dataclass, or the class of one."""
+    if dataclasses.is_dataclass(cls):
+        return [each.name for each in dataclasses.fields(cls)]
+    return list(cls._fields)
+
+
+def field_values(value: Any) -> dict[str, Any]:
+    """Return the fields of a named tuple or a dataclass that have a value."""
+    names = field_names(value)
+    if isinstance(value, tuple):  # its attributes may be overridden
+        return dict(zip(names, value, strict=True))
+    return {name: getattr(value, name) for name in names if hasattr(value, name)}
+
+
 def extra_attributes(value: Any) -> list[str]:
-    """Return the attributes of a dataclass's instance that are no fields."""
-    names = {each.name for each in dataclasses.fields(value)}
-    return sorted(getattr(value, "__dict__", {}).keys() - names)
+    """Return the attributes of a named tuple or dataclass that are no fields, yet state.
+
+    A cached property is computed again, and `Class[int]` leaves a note on its instances.
+    """
+    extra = getattr(value, "__dict__", {}).keys() - {*field_names(value), "__orig_class__"}
+    return sorted(name for name in extra if not _is_cached(type(value), name))
+
+
+def forget_cached(value: Any) -> None:
+    """Drop what cached properties computed from the fields that `value` had."""
+    found = getattr(value, "__dict__", {})
+    for name in [each for each in found if _is_cached(type(value), each)]:
+        del found[name]
+
+
+def build(cls: Any, fields: Mapping[str, Any]) -> Any:
+    """Return a value of `cls` with these fields; `__init__` made this value once already."""
+    if issubclass(cls, tuple):
+        return tuple.__new__(cls, (fields[name] for name in field_names(cls)))
+    value: Any = object.__new__(cls)
+    for name in fields:
+        object.__setattr__(value, name, fields[name])
+    return value
+
+
+def member_name(value: enum.Enum) -> str:
+    """Return the name of a member; "A|B" for flags that are combined, "" for none of them.
+
+    Raises:
+        Unstorable: It has none that leads back to it.
+    """
+    name: object = value.name  # None for flags that are not named, or none of them
+    if name is None and not value.value:
+        name = ""
+    if isinstance(name, str) and member(type(value), name) == value:
+        return name
+    raise Unstorable("it has no name.", "Use named members of the enumeration.")
+
+
+def member(cls: type[enum.Enum], name: str) -> enum.Enum | None:
+    """Return the member that `member_name` calls `name`, or None."""
+    if name in cls.__members__:
+        return cls[name]
+    parts = name.split("|") if name else []
+    if not issubclass(cls, enum.Flag) or any(part not in cls.__members__ for part in parts):
+        return None
+    return functools.reduce(operator.or_, (cls[part] for part in parts), cls(0))
 
 
 def _enum(cls: type[enum.Enum]) -> Functions:
-    def to_tree(value: enum.Enum) -> Tree:
-        if not isinstance(value.name, str):
-            raise Unstorable("it has no name.", "Use named members of the enumeration.")
-        return value.name
-
     def from_tree(tree: Tree) -> enum.Enum:
-        try:
-            return cls[tree]
-        except KeyError:
-            raise _changed(cls, [str(tree)], list(cls.__members__)) from None
+        found = member(cls, tree)
+        if found is None:
+            raise _changed(cls, [str(tree)], list(cls.__members__))
+        return found
 
-    return to_tree, from_tree
-
-
-def _named_tuple(cls: Any) -> Functions:
-    def from_tree(tree: Tree) -> Any:
-        _check_fields(cls, tree, cls._fields)
-        return cls._make(tree[name] for name in cls._fields)
-
-    return lambda value: value._asdict(), from_tree
+    return member_name, from_tree
 
 
-def _dataclass(cls: type) -> Functions:
-    names = [each.name for each in dataclasses.fields(cls)]
+def _fields(cls: type) -> Functions:
+    names = field_names(cls)
 
     def to_tree(value: Any) -> Tree:
         extra = extra_attributes(value)
@@ -73,16 +119,24 @@ def _dataclass(cls: type) -> Functions:
                 f"{', '.join(extra)} is set on it but is no field.",
                 "Declare every attribute that counts as a field, or give both functions.",
             )
-        return {name: getattr(value, name) for name in names}
+        found = field_values(value)
+        missing = [name for name in names if name not in found]
+        if missing:
+            raise Unstorable(
+                f"{', '.join(missing)} is a field without a value.",
+                "Set every field, or give both functions.",
+            )
+        return found
 
     def from_tree(tree: Tree) -> Any:
         _check_fields(cls, tree, names)
-        value: Any = object.__new__(cls)  # __init__ and __post_init__ made this value once already
-        for name in names:
-            object.__setattr__(value, name, tree[name])
-        return value
+        return build(cls, tree)
 
     return to_tree, from_tree
+
+
+def _is_cached(cls: type, name: str) -> bool:
+    return isinstance(getattr(cls, name, None), functools.cached_property)
 
 
 def _check_fields(cls: type, tree: Mapping[str, Tree], names: Any) -> None:

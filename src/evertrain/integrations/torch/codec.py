@@ -15,7 +15,7 @@ import torch
 
 from evertrain.checkpoint.plugin import Encoded, Meta, RawArray, Tree
 from evertrain.checkpoint.tree.kinds import Unstorable
-from evertrain.core.errors import CorruptError, StateError
+from evertrain.core.errors import StateError
 from evertrain.integrations.torch.rng import cuda_is_awake
 
 # dtypes that safetensors has a name for; the names of the rest would need a newer reader.
@@ -184,17 +184,17 @@ def from_bytes(array: RawArray, dtype: torch.dtype, shape: tuple[int, ...]) -> t
     """Return a CPU tensor made of the bytes of `array`; it shares their memory if it can.
 
     Raises:
-        CorruptError: There are too few bytes, or too many.
+        StateError: There are too few bytes, or too many.
     """
     wanted = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
     data = array.data.reshape(-1)
     if not data.flags.writeable or data.ctypes.data % dtype.itemsize:
         data = data.copy()
     if data.size != wanted:
-        raise CorruptError(
+        raise StateError(
             f"a tensor {_short(dtype)} {shape} has {data.size} bytes.",
             f"it needs {wanted}.",
-            "Take another checkpoint; `evertrain verify` names the good ones.",
+            "Resume from an older checkpoint (evertrain ls RUN; --resume STEP).",
         )
     if not wanted:
         return torch.empty(shape, dtype=dtype)
@@ -256,7 +256,7 @@ def _short(dtype: torch.dtype) -> str:
 def _attribute(name: str, kind: type[torch.dtype]) -> torch.dtype:
     found = getattr(torch, name, None)
     if not isinstance(found, kind):
-        raise CorruptError(
+        raise StateError(
             f"a tensor has the dtype {name!r}.",
             f"torch {torch.__version__} has none of that name.",
             "Read the checkpoint with the version of torch that wrote it.",

@@ -6,7 +6,7 @@ DataParallel) are looked through, so a checkpoint fits with and without them.
 Layer: integrations. Imports checkpoint only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import torch
@@ -27,18 +27,16 @@ class ModuleAdapter:
 
     def capture(self, thing: torch.nn.Module) -> Tree:
         """See `Adapter.capture`. CPU tensors are aliased, others copied to the CPU."""
-        return {_plain(key): on_cpu(value) for key, value in _inner(thing).state_dict().items()}
+        return {key: on_cpu(value) for key, value in _state(thing).items()}
 
     def mismatches(self, thing: torch.nn.Module, tree: Tree) -> Sequence[Mismatch]:
         """See `Adapter.mismatches`. Paths are the names in the `state_dict`."""
-        if not isinstance(tree, dict):
-            return (Mismatch("", f"a {type(tree).__name__} there, a module here"),)
-        mine = {_plain(key): value for key, value in _inner(thing).state_dict().items()}
-        found = [Mismatch(key, "missing in the checkpoint") for key in mine if key not in tree]
-        found += [Mismatch(key, "not in the program") for key in tree if key not in mine]
-        for key in mine.keys() & tree.keys():
-            found += [Mismatch(key, each.problem) for each in differences(mine[key], tree[key])]
-        return sorted(found, key=lambda each: each.path)
+        return _compare(_state(thing), tree)
+
+    def remember(self, thing: torch.nn.Module) -> Callable[[Tree], Sequence[Mismatch]]:
+        """See `Adapter`: names, shapes and dtypes, for a loop may add layers or cast them."""
+        mine = {key: _shell(value) for key, value in _state(thing).items()}
+        return lambda tree: _compare(mine, tree)
 
     def restore(self, thing: torch.nn.Module, tree: Tree) -> None:
         """See `Adapter.restore`. What does not fit keeps its fresh value."""
@@ -50,6 +48,27 @@ class ModuleAdapter:
             if name in tree and not differences(value, tree[name])
         }
         module.load_state_dict(fitting, strict=len(fitting) == len(mine))
+
+
+def _state(module: torch.nn.Module) -> dict[str, Any]:
+    return {_plain(key): value for key, value in _inner(module).state_dict().items()}
+
+
+def _shell(value: Any) -> Any:
+    """Return a tensor without its memory; what is none is compared by its name only."""
+    if not isinstance(value, torch.Tensor):
+        return None
+    return torch.empty(value.shape, dtype=value.dtype, device="meta")
+
+
+def _compare(mine: Mapping[str, Any], tree: Tree) -> Sequence[Mismatch]:
+    if not isinstance(tree, dict):
+        return (Mismatch("", f"a {type(tree).__name__} there, a module here"),)
+    found = [Mismatch(key, "missing in the checkpoint") for key in mine if key not in tree]
+    found += [Mismatch(key, "not in the program") for key in tree if key not in mine]
+    for key in mine.keys() & tree.keys():
+        found += [Mismatch(key, each.problem) for each in differences(mine[key], tree[key])]
+    return sorted(found, key=lambda each: each.path)
 
 
 def differences(here: Any, there: Any) -> tuple[Mismatch, ...]:

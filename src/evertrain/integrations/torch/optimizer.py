@@ -7,7 +7,7 @@ put back here, parameter by parameter, in the dtype it had.
 Layer: integrations. Imports checkpoint and core.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -36,7 +36,7 @@ class OptimizerAdapter:
         return {
             "class": _class(thing),
             "groups": [_hyper(group) for group in thing.param_groups],
-            "shapes": [[list(p.shape) for p in group["params"]] for group in thing.param_groups],
+            "shapes": _shapes(thing),
             "state": [_map(values, on_cpu) for _, values in owned],
             "off_device": [_off_device(values or {}, parameter) for parameter, values in owned],
             "shared": _map(shared, on_cpu),
@@ -44,19 +44,12 @@ class OptimizerAdapter:
 
     def mismatches(self, thing: Optimizer, tree: Tree) -> Sequence[Mismatch]:
         """See `Adapter.mismatches`."""
-        if not isinstance(tree, dict) or tree.get("class") != _class(thing):
-            there = tree.get("class") if isinstance(tree, dict) else type(tree).__name__
-            return (Mismatch("class", f"{there} there, {_class(thing)} here"),)
-        if "own" in tree:
-            return ()
-        mine = [[list(p.shape) for p in group["params"]] for group in thing.param_groups]
-        if len(mine) != len(tree["shapes"]):
-            problem = f"{len(tree['shapes'])} groups there, {len(mine)} here"
-            return (Mismatch("param_groups", problem),)
-        found: list[Mismatch] = []
-        for index, (here, there) in enumerate(zip(mine, tree["shapes"], strict=True)):
-            found += _group_mismatches(f"param_groups[{index}]", here, there)
-        return found
+        return self.remember(thing)(tree)
+
+    def remember(self, thing: Optimizer) -> Callable[[Tree], Sequence[Mismatch]]:
+        """See `Adapter`: the groups and their shapes. What it learns comes with the steps."""
+        name, shapes = _class(thing), _shapes(thing)
+        return lambda tree: _compare(name, shapes, tree)
 
     def restore(self, thing: Optimizer, tree: Tree) -> None:
         """See `Adapter.restore`. Groups that do not fit keep their fresh state."""
@@ -75,6 +68,25 @@ class OptimizerAdapter:
                 continue
             mine = thing.state.get(parameter, {})
             thing.state[parameter] = _placed(mine, parameter, group, values, off_device)
+
+
+def _compare(name: str, mine: list[list[list[int]]], tree: Tree) -> Sequence[Mismatch]:
+    if not isinstance(tree, dict) or tree.get("class") != name:
+        there = tree.get("class") if isinstance(tree, dict) else type(tree).__name__
+        return (Mismatch("class", f"{there} there, {name} here"),)
+    if "own" in tree:
+        return ()
+    if len(mine) != len(tree["shapes"]):
+        problem = f"{len(tree['shapes'])} groups there, {len(mine)} here"
+        return (Mismatch("param_groups", problem),)
+    found: list[Mismatch] = []
+    for index, (here, there) in enumerate(zip(mine, tree["shapes"], strict=True)):
+        found += _group_mismatches(f"param_groups[{index}]", here, there)
+    return found
+
+
+def _shapes(optimizer: Optimizer) -> list[list[list[int]]]:
+    return [[list(p.shape) for p in group["params"]] for group in optimizer.param_groups]
 
 
 def _is_custom(optimizer: Optimizer) -> bool:

@@ -35,6 +35,27 @@ class TensorAdapter:
         with torch.no_grad():
             thing.copy_(tree)
 
+    def unfillable(self, thing: torch.Tensor) -> Sequence[Mismatch]:
+        """See `Adapter`. An expanded tensor has one place in memory for several numbers."""
+        if thing.is_inference():
+            return (Mismatch("", "a tensor of inference mode"),)
+        sizes = zip(thing.shape, thing.stride(), strict=True) if _is_strided(thing) else ()
+        is_expanded = any(size > 1 and stride == 0 for size, stride in sizes)
+        return (Mismatch("", "an expanded tensor"),) if is_expanded else ()
+
+    def renewed(self, thing: torch.Tensor, tree: Tree) -> Tree:
+        """See `Adapter`. It needs a gradient, and is a parameter, if the stored one was."""
+        if not isinstance(tree, torch.Tensor) or tree.device == thing.device:
+            return tree
+        moved = tree.detach().to(thing.device)
+        if isinstance(tree, torch.nn.Parameter):
+            return torch.nn.Parameter(moved, requires_grad=tree.requires_grad)
+        return moved.requires_grad_(tree.requires_grad)
+
+
+def _is_strided(tensor: torch.Tensor) -> bool:
+    return tensor.layout is torch.strided and not torch.nn.parameter.is_lazy(tensor)
+
 
 class GeneratorAdapter:
     """Generators, set in place."""

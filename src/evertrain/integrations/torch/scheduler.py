@@ -8,7 +8,7 @@ Layer: integrations. Imports checkpoint only.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch.optim.lr_scheduler import LRScheduler
@@ -31,19 +31,26 @@ class SchedulerAdapter:
 
     def mismatches(self, thing: LRScheduler, tree: Tree) -> Sequence[Mismatch]:
         """See `Adapter.mismatches`."""
-        mine = type(thing).__name__
-        there = tree.get("class") if isinstance(tree, dict) else type(tree).__name__
-        if there != mine:
-            return (Mismatch("class", f"{there} there, {mine} here"),)
-        here = thing.state_dict().get("_schedulers", [])
-        inner = tree["state"].get("_schedulers", [])
-        if len(here) != len(inner):
-            return (Mismatch("_schedulers", f"{len(inner)} there, {len(here)} here"),)
-        return ()
+        return self.remember(thing)(tree)
+
+    def remember(self, thing: LRScheduler) -> Callable[[Tree], Sequence[Mismatch]]:
+        """See `Adapter`: its class, and how many it is made of."""
+        name, count = type(thing).__name__, len(thing.state_dict().get("_schedulers", []))
+        return lambda tree: _compare(name, count, tree)
 
     def restore(self, thing: LRScheduler, tree: Tree) -> None:
         """See `Adapter.restore`."""
         thing.load_state_dict(_like(thing.state_dict(), tree["state"]))
+
+
+def _compare(mine: str, count: int, tree: Tree) -> Sequence[Mismatch]:
+    there = tree.get("class") if isinstance(tree, dict) else type(tree).__name__
+    if there != mine:
+        return (Mismatch("class", f"{there} there, {mine} here"),)
+    inner = tree["state"].get("_schedulers", [])
+    if count != len(inner):
+        return (Mismatch("_schedulers", f"{len(inner)} there, {count} here"),)
+    return ()
 
 
 def _plain(value: Any) -> Tree:

@@ -3,7 +3,6 @@
 Layer: integrations. Imports checkpoint and core.
 """
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from typing import Any
 import torch
 
 from evertrain.checkpoint.loose import read_arrays
-from evertrain.core.errors import StateError
+from evertrain.core.errors import EvertrainError, StateError
+from evertrain.core.refusal import refusing
 from evertrain.integrations.torch.codec import as_tensor
 
 
@@ -31,8 +31,11 @@ def load_weights(path: Path) -> Mapping[str, Any] | None:
 
 def _unpickled(path: Path) -> Mapping[str, Any]:
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError) as error:
+        with refusing(path):
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except EvertrainError:
+        raise
+    except Exception as error:  # a damaged pickle raises nearly anything
         raise StateError(
             f"init_from: {path} holds more than weights, or is damaged.",
             f"only tensors and plain data are loaded, for a pickle can run code"

@@ -1,0 +1,71 @@
+"""Whether one attached thing and what is stored of it fit, and putting it back.
+
+Layer: run. Imports checkpoint and core.
+"""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from evertrain.checkpoint.plugin import Adapter, Mismatch, Tree
+from evertrain.core.errors import StateError
+from evertrain.run.filling import Container, unfillable
+from evertrain.run.rebuild import class_names, whole
+from evertrain.run.refusals import cannot_be_filled
+
+# What a `load_state_dict` raises that finds something else than it expects.
+_REFUSALS: Final = (
+    LookupError,
+    ValueError,
+    TypeError,
+    RuntimeError,
+    AttributeError,
+    AssertionError,
+)
+
+
+def misfits(adapter: Adapter | None, thing: Any, tree: Tree) -> Sequence[Mismatch]:
+    """Compare one thing. An object gets back what it gave, and a class would come as a name."""
+    if adapter is None:
+        return ()
+    names = [] if isinstance(adapter, Container) else whole(class_names(tree))
+    return names or adapter.mismatches(thing, tree)
+
+
+def check_fillable(name: str, thing: Any, adapter: Adapter) -> None:
+    """Refuse what a resume could not write to.
+
+    Raises:
+        StateError: All such leaves are listed.
+    """
+    found = [Mismatch(join(name, each.path), each.problem) for each in unfillable(adapter, thing)]
+    if found:
+        raise cannot_be_filled(found)
+
+
+def restore_one(name: str, thing: Any, adapter: Adapter, tree: Tree) -> None:
+    """Restore one thing, unless it may differ as a whole; its own complaint gets its name."""
+    if any(not each.path for each in misfits(adapter, thing, tree)):
+        return  # named in `partial`, else we would not be here
+    if not getattr(adapter, "copies", False):
+        tree = deepcopy(tree)  # its arrays lie in the checkpoint's files still
+    try:
+        adapter.restore(thing, tree)
+    except _REFUSALS as error:
+        raise StateError(
+            f"{name} refused its stored state: {type(error).__name__}: {error}",
+            "the checkpoint was made by another version of this program.",
+            "Restore the program that made it, or start anew with --resume never.",
+        ) from error
+
+
+def matches(path: str, patterns: Sequence[str]) -> bool:
+    """Say whether `path`, or `path` without its first part, fits one of `patterns`."""
+    inner = path.partition(".")[2]
+    return any(fnmatchcase(path, each) or fnmatchcase(inner, each) for each in patterns)
+
+
+def join(name: str, path: str) -> str:
+    """Return the path of something inside the thing called `name`."""
+    return f"{name}.{path}" if path else name

@@ -1,0 +1,55 @@
+"""The errors of state that does not fit: each lists every difference by its path.
+
+Layer: run. Imports checkpoint and core.
+"""
+
+from collections.abc import Sequence
+
+from evertrain.checkpoint.plugin import Mismatch
+from evertrain.core.errors import StateError
+
+
+def too_late(name: str) -> StateError:
+    """Return the error for a new thing that is attached inside the loop."""
+    return StateError(
+        f"attach({name}=...) comes after the state was restored.",
+        "a resumed program restores before its first step, and would find nothing to fill.",
+        f"Attach {name} before the loop; what the loop creates belongs into run.state.",
+    )
+
+
+def cannot_be_filled(faults: Sequence[Mismatch]) -> StateError:
+    """Return the error for what is attached but cannot be written to."""
+    return StateError(
+        "what is attached is restored in place, and this cannot be:\n" + _listed(faults),
+        "its memory is read-only, or several of its numbers share one place in memory.",
+        "Attach a copy (.copy(), .clone()), or keep it in run.state, where it is replaced.",
+    )
+
+
+def not_resumable(faults: Sequence[Mismatch]) -> StateError:
+    """Return the error for a save that no resume could take back."""
+    first = faults[0].path
+    return StateError(
+        "a program started again could not take this state back:\n" + _listed(faults),
+        '"here" is what was set or attached before the loop; a resume starts from that.',
+        "Set or attach before the loop what has the final shape and class, keep what grows"
+        " in a list, build a model that changes before the loop as it shall be, or let it"
+        f" start fresh after a resume: partial=[{first!r}].",
+    )
+
+
+def does_not_fit(faults: Sequence[Mismatch], where: str) -> StateError:
+    """Return the error for a checkpoint of another program."""
+    first = faults[0].path
+    return StateError(
+        f"{where} does not fit this program:\n" + _listed(faults),
+        "a resume that drops or invents state would train on silently wrong.",
+        f"Restore the program that made it, or accept the difference: partial=[{first!r}].",
+    )
+
+
+def _listed(faults: Sequence[Mismatch]) -> str:
+    shown = [f"  {each.path}: {each.problem}" for each in faults[:20]]
+    more = [f"  ... and {len(faults) - 20} more"] if len(faults) > 20 else []  # noqa: PLR2004
+    return "\n".join(shown + more)
