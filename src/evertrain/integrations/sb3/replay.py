@@ -108,7 +108,7 @@ def written(buffer: ReplayBuffer, timesteps: int) -> int | None:
         timesteps: Steps of the training, over all environments.
     """
     # The memory efficient variant also writes the next row, and the ends of trajectories later.
-    if type(buffer) not in _IN_ORDER or timesteps % buffer.n_envs:
+    if type(buffer) not in _IN_ORDER or buffer.optimize_memory_usage or timesteps % buffer.n_envs:
         return None
     count, size = timesteps // buffer.n_envs, buffer.buffer_size
     return count if (count % size, count >= size) == (buffer.pos, buffer.full) else None
