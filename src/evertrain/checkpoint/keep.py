@@ -9,10 +9,11 @@ Layer: checkpoint. Imports core only.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Protocol
 
 from evertrain.checkpoint.info import CheckpointInfo
+from evertrain.checkpoint.period import span_text, wall_clock
 from evertrain.checkpoint.rank import ranked
 from evertrain.core.errors import ConfigError
 
@@ -173,9 +174,11 @@ def keep_within(*, days: float = 0, hours: float = 0, minutes: float = 0) -> Rul
     def why(found: Found) -> dict[int, str]:
         newest_s = max((info.saved_at_s for info in found), default=0.0)
         first_s = newest_s - span.total_seconds()
-        return {info.step: f"within {_words(span)}" for info in found if info.saved_at_s >= first_s}
+        return {
+            info.step: f"within {span_text(span)}" for info in found if info.saved_at_s >= first_s
+        }
 
-    return Rule(f"keep_within({_words(span)})", why)
+    return Rule(f"keep_within({span_text(span)})", why)
 
 
 def keep_all() -> Rule:
@@ -247,27 +250,12 @@ def _newest_of(
     def why(found: Found) -> dict[int, str]:
         newest: dict[object, int] = {}
         for info in sorted(found, key=lambda info: (info.saved_at_s, info.step), reverse=True):
-            at = _moment(info.saved_at_s, zone)
+            at = wall_clock(info.saved_at_s, zone)
             if at is not None and len(newest) < count:
                 newest.setdefault(period(at), info.step)
         return {step: f"{word} {place}" for place, step in enumerate(newest.values(), start=1)}
 
     return Rule(f"keep_{word}({count})", why)
-
-
-def _moment(at_s: float, zone: tzinfo | None) -> datetime | None:
-    """Return a Unix time as a clock on the wall shows it; None for one that no clock shows."""
-    try:
-        return datetime.fromtimestamp(at_s, tz=UTC).astimezone(zone)
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
-def _words(span: timedelta) -> str:
-    """Return `2d12h`."""
-    hours, rest = divmod(span - timedelta(span.days), timedelta(hours=1))
-    parts = ((span.days, "d"), (hours, "h"), (rest.total_seconds() / 60, "m"))
-    return "".join(f"{count:g}{unit}" for count, unit in parts if count)
 
 
 def _reasons(rule: Keep, found: Found) -> Mapping[int, str]:

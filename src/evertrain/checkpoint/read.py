@@ -7,7 +7,7 @@ Layer: checkpoint. Imports core only.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,11 +37,30 @@ class Loaded:
         info: What the listings say about it.
         state: The trees, by name.
         manifest: Everything that it says about itself.
+        mapped: The arrays that lie in the checkpoint's files still, by name.
     """
 
     info: CheckpointInfo
     state: dict[str, Tree]
     manifest: Manifest
+    mapped: Arrays = field(default_factory=dict)
+
+    def apart(self, copied_later: Collection[str]) -> dict[str, Tree]:
+        """Return the trees, with memory of their own.
+
+        Args:
+            copied_later: Names of which the caller copies every array that it keeps.
+        """
+        from evertrain.checkpoint.tree import unflatten
+
+        found = dict(self.state)
+        for name in self.mapped.keys() - set(copied_later):
+            own = {
+                key: RawArray(raw.dtype, raw.shape, raw.data.copy())
+                for key, raw in self.mapped[name].items()
+            }
+            found[name] = unflatten(self.manifest.skeletons[name], own)
+        return found
 
 
 def read_manifest(directory: Opened) -> Manifest:
@@ -110,7 +129,8 @@ def _load(path: Path, names: Collection[str] | None, *, is_own: bool) -> Loaded:
         wanted = list(manifest.skeletons) if names is None else _known(manifest, names, path)
         arrays = _arrays(directory, manifest, wanted, is_own=is_own)
     state = {name: unflatten(manifest.skeletons[name], arrays[name]) for name in wanted}
-    return Loaded(manifests.to_info(manifest, path), state, manifest)
+    info = manifests.to_info(manifest, path)
+    return Loaded(info, state, manifest, {} if is_own else arrays)
 
 
 def _known(manifest: Manifest, names: Collection[str], path: Path) -> list[str]:

@@ -9,7 +9,6 @@ Layer: run. Imports checkpoint and core.
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from typing import Any, Final
 
 from evertrain.checkpoint.plugin import Adapter, Mismatch, Rows, Tree, active
@@ -48,6 +47,12 @@ class Capture:
         self._shown: dict[str, Any] | None = None  # outlines; None until the loop begins
         self._classes: Classes | None = None  # those that the program shows; None until then
         self._first: dict[str, Any] = {}  # outlines of what the program shows without a stage
+
+    @property
+    def copying(self) -> frozenset[str]:
+        """Names of the attached things that copy every array that a restore gives them."""
+        found = (name for name, (_, each) in self._things.items() if getattr(each, "copies", False))
+        return frozenset(found)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -170,7 +175,7 @@ class Capture:
         for name in fitting:
             thing, adapter = self._things[name]
             restore_one(name, thing, adapter, trees[name])
-        mine.update({name: fill(mine.get(name), deepcopy(tree)) for name, tree in stored.items()})
+        mine.update({name: fill(mine.get(name), tree) for name, tree in stored.items()})
         rng.restore(trees.get(RNG, {}))
 
     @property

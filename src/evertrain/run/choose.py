@@ -44,7 +44,9 @@ class Choice:
 
     def without_state(self) -> "Choice":
         """Return the same choice without its arrays: a restored state is needed once only."""
-        return replace(self, loaded=replace(self.loaded, state={})) if self.loaded else self
+        return (
+            replace(self, loaded=replace(self.loaded, state={}, mapped={})) if self.loaded else self
+        )
 
 
 def choose(store: Store, resume: Resume, on_corrupt: OnCorrupt) -> Choice:

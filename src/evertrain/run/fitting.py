@@ -4,7 +4,6 @@ Layer: run. Imports checkpoint and core.
 """
 
 from collections.abc import Sequence
-from copy import deepcopy
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
@@ -48,8 +47,6 @@ def restore_one(name: str, thing: Any, adapter: Adapter, tree: Tree) -> None:
     """Restore one thing, unless it may differ as a whole; its own complaint gets its name."""
     if any(not each.path for each in misfits(adapter, thing, tree)):
         return  # named in `partial`, else we would not be here
-    if not getattr(adapter, "copies", False):
-        tree = deepcopy(tree)  # its arrays lie in the checkpoint's files still
     try:
         adapter.restore(thing, tree)
     except _REFUSALS as error:

@@ -292,7 +292,8 @@ class Run:
         self._capture.begin()
         loaded = self._choice.loaded
         if loaded is not None:
-            self._capture.restore(loaded.state, self._partial, str(loaded.info.path))
+            trees = loaded.apart(self._capture.copying)
+            self._capture.restore(trees, self._partial, str(loaded.info.path))
         elif self._init_from is not None:
             self.say(start_from(self._init_from, self._capture, self._partial))
         self._is_restored = True
