@@ -45,6 +45,7 @@ def commit(rows: Rows, *steps: int) -> None:
     for step in steps:
         rows.add({"x": step}, None)
         rows.commit(step)
+        rows.flush_if_due()
 
 
 @pytest.mark.parametrize("operation", ["append", "sync_file"])

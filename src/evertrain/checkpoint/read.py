@@ -53,8 +53,11 @@ class Loaded:
         """
         from evertrain.checkpoint.tree import unflatten
 
-        found = dict(self.state)
-        for name in self.mapped.keys() - set(copied_later):
+        found = {name: self.state[name] for name in self.state if name in copied_later}
+        for name in self.state.keys() - found.keys():
+            if name not in self.mapped:
+                found[name] = self.state[name]
+                continue
             own = {
                 key: RawArray(raw.dtype, raw.shape, raw.data.copy())
                 for key, raw in self.mapped[name].items()

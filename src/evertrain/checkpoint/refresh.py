@@ -10,7 +10,7 @@ Layer: checkpoint. Imports nothing from evertrain.
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-SAVES: Final = 100  # after about so many, every shared file has been written afresh
+SAVES: Final = 200  # that it takes to get round: half a per cent at each
 
 
 class Shared(NamedTuple):
@@ -30,7 +30,7 @@ class Shared(NamedTuple):
 def due(shared: Sequence[Shared], credit_bytes: int) -> tuple[frozenset[str], int]:
     """Return the files to write afresh, oldest first, and the credit that is left.
 
-    Each save adds one per cent of the shared bytes to the credit, rounded up; a
+    Each save adds half a per cent of the shared bytes to the credit, rounded up; a
     file that is larger waits until there is enough for it.
 
     Args:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from evertrain.core.clock import SYSTEM_CLOCK, Clock, iso_utc
 from evertrain.core.flock import exclusive
@@ -25,6 +25,7 @@ from evertrain.core.regular import open_regular, read_regular, regular_handle
 
 Row = dict[str, Any]
 
+_ENCODER: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -83,7 +84,11 @@ def append_lines(
 
 def encode_line(row: Mapping[str, Any]) -> bytes:
     """Return `row` as one line of strict JSON, newline included."""
-    return json.dumps(finite(row), allow_nan=False, separators=(",", ":")).encode() + b"\n"
+    try:
+        text = _ENCODER.encode(row)
+    except (ValueError, TypeError):  # a number that is not finite, or an unusual container
+        text = _ENCODER.encode(finite(row))
+    return text.encode() + b"\n"
 
 
 def read_lines(path: Path) -> Lines:

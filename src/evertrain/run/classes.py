@@ -13,7 +13,7 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterator
 from typing import Any, Final
 
-from evertrain.checkpoint.plugin import Tree
+from evertrain.checkpoint.plugin import Rows, Tree
 from evertrain.checkpoint.tree import EnumName, Record
 from evertrain.checkpoint.tree.kinds import class_name
 from evertrain.checkpoint.tree.records import build, field_names, field_values, member
@@ -90,7 +90,7 @@ def _is_classy(value: Any) -> bool:
         return True
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return True
-    if isinstance(value, (Record, EnumName, type)):
+    if isinstance(value, (Record, EnumName, Rows, type)):
         return False
     return dataclasses.is_dataclass(value)
 

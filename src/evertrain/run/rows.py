@@ -25,6 +25,10 @@ _MAX_INT: Final = int(sys.float_info.max)
 RESERVED: Final = frozenset({"step", "time", "attempt"})
 
 
+# A row that waits: its place, its time (Unix seconds), its metrics.
+_Ended = tuple[float, float, dict[str, Any]]
+
+
 class Rows:
     """The metrics of one attempt.
 
@@ -36,8 +40,6 @@ class Rows:
         fs: Disk to write to.
         clock: Source of the rows' times.
 
-    Attributes:
-        last: Metrics of the newest committed step; empty if it logged nothing.
     """
 
     def __init__(  # noqa: PLR0913  (what, for whom, and the outside world)
@@ -51,7 +53,7 @@ class Rows:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """Start with nothing pending."""
-        self.last: dict[str, float] = {}
+        self._last: Mapping[str, Any] = {}
         self._best = best
         self._say = say
         self._path = path
@@ -59,7 +61,7 @@ class Rows:
         self._fs = fs
         self._clock = clock
         self._open: dict[float | None, dict[str, Any]] = {}
-        self._done: list[dict[str, Any]] = []
+        self._done: list[_Ended] = []
         self._flushed_at_s = clock.monotonic_s()
         self._is_refused = False
         self._is_named = False
@@ -72,7 +74,13 @@ class Rows:
                 (not measured), or `at` is no place. Nothing was merged.
         """
         place = None if at is None else _place(at)
-        found = {key: _scalar(key, values[key]) for key in values}
+        found = {
+            # Nearly every metric is a float with a name: a fast loop asks no more.
+            key: value
+            if type(value) is float and type(key) is str and key not in RESERVED
+            else _scalar(key, value)
+            for key, value in values.items()
+        }
         ranking = None if self._best is None else found.get(self._best)
         if isinstance(ranking, str):
             raise UsageError(
@@ -81,6 +89,16 @@ class Rows:
                 "Log a number, or name another metric in best=.",
             )
         self._open.setdefault(place, {}).update(found)
+
+    @property
+    def last(self) -> dict[str, float]:
+        """Metrics of the newest committed step; empty if it logged nothing."""
+        return {key: each for key, each in self._last.items() if isinstance(each, (int, float))}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the running step has logged something."""
+        return bool(self._open)
 
     def drop_open(self) -> None:
         """Forget what the running step has logged: it did not end."""
@@ -103,23 +121,30 @@ class Rows:
     def commit(self, step: int) -> dict[str, Any]:
         """End the running step as `step` and return its own metrics."""
         ended = self._open.pop(None, {})
-        numbers = (int, float)
-        self.last = {key: value for key, value in ended.items() if isinstance(value, numbers)}
+        self._last = ended
         if self._open or ended:
             self._queue(step, ended)
         return ended
 
-    def _queue(self, step: int, ended: dict[str, Any]) -> None:
-        head = {"time": iso_utc(self._clock.now_s()), "attempt": self._attempt}
-        inner = [(at, values) for at, values in self._open.items() if at is not None]
-        self._open = {}
-        for at, values in [*sorted(inner, key=itemgetter(0)), (step, ended)]:
-            if values:
-                self._done.append({"step": at} | head | values)
-        waited_s = self._clock.monotonic_s() - self._flushed_at_s
-        is_long = len(self._done) >= FLUSH_AFTER_ROWS and not self._is_refused
-        if waited_s >= FLUSH_AFTER_S or is_long:
+    def flush_if_due(self) -> None:
+        """Write what has waited for a second; the caller looks now and then."""
+        if self._done and self._clock.monotonic_s() - self._flushed_at_s >= FLUSH_AFTER_S:
             self.flush(sync=False)
+
+    def _queue(self, step: int, ended: dict[str, Any]) -> None:
+        now_s = self._clock.now_s()
+        if self._open:
+            inner = [(at, values) for at, values in self._open.items() if at is not None]
+            self._open = {}
+            self._done += [(at, now_s, row) for at, row in sorted(inner, key=itemgetter(0)) if row]
+        if ended:
+            self._done.append((step, now_s, ended))
+        if len(self._done) >= FLUSH_AFTER_ROWS and not self._is_refused:
+            self.flush(sync=False)
+
+    def _row(self, ended: "_Ended") -> dict[str, Any]:
+        at, time_s, values = ended
+        return {"step": at, "time": iso_utc(time_s), "attempt": self._attempt, **values}
 
     def flush(self, *, sync: bool, must: bool = False) -> bool:
         """Write what is pending; what the disk refuses stays pending.
@@ -168,7 +193,8 @@ class Rows:
             self._fs.sync_dir(self._path.parent)
 
     def _write(self, *, sync: bool) -> None:
-        append_lines(self._path, self._done, sync=sync, is_named=self._is_named, fs=self._fs)
+        rows = map(self._row, self._done)
+        append_lines(self._path, rows, sync=sync, is_named=self._is_named, fs=self._fs)
         if not sync or not self._path.exists():
             return
         if not self._done:
@@ -191,6 +217,8 @@ def merged(mapping: object, more: Mapping[str, Any]) -> Mapping[Any, Any]:
     """
     if mapping is None:
         return more
+    if type(mapping) is dict and not more:
+        return mapping
     if isinstance(mapping, Mapping):
         return {**mapping, **more}
     raise UsageError(

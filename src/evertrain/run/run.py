@@ -17,9 +17,10 @@ from typing import Any, Final, Literal, Self
 
 from evertrain.checkpoint.info import CheckpointInfo, Kind
 from evertrain.checkpoint.keep import Keep, keep_any, keep_best, keep_last, keep_stages
+from evertrain.checkpoint.plugin import Tree
 from evertrain.checkpoint.shelf import quarantine, supersede
 from evertrain.checkpoint.store import Store
-from evertrain.checkpoint.when import When, auto
+from evertrain.checkpoint.when import When, auto, quiet_of
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import CorruptError, StateError, UsageError
 from evertrain.core.fs import LOCAL_FS
@@ -38,6 +39,7 @@ from evertrain.run.calls import (
     check_why,
     count_of,
 )
+from evertrain.run.calm import RESTLESS, Calm, calm
 from evertrain.run.capture import RUN, Capture
 from evertrain.run.choose import Choice, Resume, choose, starts_fresh
 from evertrain.run.console import Console
@@ -162,10 +164,12 @@ class Run:
         )
         opened = opening.begin(plea, os.environ, fs=LOCAL_FS, clock=clock)
         self.stride, self.total, self.is_stopped = given.stride, given.total, False
+        self.step: int = 0
         self._finished: str | None = None
         self._advanced: int | None = None
         self._is_restored = self._is_in_step = self._is_closed = self._is_recorded = False
         self._is_in_loop = False
+        self._calm: Calm = RESTLESS
         self._process = OwnProcess()
         self._dir, self._lease, self._journal = opened.run_dir, opened.lease, opened.journal
         self._unit, self._record, self._on_stop, self._clock = unit, record, on_stop, clock
@@ -290,10 +294,10 @@ class Run:
         self._require_use("restore()")
         self._seeder.seed_new()
         self._capture.begin()
-        loaded = self._choice.loaded
-        if loaded is not None:
-            trees = loaded.apart(self._capture.copying)
-            self._capture.restore(trees, self._partial, str(loaded.info.path))
+        is_resumed = self._choice.loaded is not None
+        if is_resumed:
+            trees, where = self._take_state()
+            self._capture.restore(trees, self._partial, where)
         elif self._init_from is not None:
             self.say(start_from(self._init_from, self._capture, self._partial))
         self._is_restored = True
@@ -302,11 +306,10 @@ class Run:
             self._rewind()
         self._stay_finished()
         self._announce()
-        if loaded is not None:
+        if is_resumed:
             self._reapply()
-            self._choice = self._choice.without_state()
         self._signals.install()
-        self._saver.watch(() if loaded is not None else self._capture.names)
+        self._saver.watch(() if is_resumed else self._capture.names)
         self._console.start(self.step)
         self._beat("step")
 
@@ -364,6 +367,7 @@ class Run:
         """
         self._require_use("finish()")
         check_why(why)
+        self._calm = RESTLESS
         self._finished = why
 
     def say(self, text: str) -> None:
@@ -427,6 +431,8 @@ class Run:
 
     def __next__(self) -> int:
         """End the running step and return the number of the next one."""
+        if self._glide():
+            return self.step + self.stride
         self._require_use("the loop's next step")
         self.restore()
         self.end_step()
@@ -435,6 +441,38 @@ class Run:
             raise StopIteration
         self._is_in_step = True
         return self.step + self.stride
+
+    def _glide(self) -> bool:
+        """End the running step at once, if nobody needs to be asked about it."""
+        step: int = self.step + self.stride
+        if (
+            step >= self._calm.before_step
+            or self._clock.monotonic_s() >= self._calm.until_s
+            or self._signals.requested_by is not None
+            or not self._is_in_step
+            or self._advanced is not None
+            or (self.total is not None and step >= self.total)
+            or not self._process.is_here
+        ):
+            return False
+        if self._rows.is_open:
+            if self._record.ranking is not None:  # it may be the best
+                return False
+            self._rows.require_until(step)
+            self._rows.commit(step)
+        self.step = step
+        self.iteration += 1
+        return True
+
+    def _settle_down(self) -> None:
+        """Find out how long nothing will need to be done at the end of a step."""
+        saver = self._saver
+        is_busy = saver.is_saving or saver.pace.failures or saver.is_first
+        if is_busy or self._curriculum.plan is not None or self.is_over:
+            self._calm = RESTLESS
+        else:
+            moment = saver.moment(self.step, self.step)
+            self._calm = calm(quiet_of(saver.when, moment), self._clock.monotonic_s())
 
     def end_step(self, *, ends_stage: bool = False) -> bool:
         """End the step that iteration began, if one is running. Say whether one was."""
@@ -471,6 +509,8 @@ class Run:
         stops_for = self._save_if_due(before, ended=ended)
         self.total = self._curriculum.total or self.total
         self._console.progress(self.step, self.total, self._unit)
+        self._rows.flush_if_due()
+        self._settle_down()
         if self.is_over:
             self._complete()
         elif stops_for is not None:
@@ -528,7 +568,7 @@ class Run:
             self._complete()
 
     def _give_back(self) -> None:
-        self._is_closed = True
+        self._is_closed, self._calm = True, RESTLESS
         self._saver.land()
         self._signals.uninstall()
         self._console.finish()
@@ -556,7 +596,7 @@ class Run:
 
     def _set_position(self) -> None:
         meta = self._position()
-        self.step: int = self._choice.step
+        self.step = self._choice.step
         self.iteration: int = meta.get("iteration", 0)
         self._saved_iteration = self.iteration
         self._record.best_score = meta.get("best_score")
@@ -588,6 +628,14 @@ class Run:
         meta = {"iteration": self.iteration, "best_score": score, "stage": [at.index, at.start]}
         known = self._curriculum.known
         return meta if known is None else {**meta, "stages": known}
+
+    def _take_state(self) -> tuple[dict[str, Tree], str]:
+        """Return the chosen state, and where it is from; nobody else holds it any more."""
+        loaded = self._choice.loaded
+        assert loaded is not None  # noqa: S101  (the caller looked)
+        trees = loaded.apart(self._capture.copying)
+        self._choice = self._choice.without_state()
+        return trees, str(loaded.info.path)
 
     def _rewind(self) -> None:
         """Set the abandoned branch aside, then write down where this attempt starts."""

@@ -9,7 +9,7 @@ Layer: run. Imports core only.
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from types import FrameType
 from typing import Any, Final
@@ -18,6 +18,10 @@ from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import EXIT_FORCED, EXIT_STOPPED
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+# When a signal came, monotonic seconds, and its number.
+Seen = tuple[float, int]
 
 
 class Stopped(SystemExit):
@@ -71,10 +75,9 @@ class StopSignals:
         self._on_force = on_force
         self._force_limit_s = force_limit_s
         self._previous: dict[signal.Signals, Any] = {}
-        self._handled: dict[int, int] = {}
-        self._woken: dict[int, int] = {}
+        self._handled: list[Seen] = []
+        self._woken: list[Seen] = []
         self._clock = clock
-        self._first_s = 0.0
         self._pipe: tuple[int, int] | None = None
         self._is_over = False
 
@@ -181,19 +184,14 @@ class StopSignals:
                     return
                 if byte in numbers and not self._is_over:
                     self._count(self._woken, byte)
-            is_forced = _is_forced(self._handled) or _is_forced(self._woken)
-            if is_forced and not self._is_over:
+            insists = is_forced(self._handled[:]) or is_forced(self._woken)
+            if insists and not self._is_over:
                 self._force()
 
-    def _count(self, counts: dict[int, int], number: int) -> None:
-        """Add one signal, unless it is part of a request that was just made."""
-        now_s = self._clock.monotonic_s()
-        if self.requested_by is None:
-            self._first_s = now_s
+    def _count(self, seen: list[Seen], number: int) -> None:
+        """Note one signal. A handler may interrupt another one here: only an append is safe."""
+        seen.append((self._clock.monotonic_s(), number))
         self.ask(signal.Signals(number).name)
-        is_together = number not in counts and now_s - self._first_s < _TOGETHER_S
-        if not (is_together and counts):
-            counts[number] = counts.get(number, 0) + 1
 
     def _force(self) -> None:
         saver = threading.Thread(target=self._on_force, name="evertrain-last-save", daemon=True)
@@ -202,8 +200,15 @@ class StopSignals:
         os._exit(EXIT_FORCED)
 
 
-def _is_forced(counts: dict[int, int]) -> bool:
-    return sum(counts.values()) > 1
+def is_forced(seen: Sequence[Seen]) -> bool:
+    """Say whether somebody insists, and did not just say the same thing in two ways.
+
+    Args:
+        seen: Each signal, in any order.
+    """
+    first_s, first = min(seen, default=(0.0, 0))
+    later = sorted(seen)[1:]
+    return any(each == first or at_s - first_s >= _TOGETHER_S for at_s, each in later)
 
 
 _TOGETHER_S: Final = 1.0
