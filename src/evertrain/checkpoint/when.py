@@ -158,6 +158,16 @@ class Auto:
         """See `Quiet`."""
         return Quiet(for_s=self.interval_s(moment) - moment.since_save_s)
 
+    def why(self, moment: Moment) -> str:
+        """Return what decides the interval, for people."""
+        interval_s, cost_s = self.interval_s(moment), moment.cost_s or 0.0
+        if interval_s <= FLOOR_S:
+            return f"a save costs {cost_s:.3f} s; more often serves nobody"
+        if interval_s <= cost_s / self.overhead:
+            return f"a save costs {cost_s:.3f} s, and may cost {self.overhead:.1%} of the time"
+        life = human_duration(moment.mtbf_s or 0.0)
+        return f"a save costs {cost_s:.3f} s, and with a crash every {life} this loses the least"
+
     def __str__(self) -> str:
         """Return "auto(overhead=0.01)"."""
         return f"auto(overhead={self.overhead:g})"

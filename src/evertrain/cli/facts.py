@@ -58,6 +58,9 @@ def run_json(found: RunStatus | Unreadable) -> dict[str, Any]:
         "step": found.step,
         "total": found.total,
         "stage": found.stage,
+        "saves": {key: found.pace.get(key) for key in ("rule", "interval", "why")}
+        if found.pace
+        else None,
         "checkpoints": len(found.checkpoints),
         "checkpoint": {
             "step": last.step,

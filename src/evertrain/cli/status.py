@@ -21,6 +21,7 @@ from evertrain.cli.render import (
     size,
 )
 from evertrain.core.clock import human_duration
+from evertrain.core.journal import Row
 from evertrain.core.rundir import open_run_dir
 from evertrain.monitor.attempt import Attempt
 from evertrain.monitor.read import RunStatus
@@ -76,6 +77,8 @@ def _pairs(found: RunStatus) -> list[tuple[str, str]]:
         pairs.append(("at risk", f"{_count(last.at_risk_steps, unit)}, {work} of work"))
     elif last and last.at_risk_steps:
         pairs.append(("to replay", _count(last.at_risk_steps, unit)))
+    if found.pace:
+        pairs.append(("saves", _pace(found.pace)))
     if found.best:
         pairs.append(("best", best(found)))
     pairs.append(("crashes", str(found.crash_count)))
@@ -84,6 +87,14 @@ def _pairs(found: RunStatus) -> list[tuple[str, str]]:
     if found.bad_line_count:
         pairs.append(("damaged", f"{_count(found.bad_line_count, 'line')} of the journal skipped"))
     return pairs
+
+
+def _pace(row: Row) -> str:
+    """Return how often the run saves, and why."""
+    interval_s, rule, why = row.get("interval"), row.get("rule"), row.get("why")
+    if not isinstance(interval_s, (int, float)):
+        return str(rule)
+    return f"every {human_duration(interval_s)} by {rule} (why: {why})"
 
 
 def _percent(found: RunStatus) -> str:

@@ -80,6 +80,7 @@ class RunStatus:
         best: The best one, or None.
         size_bytes: Bytes on disk, hard-linked files once.
         bad_line_count: Journal lines that did not parse.
+        pace: How often the newest attempt saves, and why: `rule interval why`; None is unknown.
     """
 
     path: Path
@@ -96,6 +97,7 @@ class RunStatus:
     best: Best | None
     size_bytes: int
     bad_line_count: int
+    pace: Row | None = None
 
 
 def status(run_dir: RunDir | Path, *, clock: Clock = SYSTEM_CLOCK) -> RunStatus:
@@ -135,6 +137,7 @@ def status(run_dir: RunDir | Path, *, clock: Clock = SYSTEM_CLOCK) -> RunStatus:
         best=_best(found),
         size_bytes=disk_bytes(where.path),
         bad_line_count=journal.bad_count,
+        pace=next((row for row in reversed(journal.rows) if row.get("event") == "paced"), None),
     )
 
 

@@ -8,16 +8,19 @@ Layer: run. Imports checkpoint and core.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from evertrain.checkpoint.directory import opened
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.manifest import Manifest
 from evertrain.checkpoint.read import read_manifest
+from evertrain.checkpoint.when import Auto, Moment, When
 from evertrain.core.errors import EvertrainError
 from evertrain.core.journal import Journal
 from evertrain.run.save import Save
 from evertrain.run.still import notice, unchanged
+
+_WORTH_TELLING: Final = 0.25  # of the interval
 
 
 @dataclass(slots=True)
@@ -38,6 +41,7 @@ class Account:
     root: Path
     watched: tuple[str, ...] = ()
     _first: Manifest | None = None
+    _told_s: float | None = None
 
     def saved(
         self, save: Save, info: CheckpointInfo, took_s: float | None, blocked_s: float | None
@@ -61,6 +65,22 @@ class Account:
             blocked=None if blocked_s is None else round(blocked_s, 6),
             reasons=list(save.reasons),
             is_best=save.is_best,
+        )
+
+    def paced(self, rule: When, moment: Moment) -> None:
+        """Tell how often the rule saves, and why, where that has changed by a quarter."""
+        interval_s = rule.interval_s(moment) if isinstance(rule, Auto) else 0.0
+        told_s = self._told_s
+        if told_s is not None and abs(interval_s - told_s) <= _WORTH_TELLING * interval_s:
+            return
+        self._told_s = interval_s
+        self._tell(
+            "paced",
+            sync=False,
+            attempt=self.attempt,
+            rule=str(rule),
+            interval=round(interval_s, 3) or None,
+            why=rule.why(moment) if isinstance(rule, Auto) else None,
         )
 
     def failed(self, step: int, error: Exception) -> str:

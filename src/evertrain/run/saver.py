@@ -261,8 +261,8 @@ class Saver:
         if error is None:
             # What the thread takes from the training's cores is a cost like the waiting.
             cost_s = flight.blocked_s + outcome.cpu_s / (os.cpu_count() or 1)
-            ended_at_s = flight.began_s + flight.blocked_s
-            self.pace = Pace(last_step=save.step, last_at_s=ended_at_s, cost_s=cost_s)
+            self.pace = Pace(save.step, flight.began_s + flight.blocked_s, cost_s)
+            self._account.paced(self.when, self.moment(save.step, save.step))
             return None
         if not isinstance(error, (SaveError, OSError)):
             raise error
