@@ -25,6 +25,7 @@ RUN_KEYS = {
     "total",
     "stage",
     "checkpoints",
+    "saves",
     "checkpoint",
     "best",
     "attempts",
