@@ -15,6 +15,7 @@ from evertrain import Stopped, every
 from evertrain.core.journal import Journal
 from evertrain.core.request import post
 from evertrain.run.stop import StopSignals
+from evertrain.testing import FakeClock
 from support import OpenRun, walk
 
 
@@ -131,12 +132,14 @@ def test_an_error_before_the_first_step_leaves_no_wreck(open_run: OpenRun) -> No
 
 def test_requests_in_the_inbox_are_carried_out(open_run: OpenRun) -> None:
     """A save, a pin and a stop from outside are done at the next boundary and acknowledged."""
-    run = open_run(save=every(steps=100))
+    clock = FakeClock()
+    run = open_run(save=every(steps=100), clock=clock)
     for step in run:
-        run._inbox._due_s = 0.0
+        clock.advance(1.0)
         if step == 2:
             post(run._dir, "save")
         if step == 4:
+            run.wait()
             post(run._dir, "pin", step=2)
             post(run._dir, "pin", step=3)
             post(run._dir, "stop")
