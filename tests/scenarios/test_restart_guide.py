@@ -23,6 +23,7 @@ with Run("runs/atc", total=50, save=every(steps=5)) as run:
     print("Using device: cpu")
     for step in run:
         if run.attempt <= crashes and step == 10 * run.attempt + 3:
+            run.wait()  # steps of a real simulator take longer than a save
             print("simulator: lost connection", flush=True)
             os._exit(1)
 """
