@@ -16,7 +16,7 @@ from evertrain.checkpoint import parts
 from evertrain.checkpoint.group import Group, Item, PartName
 from evertrain.checkpoint.manifest import ArrayEntry, Extent, FileEntry
 from evertrain.checkpoint.previous import Base
-from evertrain.checkpoint.snapshot import Snapshot, digests_of
+from evertrain.checkpoint.snapshot import Snapshot
 from evertrain.core.fs import FILE_MODE, Bytes, Fs
 
 Arrays = dict[str, dict[str, ArrayEntry]]
@@ -163,13 +163,13 @@ class _Filling:
         """Look whether a part of an array of rows stands still, before it is written."""
         if not group.is_rows or twin in base.stale:
             return False
-        return all(base.digests(each) == digests_of(each) for each in group.items)
+        return base.holds(group)
 
     def _digests(self, item: Item) -> Future[tuple[str, ...]] | tuple[str, ...]:
         """Take the digests of much in a thread beside the writing."""
         if item.raw.data.nbytes >= _SMALL_BYTES:
-            return self.digester.submit(digests_of, item)
-        return digests_of(item)
+            return self.digester.submit(item.digests)
+        return item.digests()
 
 
 def digest_of(data: Bytes) -> str:

@@ -62,6 +62,12 @@ class Item:
         data = self.raw.data
         return [data[low : low + step] for low in range(0, data.nbytes, step)]
 
+    def digests(self) -> tuple[str, ...]:
+        """Return the digest of each of them, hex."""
+        from blake3 import blake3
+
+        return tuple(blake3(view.data).hexdigest() for view in self.views)
+
     @property
     def first_part(self) -> int:
         """Number of the part that it begins with."""

@@ -64,6 +64,10 @@ class Base:
         first = item.first_part
         return entry.blake3[first : first + len(item.views)]
 
+    def holds(self, group: Group) -> bool:
+        """Say whether every byte of a file is here, by its digests."""
+        return all(self.digests(each) == each.digests() for each in group.items)
+
     def _fits(self, item: Item, file: str) -> bool:
         home = self._home.get(item.part)
         if home is None or (home.file, home.parts) != (file, len(item.views)):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from evertrain.checkpoint.arena import Arena
 from evertrain.checkpoint.counts import is_untouched
-from evertrain.checkpoint.group import Group, Item, PartName, groups_of
+from evertrain.checkpoint.group import Group, PartName, groups_of
 from evertrain.checkpoint.plugin import RawArray, Tree
 from evertrain.checkpoint.previous import Base
 from evertrain.checkpoint.tree import flatten
@@ -118,7 +118,7 @@ def _compare(snapshot: Snapshot, base: Base, suspects: Sequence[tuple[str, Group
     """Share what stands still again."""
 
     def is_same(suspect: tuple[str, Group]) -> bool:
-        return all(base.digests(each) == digests_of(each) for each in suspect[1].items)
+        return base.holds(suspect[1])
 
     sizes = sum(group.bytes for _, group in suspects)
     for (twin, group), same in zip(suspects, spread(is_same, suspects, sizes), strict=True):
@@ -144,13 +144,6 @@ def _copy(snapshot: Snapshot, arena: Arena) -> None:
     snapshot.shared = {
         file: Group(each.stem, [], each.is_rows) for file, each in snapshot.shared.items()
     }
-
-
-def digests_of(item: Item) -> tuple[str, ...]:
-    """Return the digest of each part of an item."""
-    from blake3 import blake3
-
-    return tuple(blake3(view.data).hexdigest() for view in item.views)
 
 
 def spread(act: Callable[[Any], T], jobs: Sequence[Any], size_bytes: int) -> Iterable[T]:

@@ -12,9 +12,8 @@ from evertrain.checkpoint.care.archive import archive as pack
 from evertrain.checkpoint.care.retire import refuse_live, remove_run
 from evertrain.checkpoint.care.unarchive import unarchive as unpack
 from evertrain.checkpoint.catalog import step_names
-from evertrain.checkpoint.trash import GRACE_S
 from evertrain.cli.disk import disk_errors
-from evertrain.cli.duration import DURATION
+from evertrain.cli.duration import grace_option
 from evertrain.cli.render import clean, json_option, print_json, size
 from evertrain.cli.target import checkpoint_of, parse_target
 from evertrain.core.clock import human_duration
@@ -31,15 +30,7 @@ from evertrain.core.rundir import RunDir, open_run_dir
 )
 @click.option("--remove", "is_remove", is_flag=True, help="Remove the run once it is packed.")
 @click.option("--yes", "is_sure", is_flag=True, help="Do not ask before it is removed.")
-@click.option(
-    "--grace",
-    "grace_s",
-    type=DURATION,
-    default=GRACE_S,
-    show_default="24h",
-    metavar="TIME",
-    help="Leave the removed run in the trash so long.",
-)
+@grace_option("Leave the removed run in the trash so long.")
 @json_option
 def archive(  # noqa: PLR0913
     *,

@@ -4,9 +4,12 @@ Layer: cli.
 """
 
 import re
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import click
+
+from evertrain.checkpoint.trash import GRACE_S
 
 _UNITS: Final = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)([wdhms])")
@@ -32,3 +35,16 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # older clicks have 
 
 
 DURATION: Final = Duration()
+
+
+def grace_option(help_text: str) -> Callable[[Any], Any]:
+    """Return the option that says how long the trash keeps what a command removes."""
+    return click.option(
+        "--grace",
+        "grace_s",
+        type=DURATION,
+        default=GRACE_S,
+        show_default="24h",
+        metavar="TIME",
+        help=help_text,
+    )

@@ -22,9 +22,8 @@ from evertrain.checkpoint.keep import (
     keep_stages,
     keep_within,
 )
-from evertrain.checkpoint.trash import GRACE_S
 from evertrain.cli.disk import disk_errors
-from evertrain.cli.duration import DURATION
+from evertrain.cli.duration import DURATION, grace_option
 from evertrain.cli.render import (
     Column,
     clean,
@@ -54,15 +53,7 @@ _ENDS: Final = ("stage", "final")
 @click.option("--keep-daily", type=_COUNT, metavar="N", help="Keep the newest of N days.")
 @click.option("--keep-within", type=DURATION, metavar="TIME", help="Keep the newest 2d12h.")
 @click.option("--keep-stages", is_flag=True, help="Keep what ended a stage, or the run.")
-@click.option(
-    "--grace",
-    "grace_s",
-    type=DURATION,
-    default=GRACE_S,
-    show_default="24h",
-    metavar="TIME",
-    help="Leave them in the trash so long; 0 deletes at once.",
-)
+@grace_option("Leave them in the trash so long; 0 deletes at once.")
 @click.option("-n", "--dry-run", "is_dry", is_flag=True, help="Only say what would happen.")
 @click.option("--undo", "is_undo", is_flag=True, help="Bring back what is still in the trash.")
 @json_option

@@ -10,9 +10,8 @@ import click
 
 from evertrain.checkpoint.care.prune import remove
 from evertrain.checkpoint.care.retire import refuse_live, remove_run
-from evertrain.checkpoint.trash import GRACE_S
 from evertrain.cli.disk import disk_errors
-from evertrain.cli.duration import DURATION
+from evertrain.cli.duration import grace_option
 from evertrain.cli.render import clean, json_option, print_json, size
 from evertrain.cli.target import Target, checkpoint_of, parse_target
 from evertrain.core.clock import human_duration
@@ -26,15 +25,7 @@ from evertrain.monitor.disk import disk_bytes
 @click.option("--force", "is_forced", is_flag=True, help="Also a pinned one, also the last.")
 @click.option("--yes", "is_sure", is_flag=True, help="Do not ask before a whole run goes.")
 @click.option("-n", "--dry-run", "is_dry", is_flag=True, help="Only say what would happen.")
-@click.option(
-    "--grace",
-    "grace_s",
-    type=DURATION,
-    default=GRACE_S,
-    show_default="24h",
-    metavar="TIME",
-    help="Leave it in the trash so long; 0 deletes at once.",
-)
+@grace_option("Leave it in the trash so long; 0 deletes at once.")
 @json_option
 def rm(  # noqa: PLR0913
     *,

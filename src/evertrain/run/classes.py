@@ -18,9 +18,8 @@ from evertrain.checkpoint.tree import EnumName, Record
 from evertrain.checkpoint.tree.kinds import class_name
 from evertrain.checkpoint.tree.records import build, field_names, field_values, member
 from evertrain.checkpoint.tree.registry import by_type as registered_type
-from evertrain.run.rebuild import DATACLASS, OBJECT, is_plain, is_wrapped, kinds_of
+from evertrain.run.rebuild import DATACLASS, OBJECT, PLAIN, is_plain, is_wrapped, kinds_of
 
-_PLAIN: Final = frozenset({type(None), bool, int, float, str, bytes})
 _MAPPINGS: Final = frozenset({dict, OrderedDict, Counter, defaultdict})
 _MEMBERS: Final = frozenset({list, tuple, deque, set, frozenset})
 _MAIN: Final = "__main__"
@@ -48,7 +47,7 @@ class Classes:
         return alike[0] if len(alike) == 1 else None
 
     def _collect(self, value: Any, seen: set[int]) -> None:
-        if type(value) in _PLAIN or id(value) in seen:
+        if type(value) in PLAIN or id(value) in seen:
             return
         seen.add(id(value))
         if has_class(value):
@@ -108,7 +107,7 @@ def _inside(value: Any) -> Iterator[Any]:
 
 
 def _holds_classes(tree: Tree) -> bool:
-    if type(tree) in _PLAIN or registered_type(type(tree)) is not None:
+    if type(tree) in PLAIN or registered_type(type(tree)) is not None:
         return False
     if has_class(tree) or isinstance(tree, (Record, EnumName)):
         return True
@@ -118,7 +117,7 @@ def _holds_classes(tree: Tree) -> bool:
 
 
 def _familiar(tree: Tree, known: Classes) -> Tree:  # noqa: PLR0911  (one line for each kind)
-    if type(tree) in _PLAIN or registered_type(type(tree)) is not None:
+    if type(tree) in PLAIN or registered_type(type(tree)) is not None:
         return tree
     if isinstance(tree, enum.Enum):
         name = class_name(type(tree))
@@ -135,7 +134,7 @@ def _familiar(tree: Tree, known: Classes) -> Tree:  # noqa: PLR0911  (one line f
         return _from_wrapped(tree, known)
     if type(tree) in _MAPPINGS:
         items = {_familiar(key, known): _familiar(x, known) for key, x in tree.items()}
-        return items if type(tree) is dict else _refilled(tree, items)
+        return items if type(tree) is dict else refilled(tree, items)
     if type(tree) in _MEMBERS and not is_plain(tree):
         members = [_familiar(each, known) for each in tree]
         return deque(members, tree.maxlen) if isinstance(tree, deque) else type(tree)(members)
@@ -182,7 +181,7 @@ def _each(fields: dict[str, Any], known: Classes) -> dict[str, Any]:
     return {name: _familiar(value, known) for name, value in fields.items()}
 
 
-def _refilled(mapping: Any, items: dict[Any, Any]) -> Any:
+def refilled(mapping: Any, items: dict[Any, Any]) -> Any:
     """Return an OrderedDict, a Counter or a defaultdict like `mapping` with other items."""
     result = mapping.copy()
     result.clear()

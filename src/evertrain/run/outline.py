@@ -16,9 +16,9 @@ from typing import Any, Final
 
 from evertrain.checkpoint.plugin import Adapter, Mismatch, Tree
 from evertrain.checkpoint.tree.records import build, field_values
+from evertrain.run.rebuild import PLAIN
 
 _DICTS: Final = (OrderedDict, Counter, defaultdict)
-_PLAIN: Final = frozenset({type(None), bool, int, float, str, bytes})
 Find = Callable[[object], Adapter | None]
 
 
@@ -51,7 +51,7 @@ def outline(thing: Any, find: Find) -> Any:  # noqa: PLR0911  (one line for each
         thing: What the program set or attached.
         find: Returns the adapter of an object, or None.
     """
-    if type(thing) in _PLAIN:
+    if type(thing) in PLAIN:
         return thing
     if isinstance(thing, dict):
         shell = copy.copy(thing) if type(thing) in _DICTS else {}

@@ -23,7 +23,7 @@ Kind = Any  # a word, or a dataclass that the program knows
 OBJECT: Final = "object"
 DATACLASS: Final = "dataclass"
 
-_PLAIN: Final = frozenset({type(None), bool, int, float, str, bytes})
+PLAIN: Final = frozenset({type(None), bool, int, float, str, bytes})
 _WRAPPER: Final = frozenset({"kind", "items", "in_place", "kinds"})
 # Kinds that data alone can rebuild, where the program has nothing to fill: training adds such
 # values (rows of a history, arrays of a buffer), so they may be there and not here.
@@ -107,7 +107,7 @@ def whole(found: Iterable[Mismatch]) -> list[Mismatch]:
 
 def is_plain(values: Collection[Any]) -> bool:
     """Say whether nothing inside needs a look: long histories of numbers are common."""
-    return _PLAIN.issuperset(map(type, values))
+    return PLAIN.issuperset(map(type, values))
 
 
 def _unknown(name: str, what: str = "") -> str:

@@ -21,7 +21,7 @@ from evertrain.checkpoint.tree.arrays import is_scalar
 from evertrain.checkpoint.tree.kinds import class_name
 from evertrain.checkpoint.tree.records import build, field_values
 from evertrain.run.adapters import array_mismatch
-from evertrain.run.classes import has_fields, same_class
+from evertrain.run.classes import has_fields, refilled, same_class
 from evertrain.run.rebuild import class_names, is_plain
 
 _SEQUENCES: Final = frozenset({list, tuple, deque})
@@ -133,10 +133,7 @@ def _fill_dict(template: Any, tree: Mapping[Any, Tree]) -> Any:
     filled = {key: fill(here.get(key), value) for key, value in tree.items()}
     if type(tree) is dict:
         return filled
-    result: Any = tree.copy()  # type: ignore[attr-defined]  # an OrderedDict, a defaultdict
-    result.clear()
-    result.update(filled)
-    return result
+    return refilled(tree, filled)
 
 
 def _record_differences(template: Any, tree: Record, at: str) -> Iterator[Mismatch]:
