@@ -99,3 +99,17 @@ def test_an_advanced_step_counts_what_it_says(open_run: OpenRun) -> None:
         if step == 20:
             run.advance(50)
     assert seen[19:21] == [20, 70]
+
+
+def test_metrics_of_an_older_step_are_not_those_of_a_silent_one(open_run: OpenRun) -> None:
+    """What an emergency checkpoint says of its step is what that step logged: nothing."""
+    run = open_run(save=every(steps=10_000), total=1000, clock=FakeClock())
+    with pytest.raises(ZeroDivisionError), run:
+        for step in run:
+            run.wait()
+            if step <= 20:
+                run.log(x=float(step))
+            if step == 60:
+                raise ZeroDivisionError
+    wreck = next((run.path / "checkpoints" / "emergency").iterdir())
+    assert '"metrics": {}' in (wreck / "metadata.json").read_text()

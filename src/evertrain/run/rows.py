@@ -63,8 +63,7 @@ class Rows:
         self._open: dict[float | None, dict[str, Any]] = {}
         self._done: list[_Ended] = []
         self._flushed_at_s = clock.monotonic_s()
-        self._is_refused = False
-        self._is_named = False
+        self._is_refused = self._is_named = False
 
     def add(self, values: Mapping[Any, Any], at: float | None) -> None:
         """Merge `values` into the row of the running step, or of the sub-step `at`.
@@ -120,11 +119,14 @@ class Rows:
 
     def commit(self, step: int) -> dict[str, Any]:
         """End the running step as `step` and return its own metrics."""
-        ended = self._open.pop(None, {})
-        self._last = ended
+        self._last = ended = self._open.pop(None, {})
         if self._open or ended:
             self._queue(step, ended)
         return ended
+
+    def commit_nothing(self) -> None:
+        """End a step that logged nothing; `commit` does so too, and costs more."""
+        self._last = {}
 
     def flush_if_due(self) -> None:
         """Write what has waited for a second; the caller looks now and then."""

@@ -460,6 +460,8 @@ class Run:
                 return False
             self._rows.require_until(step)
             self._rows.commit(step)
+        else:
+            self._rows.commit_nothing()
         self.step = step
         self.iteration += 1
         return True
