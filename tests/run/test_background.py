@@ -457,3 +457,26 @@ def test_a_process_that_dies_anywhere_in_a_save_loses_nothing(tmp_path: Path) ->
         assert (death["rows"], death["weights"]) == (whole["rows"], whole["weights"]), death
         assert death["bad"] == [], death
     assert {death["from"] == death["begun"][-1] for death in deaths} == {True, False}
+
+
+@pytest.mark.slow
+def test_two_hundred_kills_in_the_middle_of_a_save_lose_nothing(tmp_path: Path) -> None:
+    """No checkpoint that was in place is gone but by the rule, and the end is the same."""
+    deaths_wanted = 200
+    found = subprocess.run(
+        [
+            *(sys.executable, str(Path(__file__).with_name("struck.py"))),
+            *(str(tmp_path), str(deaths_wanted)),
+        ],
+        stdout=subprocess.PIPE,
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    whole, *deaths, end = [json.loads(line) for line in found.stdout.splitlines()]
+
+    assert sum(death["is_cut"] for death in deaths) == deaths_wanted
+    newest = [death["there"][-1] for death in deaths]
+    assert newest == sorted(newest)
+    assert all(2 <= len(death["there"]) <= 5 for death in deaths[1:]), deaths
+    assert end == whole
+    assert end["bad"] == []
