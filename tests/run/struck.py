@@ -43,7 +43,7 @@ def tell_saves(pipe: int) -> None:
         finally:
             os.write(pipe, IN_PLACE)
 
-    Store.begin, Store.commit = began, committed  # type: ignore[method-assign]
+    Store.begin, Store.commit = began, committed  # type: ignore[assignment,method-assign]
 
 
 def train(path: Path, total: int) -> dict[str, Any]:

@@ -10,7 +10,8 @@ Layer: checkpoint. Imports core only.
 
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -175,6 +176,7 @@ class Plugin:
         adapters: For attached objects of its types; the first that accepts wins.
         rngs: Its global generators.
         describe: For the start-up banner.
+        gathering: What `gathering` enters for it.
         load_weights: For `init_from`.
     """
 
@@ -182,6 +184,7 @@ class Plugin:
     adapters: tuple[Adapter, ...] = ()
     rngs: tuple[RngSource, ...] = ()
     describe: Describe | None = None
+    gathering: Callable[[], AbstractContextManager[None]] | None = None
     load_weights: LoadWeights | None = None
 
 
@@ -190,6 +193,19 @@ def active() -> tuple[Plugin, ...]:
     ready = (name for name in sorted(_entry_points()) if name in sys.modules)
     found = (_load(name) for name in ready)
     return tuple(plugin for plugin in found if plugin is not None)
+
+
+@contextmanager
+def gathering() -> Iterator[None]:
+    """Let the plugins copy from their devices side by side: all is there when the block ends.
+
+    Inside it, look at no array that they return.
+    """
+    with ExitStack() as stack:
+        for plugin in active():
+            if plugin.gathering is not None:
+                stack.enter_context(plugin.gathering())
+        yield
 
 
 def codec_named(name: str) -> Codec:

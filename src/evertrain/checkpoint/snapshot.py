@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from evertrain.checkpoint.arena import Arena
 from evertrain.checkpoint.counts import is_untouched
 from evertrain.checkpoint.group import Group, PartName, groups_of
-from evertrain.checkpoint.plugin import RawArray, Tree
+from evertrain.checkpoint.plugin import RawArray, Tree, gathering
 from evertrain.checkpoint.previous import Base
 from evertrain.checkpoint.tree import flatten
 from evertrain.checkpoint.tree.kinds import Json
@@ -74,7 +74,8 @@ def take(
         StateError: Something cannot be stored; the message names its path.
         MemoryError: There is no room for the copy.
     """
-    flats = {name: flatten(tree, name) for name, tree in state.items()}
+    with gathering():
+        flats = {name: flatten(tree, name) for name, tree in state.items()}
     written = {
         PartName(name, key, 0): count
         for name, flat in flats.items()

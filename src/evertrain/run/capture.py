@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from evertrain.checkpoint.plugin import Adapter, Mismatch, Rows, Tree, active
+from evertrain.checkpoint.plugin import Adapter, Mismatch, Rows, Tree, active, gathering
 from evertrain.checkpoint.tree import flatten
 from evertrain.core.errors import StateError
 from evertrain.run import rng
@@ -142,9 +142,10 @@ class Capture:
         """Return everything as trees, by part. Changes nothing and draws nothing."""
         generators = rng.capture()
         found: dict[str, Tree] = {}
-        for name, (thing, adapter) in self._things.items():
-            with refusing_cycles(name, thing):
-                found[name] = self._as_rows(adapter, adapter.capture(thing))
+        with gathering():
+            for name, (thing, adapter) in self._things.items():
+                with refusing_cycles(name, thing):
+                    found[name] = self._as_rows(adapter, adapter.capture(thing))
         return {**found, STATE: dict(values_of(self.state)), RNG: generators, RUN: dict(meta)}
 
     def _as_rows(self, adapter: Adapter, tree: Tree) -> Tree:

@@ -17,6 +17,7 @@ from evertrain.integrations.torch.codec import (
     TensorCodec,
 )
 from evertrain.integrations.torch.describe import describe
+from evertrain.integrations.torch.device import gathering
 from evertrain.integrations.torch.module import ModuleAdapter
 from evertrain.integrations.torch.optimizer import OptimizerAdapter
 from evertrain.integrations.torch.plain import (
@@ -44,5 +45,6 @@ PLUGIN: Final = Plugin(
     ),
     rngs=(TorchRng(),),
     describe=describe,
+    gathering=gathering,
     load_weights=load_weights,
 )

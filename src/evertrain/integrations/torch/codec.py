@@ -16,6 +16,7 @@ import torch
 from evertrain.checkpoint.plugin import Encoded, Meta, RawArray, Tree
 from evertrain.checkpoint.tree.kinds import Unstorable
 from evertrain.core.errors import StateError
+from evertrain.integrations.torch.device import is_copy, on_host
 from evertrain.integrations.torch.rng import cuda_is_awake
 
 # dtypes that safetensors has a name for; the names of the rest would need a newer reader.
@@ -160,15 +161,19 @@ class GeneratorCodec:
 
 
 def raw(tensor: torch.Tensor) -> RawArray:
-    """Return the bytes of a strided tensor, shared where it is contiguous and on the CPU."""
-    plain = tensor.detach().cpu().resolve_conj().resolve_neg()
+    """Return the bytes of a strided tensor, shared where it is contiguous and on the CPU.
+
+    Inside `gathering`, those of a GPU are there when that ends.
+    """
+    plain = on_host(tensor).resolve_conj().resolve_neg()
     if plain.is_complex():
         plain = torch.view_as_real(plain)  # pairs of numbers: complex32 has few operations
     flat = plain.contiguous().reshape(-1)
     data: np.ndarray[Any, np.dtype[np.uint8]] = np.empty(0, np.uint8)
     if flat.numel():
         data = flat.view(torch.uint8).numpy()
-    is_own = tensor.numel() > 0 and flat.untyped_storage().data_ptr() != _address(tensor)
+    is_alias = flat.untyped_storage().data_ptr() == _address(tensor)
+    is_own = tensor.numel() > 0 and (is_copy(tensor) or not is_alias)
     named = _NAMES.get(tensor.dtype)
     if named is None:
         return RawArray("U8", data.shape, data, is_own)

@@ -12,6 +12,7 @@ from typing import Any, Final
 import torch
 
 from evertrain.checkpoint.plugin import Mismatch, Tree
+from evertrain.integrations.torch.device import on_host
 
 _COMPILED: Final = "_orig_mod."
 
@@ -87,7 +88,7 @@ def differences(here: Any, there: Any) -> tuple[Mismatch, ...]:
 def on_cpu(value: Any) -> Any:
     """Return a tensor as plain data of the CPU, sharing memory if it can; else `value`."""
     if isinstance(value, torch.Tensor) and type(value) in {torch.Tensor, torch.nn.Parameter}:
-        return value.detach().cpu()
+        return on_host(value)
     return value
 
 
