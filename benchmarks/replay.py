@@ -1,8 +1,9 @@
 """What it costs to save a replay buffer of which one row in a hundred is new.
 
 A million transitions, about a gigabyte, in a ring: each round 10,000 rows are
-written, then everybody saves. evertrain gets the arrays of the buffer as they
-are (`attach(replay={...})`) and keeps ten checkpoints; SB3 pickles the buffer.
+written to everybody's own, then it is saved. evertrain gets a model of SB3 with
+its buffer (`attach(model=model)`), or the bare arrays (`attach(replay={...})`),
+and keeps ten checkpoints; SB3 pickles the buffer.
 
 Usage: python benchmarks/replay.py [--quick] [--only-evertrain] [--dir DISK]
 """
@@ -30,7 +31,8 @@ from measure import (
 )
 from table import Report, Table, compared
 
-EVERTRAIN, SB3, COPY = "evertrain", "SB3 save_replay_buffer", "memcpy of the buffer (warm)"
+EVERTRAIN, ARRAYS = "evertrain, SB3 model and buffer", "evertrain, bare arrays"
+SB3, COPY = "SB3 save_replay_buffer", "memcpy of the buffer (warm)"
 OBSERVATIONS, ACTIONS = 120, 8
 KEPT = 10
 NEW = 100  # one row in so many is new
@@ -42,11 +44,12 @@ class Ring:
     Attributes:
         arrays: By name; the first dimension are the rows.
         position: The row that comes next.
+        given: Rows that it was ever given.
     """
 
     def __init__(self, rows: int) -> None:
         """Fill it."""
-        self.rows, self.position = rows, 0
+        self.rows, self.position, self.given = rows, 0, rows
         self._rng = np.random.default_rng(0)
         self.arrays = {
             "observations": self._some((rows, 1, OBSERVATIONS)),
@@ -69,6 +72,7 @@ class Ring:
         for each in self.arrays.values():
             each[here] = self._some(each[here].shape)
         self.position = (self.position + count) % self.rows
+        self.given += count
 
     def _some(self, shape: tuple[int, ...]) -> Any:
         return self._rng.random(shape, dtype=np.float32)
@@ -78,30 +82,45 @@ def main() -> None:
     """Measure time, bytes and disk."""
     asked = arguments(__doc__)
     hush()
+    rows = 10_000 if asked.quick else 1_000_000
     with scratch(asked.dir) as place:
         report = Report("replay", place, is_quick=asked.quick)
-        ring = Ring(10_000 if asked.quick else 1_000_000)
-        report.set(rows=ring.rows, buffer_bytes=ring.nbytes, new_rows=ring.rows // NEW)
-        found, failed = Measured(), Measured()
-        with Run(place / "run", save=every(steps=1), keep=keep_last(KEPT)) as run:
-            cases = {EVERTRAIN: mine(ring, run)}
+        size = Ring(1).nbytes * rows
+        report.set(rows=rows, buffer_bytes=size, new_rows=rows // NEW)
+        failed = Measured()
+        with run_in(place / "model") as run, run_in(place / "arrays") as bare:
+            ring = Ring(rows)
+            cases = {ARRAYS: mine(ring, bare, {"replay": ring.arrays})}
+            case = attempt(failed, EVERTRAIN, lambda: with_model(Ring(rows), run))
+            cases |= {} if case is None else {EVERTRAIN: case}
             if not asked.only_evertrain:
-                cases[COPY] = copy(ring)
-                case = attempt(failed, SB3, lambda: theirs(ring, place))
+                cases[COPY] = copy(Ring(rows))
+                case = attempt(failed, SB3, lambda: theirs(Ring(rows), place))
                 cases |= {} if case is None else {SB3: case}
             found = alternate(cases, asked.rounds or KEPT)
-            wait_for(run)
-            settle()
-            kept = [each.path for each in run.store.list()]
-            disk = disk_bytes(run.path / "checkpoints"), disk_bytes(kept[-1]), len(kept)
-            run.finish()
+            disks = {name: disk_of(each) for name, each in ((EVERTRAIN, run), (ARRAYS, bare))}
         found.errors |= failed.errors
-        tell(asked, report, ring, found, disk)
+        tell(asked, report, size, found, disks)
 
 
-def mine(ring: Ring, run: Run) -> Callable[[], dict[str, float]]:
+def run_in(path: Path) -> Run:
+    """Return a run that saves at each step and keeps ten checkpoints."""
+    return Run(path, save=every(steps=1), keep=keep_last(KEPT))
+
+
+def disk_of(run: Run) -> tuple[int, int, int]:
+    """Return what all checkpoints of a run take, what one takes, and how many there are."""
+    wait_for(run)
+    settle()
+    kept = [each.path for each in run.store.list()]
+    sizes = disk_bytes(run.path / "checkpoints"), disk_bytes(kept[-1]), len(kept)
+    run.finish()
+    return sizes
+
+
+def mine(ring: Ring, run: Run, things: dict[str, Any]) -> Callable[[], dict[str, float]]:
     """Return a case of a run that saves at each step."""
-    run.attach(replay=ring.arrays)
+    run.attach(**things)
     run.state.position = 0
     steps = iter(run)
     next(steps)
@@ -114,8 +133,21 @@ def mine(ring: Ring, run: Run) -> Callable[[], dict[str, float]]:
     return case
 
 
-def theirs(ring: Ring, place: Path) -> Callable[[], dict[str, float]]:
-    """Return a case of Stable-Baselines3's own way, with a real model and buffer."""
+def with_model(ring: Ring, run: Run) -> Callable[[], dict[str, float]]:
+    """Return a case of a model of Stable-Baselines3 whose buffer is `ring`."""
+    model = model_with(ring)
+    case = mine(ring, run, {"model": model})
+
+    def counted() -> dict[str, float]:
+        model.replay_buffer.pos = (ring.position + ring.rows // NEW) % ring.rows  # as it will be
+        model.num_timesteps = ring.given + ring.rows // NEW
+        return case()
+
+    return counted
+
+
+def model_with(ring: Ring) -> Any:
+    """Return a model of Stable-Baselines3 that has `ring` as its full buffer."""
     import gymnasium
     from stable_baselines3 import SAC
 
@@ -125,18 +157,27 @@ def theirs(ring: Ring, place: Path) -> Callable[[], dict[str, float]]:
         observation_space = gymnasium.spaces.Box(-1.0, 1.0, (OBSERVATIONS,), np.float32)
         action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTIONS,), np.float32)
 
+        def reset(self, **_: Any) -> Any:
+            """Return any observation."""
+            return np.zeros(OBSERVATIONS, np.float32), {}
+
     model = SAC("MlpPolicy", World(), buffer_size=ring.rows, device="cpu")
     buffer = model.replay_buffer
     assert buffer is not None
     for name, each in ring.arrays.items():
         assert getattr(buffer, name).shape == each.shape
         setattr(buffer, name, each)
-    buffer.full = True
-    path = place / "replay.pkl"
+    buffer.full, model.num_timesteps = True, ring.given
+    return model
+
+
+def theirs(ring: Ring, place: Path) -> Callable[[], dict[str, float]]:
+    """Return a case of Stable-Baselines3's own way, with a real model and buffer."""
+    model, path = model_with(ring), place / "replay.pkl"
 
     def case() -> dict[str, float]:
         ring.add()
-        buffer.pos = ring.position
+        model.replay_buffer.pos = ring.position
         numbers = timed(lambda: model.save_replay_buffer(path), lambda: None)
         remove(path)
         return numbers
@@ -174,10 +215,14 @@ def timed(save: Callable[[], Any], wait: Callable[[], None]) -> dict[str, float]
 
 
 def tell(
-    asked: Namespace, report: Report, ring: Ring, found: Measured, disk: tuple[int, int, int]
+    asked: Namespace,
+    report: Report,
+    nbytes: int,
+    found: Measured,
+    disks: dict[str, tuple[int, int, int]],
 ) -> None:
     """Print the medians, the bytes and the disk, and judge them."""
-    size = f"replay buffer of {ring.rows:,} transitions, {ring.nbytes / 1e6:,.0f} MB"
+    size = f"replay buffer, {nbytes / 1e6:,.0f} MB"
     more = {
         "until complete ms": ("done_s", 1e3),
         "MB written": ("asked_bytes", 1e-6),
@@ -186,21 +231,20 @@ def tell(
     title = f"{size}, 1 % new rows"
     report.add(compared(title, found, "blocked_s", [SB3, COPY], more=more))
     report.keep(title, found)
-    all_kept, newest, count = disk
-    table = Table(f"disk, {size}", ["", "MB", "/ one"])
-    table.rows += [
-        ["one checkpoint", newest / 1e6, 1.0],
-        [f"{count} kept checkpoints", all_kept / 1e6, all_kept / newest],
-    ]
+    table = Table(f"disk, {size}", ["", "one, MB", "kept", "all, MB", "/ one"])
+    for name, (all_kept, newest, count) in disks.items():
+        table.rows.append([name, newest / 1e6, count, all_kept / 1e6, all_kept / newest])
     report.add(table)
-    if not asked.only_evertrain:
-        ratio = found.ratio(EVERTRAIN, SB3, "blocked_s")
-        report.at_most("replay buffer, 1 % new rows: blocked / SB3", ratio, 1 / 20)
-    wrote = found.samples.get(EVERTRAIN, {}).get("stored_bytes")
-    # The mean, not the median: a part that is refreshed now and then counts.
-    share = sum(wrote) / len(wrote) / ring.nbytes if wrote else None
-    report.at_most("replay buffer, 1 % new rows: bytes written / buffer", share, 0.04)
-    report.at_most(f"disk of {count} kept checkpoints / one", all_kept / newest, 1.25)
+    for name in (EVERTRAIN, ARRAYS):
+        if not asked.only_evertrain:
+            ratio = found.ratio(name, SB3, "blocked_s")
+            report.at_most(f"{name}, 1 % new rows: blocked / SB3", ratio, 1 / 20)
+        wrote = found.samples.get(name, {}).get("stored_bytes")
+        # The mean, not the median: a part that is refreshed now and then counts.
+        share = sum(wrote) / len(wrote) / nbytes if wrote else None
+        report.at_most(f"{name}, 1 % new rows: bytes written / buffer", share, 0.04)
+        all_kept, newest, count = disks[name]
+        report.at_most(f"{name}: disk of {count} kept checkpoints / one", all_kept / newest, 1.25)
     report.finish(asked.out)
 
 

@@ -113,14 +113,15 @@ def test_synced_rows_survive_a_power_cut_wherever_they_were_first_written(
         assert len(live(after)) == (2 if has_more else 1)
 
 
-def test_last_is_of_the_newest_step(tmp_path: Path) -> None:
+def test_numbers_are_of_the_step_that_is_asked_for(tmp_path: Path) -> None:
     """A step that logs nothing does not show the metrics of an older one."""
     rows = Rows(tmp_path / "metrics.jsonl", 1)
     rows.add({"x": 1, "name": "a"}, None)
     rows.commit(1)
-    assert rows.last == {"x": 1}
+    assert rows.of(1) == {"x": 1}
+    assert rows.of(2) == {}
     rows.commit(2)
-    assert rows.last == {}
+    assert rows.of(2) == {}
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ class Rows:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """Start with nothing pending."""
-        self._last: Mapping[str, Any] = {}
+        self._last: tuple[int | None, Mapping[str, Any]] = (None, {})
         self._best = best
         self._say = say
         self._path = path
@@ -89,10 +89,14 @@ class Rows:
             )
         self._open.setdefault(place, {}).update(found)
 
-    @property
-    def last(self) -> dict[str, float]:
-        """Metrics of the newest committed step; empty if it logged nothing."""
-        return {key: each for key, each in self._last.items() if isinstance(each, (int, float))}
+    def of(self, step: int) -> dict[str, float]:
+        """Return the numbers of the step that was committed last, if that is `step`.
+
+        A step that logged nothing need not be committed: it has none.
+        """
+        at, ended = self._last
+        values = ended if at == step else {}
+        return {key: each for key, each in values.items() if isinstance(each, (int, float))}
 
     @property
     def is_open(self) -> bool:
@@ -119,14 +123,11 @@ class Rows:
 
     def commit(self, step: int) -> dict[str, Any]:
         """End the running step as `step` and return its own metrics."""
-        self._last = ended = self._open.pop(None, {})
+        ended = self._open.pop(None, {})
+        self._last = (step, ended)
         if self._open or ended:
             self._queue(step, ended)
         return ended
-
-    def commit_nothing(self) -> None:
-        """End a step that logged nothing; `commit` does so too, and costs more."""
-        self._last = {}
 
     def flush_if_due(self) -> None:
         """Write what has waited for a second; the caller looks now and then."""

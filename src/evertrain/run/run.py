@@ -460,8 +460,6 @@ class Run:
                 return False
             self._rows.require_until(step)
             self._rows.commit(step)
-        else:
-            self._rows.commit_nothing()
         self.step = step
         self.iteration += 1
         return True
@@ -842,7 +840,7 @@ class Run:
         if (self._store.path / step_name(self.step)).exists():
             self.say(f"evertrain: {self._shortfall()}")
             return
-        score, is_best = self._record.judge(self._rows.last)
+        score, is_best = self._record.judge(self._rows.of(self.step))
         save = replace(self._what("final", ("last",), self.stage), score=score, is_best=is_best)
         self._capture.check_resumable(save.trees, self._partial)
         self._submit(save, must=True)

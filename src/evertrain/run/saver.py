@@ -275,7 +275,7 @@ class Saver:
         return flight.began_s + flight.blocked_s if flight else self.pace.last_at_s
 
     def _about(self, save: Save) -> About:
-        return about(save, self.identity, self.rows.last, self.lease)
+        return about(save, self.identity, self.rows.of(save.step), self.lease)
 
     def _prune(self) -> None:
         """Apply retention. A disk that refuses to delete must not end the training."""
