@@ -1,12 +1,13 @@
 """What checkpoints share: counted once, and free only when its last name is gone."""
 
+import os
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evertrain.checkpoint.share import added_bytes, files_below, freed_bytes
-from evertrain.monitor.disk import disk_bytes
+from evertrain.checkpoint.share import added_bytes, disk_bytes, files_below, freed_bytes
 
 
 def linked(root: Path, layout: list[list[int]]) -> list[Path]:
@@ -23,6 +24,33 @@ def linked(root: Path, layout: list[list[int]]) -> list[Path]:
                 file.write_bytes(b"x" * (number + 1))
                 first[number] = file
     return paths
+
+
+def test_hard_links_count_once(tmp_path: Path) -> None:
+    """Ten names of one file take the space of one; links are not followed."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "one").write_bytes(b"x" * 1000)
+    for index in range(9):
+        os.link(tmp_path / "a" / "one", tmp_path / f"name-{index}")
+    (tmp_path / "other").write_bytes(b"x" * 10)
+    (tmp_path / "link").symlink_to(tmp_path / "other")
+
+    assert disk_bytes(tmp_path) == 1010
+
+
+def test_nothing_is_nothing(tmp_path: Path) -> None:
+    """A directory that is gone has no bytes."""
+    assert disk_bytes(tmp_path / "gone") == 0
+
+
+def test_a_file_may_vanish_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is pruned between listing and looking does not count."""
+    (tmp_path / "a").write_bytes(b"x")
+    entries = list(os.scandir(tmp_path))
+    (tmp_path / "a").unlink()
+    monkeypatch.setattr(os, "scandir", lambda _path: entries)
+
+    assert disk_bytes(tmp_path) == 0
 
 
 def test_gone_meanwhile(tmp_path: Path) -> None:

@@ -6,15 +6,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from evertrain import Run, Stage, Store, auto, every
+from evertrain import Run, Stage, Store, auto, every, keep_last
 from evertrain.checkpoint.store import Pending
 from evertrain.core.errors import FencedError, SaveError
+from evertrain.core.fs import LocalFs
 from evertrain.core.journal import Journal
 from evertrain.core.request import pending, post
 from evertrain.core.rundir import RunDir
@@ -436,6 +438,47 @@ def test_the_state_of_a_step_is_not_kept_in_memory(open_run: OpenRun, disk: Held
     assert dict(flight.save.trees) == {}
     assert Path(run.path).is_dir()
     disk.land()
+
+
+def test_a_save_that_fails_beside_the_loop_prunes_nothing(
+    open_run: OpenRun, disk: HeldDisk
+) -> None:
+    """What was to make place for it stays until it is there."""
+    disk.refused = {3}
+    run = begin(open_run(save=every(steps=1), keep=keep_last(1), total=None))
+    for _ in range(3):
+        run.tick()
+        disk.land()
+
+    assert saved(run) == [2]
+    run.tick()
+    assert told(run, "save_failed") == [3]
+
+
+def test_rows_are_durable_before_their_checkpoint(
+    open_run: OpenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the background as well: the row is synced, then the checkpoint gets its name."""
+    done: list[str] = []
+    for name in ("append", "sync_file", "replace"):
+
+        def act(fs: LocalFs, *args: Any, _name: str = name, _real: Any = None) -> Any:
+            found = _real(fs, *args)
+            done.append(f"{_name} {args[-1].name if _name == 'replace' else args[0].name}")
+            return found
+
+        real = getattr(LocalFs, name)
+        monkeypatch.setattr(LocalFs, name, partialmethod(act, _real=real))
+    run = begin(open_run(save=every(steps=1), total=None))
+    for step in (1, 2):
+        done.clear()
+        run.log(loss=float(step))
+        run.tick()
+        run.wait()
+
+        named = done.index(f"replace {step:09}")
+        rows = "metrics.jsonl"
+        assert done.index(f"append {rows}") < done.index(f"sync_file {rows}") < named
 
 
 @pytest.mark.slow

@@ -7,24 +7,33 @@ Layer: checkpoint. Imports nothing from evertrain.
 """
 
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+
+def disk_bytes(path: Path, seen: set[tuple[int, int]] | None = None) -> int:
+    """Return the bytes of all files below `path`, those of several names once.
+
+    Args:
+        path: A directory.
+        seen: Files of several names that were counted elsewhere; new ones are added.
+    """
+    seen = set() if seen is None else seen
+    total_bytes = 0
+    for found in files_below(path):
+        if found.st_nlink > 1:
+            key = (found.st_dev, found.st_ino)
+            if key in seen:
+                continue
+            seen.add(key)
+        total_bytes += found.st_size
+    return total_bytes
 
 
 def added_bytes(paths: Sequence[Path]) -> list[int]:
     """Return the bytes that each directory adds to what those before it hold already."""
     seen: set[tuple[int, int]] = set()
-    added = []
-    for path in paths:
-        size_bytes = 0
-        for found in files_below(path):
-            key = (found.st_dev, found.st_ino)
-            if found.st_nlink == 1 or key not in seen:
-                seen.add(key)
-                size_bytes += found.st_size
-        added.append(size_bytes)
-    return added
+    return [disk_bytes(path, seen) for path in paths]
 
 
 def freed_bytes(paths: Sequence[Path]) -> int:
@@ -42,16 +51,17 @@ def freed_bytes(paths: Sequence[Path]) -> int:
 
 def files_below(path: Path) -> Iterator[os.stat_result]:
     """Yield what the system says of each file below `path`; one that vanishes is left out."""
-    try:
-        entries = list(os.scandir(path))
-    except OSError:
-        return
-    for entry in entries:
+    waiting = [os.fspath(path)]
+    while waiting:  # of every checkpoint of a run: no Path, and no call for each directory
         try:
-            found = entry.stat(follow_symlinks=False)
+            entries = list(os.scandir(waiting.pop()))
         except OSError:
             continue
-        if stat.S_ISDIR(found.st_mode):
-            yield from files_below(Path(entry.path))
-        elif stat.S_ISREG(found.st_mode):
-            yield found
+        for entry in entries:
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                elif entry.is_file(follow_symlinks=False):
+                    yield entry.stat(follow_symlinks=False)
+            except OSError:
+                continue

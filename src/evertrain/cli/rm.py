@@ -10,6 +10,7 @@ import click
 
 from evertrain.checkpoint.care.prune import remove
 from evertrain.checkpoint.care.retire import refuse_live, remove_run
+from evertrain.checkpoint.share import disk_bytes
 from evertrain.cli.disk import disk_errors
 from evertrain.cli.duration import grace_option
 from evertrain.cli.render import clean, json_option, print_json, size
@@ -17,7 +18,6 @@ from evertrain.cli.target import Target, checkpoint_of, parse_target
 from evertrain.core.clock import human_duration
 from evertrain.core.errors import UsageError
 from evertrain.core.rundir import RunDir
-from evertrain.monitor.disk import disk_bytes
 
 
 @click.command(epilog="Example: evertrain rm runs/trading@10 runs/trading@20")

@@ -16,15 +16,16 @@ from typing import Any
 from evertrain.checkpoint.catalog import Catalog
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.rank import ranked
+from evertrain.checkpoint.share import disk_bytes
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import NotFoundError
 from evertrain.core.journal import Row, read_lines
 from evertrain.core.regular import read_regular
 from evertrain.core.rundir import Identity, RunDir, read_identity
 from evertrain.monitor.attempt import Attempt, attempts_of
-from evertrain.monitor.disk import disk_bytes, tail_rows
 from evertrain.monitor.life import Life, State, decide, look, settled
 from evertrain.monitor.metrics import int_of, number_of
+from evertrain.monitor.tail import tail_rows
 
 
 @dataclass(frozen=True, slots=True)
