@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from stable_baselines3 import A2C, DQN, SAC
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 
 from evertrain import Run, Stopped, Store, every, keep_all
+from evertrain.core.errors import StateError
 from evertrain.integrations.sb3 import learn, listener, model, vector
 from evertrain.integrations.torch.optimizer import OptimizerAdapter
 from evertrain.run import rng
@@ -188,6 +190,46 @@ def test_another_number_of_environments_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match=r"model\.env\.num_envs: 2 environments there, 1 here"):
         train(tmp_path / "run", make)
+
+
+class Grow(BaseCallback):
+    """Adds to the policy, or to its optimizer, at the end of the second rollout."""
+
+    def __init__(self, change: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.change = change
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        if self.num_timesteps == 2 * ROLLOUT:
+            self.change(self.model.policy)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (
+            lambda policy: policy.add_module("more", torch.nn.Linear(1, 1)),
+            r"model\.policy\.more\.bias: not in the program",
+        ),
+        (
+            lambda policy: policy.optimizer.add_param_group({"params": [torch.zeros(1)]}),
+            r"model\.policy\.optimizer\.param_groups: 2 groups there, 1 here",
+        ),
+    ],
+)
+def test_a_policy_that_changes_its_structure_is_refused(
+    tmp_path: Path, change: Callable[[Any], Any], problem: str
+) -> None:
+    """At the save of the step where it does, not at the resume days later."""
+    with (
+        pytest.raises(StateError, match=problem),
+        Run(tmp_path, total=TOTAL, seed=7, save=every(steps=1)) as run,
+    ):
+        learn(run, build(), callback=Grow(change))
+    assert [info.step for info in Store(tmp_path).list()] == [ROLLOUT]
 
 
 @pytest.mark.filterwarnings("ignore:Training and eval env are not of the same type")

@@ -9,7 +9,7 @@ Layer: integrations. Imports its siblings, checkpoint and core.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from operator import attrgetter
 from typing import Any, Final
@@ -91,17 +91,27 @@ class ModelAdapter:
 
     def mismatches(self, thing: BaseAlgorithm, tree: Tree) -> Sequence[Mismatch]:
         """See `Adapter.mismatches`."""
-        mine = type(thing).__name__
-        there = tree.get("class") if isinstance(tree, dict) else type(tree).__name__
-        if there != mine:
-            return (Mismatch("class", f"{there} there, {mine} here"),)
-        found = _prefixed("policy", _MODULE.mismatches(thing.policy, tree["policy"]))
-        for name, optimizer in _torch_parts(thing)[0].items():
-            stored = tree["optimizers"].get(name)
-            found += _prefixed(name, _OPTIMIZER.mismatches(optimizer, stored))
+        found = list(self.remember(thing)(tree))
+        if _class_in(tree) != type(thing).__name__:
+            return found
         if thing.env is not None and tree["env"] is not None:
             found += _prefixed("env", vector.mismatches(thing.env, tree["env"]))
         return [*found, *replay.mismatches(thing, tree["replay"])]
+
+    def remember(self, thing: BaseAlgorithm) -> Callable[[Tree], Sequence[Mismatch]]:
+        """See `Adapter`: the class, the policy, its optimizers. Environments may be exchanged."""
+        name, policy = type(thing).__name__, _MODULE.remember(thing.policy)
+        optimizers = {key: _OPTIMIZER.remember(x) for key, x in _torch_parts(thing)[0].items()}
+
+        def misfits(tree: Tree) -> Sequence[Mismatch]:
+            if _class_in(tree) != name:
+                return (Mismatch("class", f"{_class_in(tree)} there, {name} here"),)
+            found = _prefixed("policy", policy(tree["policy"]))
+            for key, judge in optimizers.items():
+                found += _prefixed(key, judge(tree["optimizers"].get(key)))
+            return found
+
+        return misfits
 
     def restore(self, thing: BaseAlgorithm, tree: Tree) -> None:
         """See `Adapter.restore`. Without the environments' state, the next rollout resets them.
@@ -175,6 +185,10 @@ def _refuse_unknown(model: BaseAlgorithm) -> None:
             "a resumed run would not go on exactly.",
             "Save it as foreign files with SB3's own save, or use another algorithm.",
         )
+
+
+def _class_in(tree: Tree) -> Any:
+    return tree.get("class") if isinstance(tree, dict) else type(tree).__name__
 
 
 def _prefixed(name: str, found: Sequence[Mismatch]) -> list[Mismatch]:
