@@ -206,19 +206,29 @@ def test_disk_full_at_every_operation(tmp_path: Path) -> None:
     for number in range(40):
         root = prepared(tmp_path / str(number))
         fs = FailingFs(number)
+        told: list[str] = []
         try:
-            save(Store(root, fs=fs), NEW)
-            outcomes.add("saved")
+            save(Store(root, fs=fs, warn=told.append), NEW)
+            outcomes.add("warned" if told else "saved")
+            assert (root / "000000020").exists()
         except SaveError as error:
             outcomes.add("refused")
             assert isinstance(error.__cause__, OSError)  # noqa: PT017  (one of three outcomes)
             assert not list(root.glob(".tmp*"))
             assert not (root / "000000020").exists()
-        except RuntimeWarning:
-            outcomes.add("warned")
-            assert (root / "000000020").exists()
         assert check_survivor(root) in {OLD, NEW}
     assert outcomes == {"saved", "refused", "warned"}
+
+
+def test_a_warning_that_is_an_error_costs_no_save(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As under `python -W error`: the checkpoint is safe, and the save returns."""
+    for number in range(40):
+        with suppress(SaveError):
+            save(Store(prepared(tmp_path / str(number)), fs=FailingFs(number)), NEW)
+            assert (tmp_path / str(number) / "000000020").exists()
+    assert "the checkpoints themselves are safe" in capsys.readouterr().err
 
 
 class ShortFs(LocalFs):

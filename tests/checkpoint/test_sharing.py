@@ -1,7 +1,9 @@
 """What stands still is not written again: new files are counted by their inodes."""
 
 import errno
+import mmap
 import os
+import resource
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +21,7 @@ from evertrain.checkpoint.manifest import ArrayEntry, Extent, FileEntry, encode,
 from evertrain.checkpoint.plugin import Rows
 from evertrain.checkpoint.read import read_checkpoint
 from evertrain.checkpoint.refresh import Shared, due
-from evertrain.core.errors import BaseLostError, CorruptError, SaveError
+from evertrain.core.errors import BaseLostError, CorruptError, SaveError, StateError
 from evertrain.core.fs import Bytes, LocalFs
 from evertrain.testing import CutFs, PowerCut, PowerDisk
 
@@ -152,7 +154,7 @@ def test_a_count_that_lies_is_found_by_a_save_without_a_copy(
     ring.array[20] = 9
     commit(store, 1, ring.tree())
     assert not store.load(1).state["buffer"]["obs"].any()  # the lie
-    with pytest.warns(RuntimeWarning, match="buffer: the rows of 'obs' changed"):
+    with pytest.warns(RuntimeWarning, match="buffer: rows of its arrays changed"):
         store.save(2, ring.tree())
     np.testing.assert_array_equal(store.load(2).state["buffer"]["obs"], ring.array)
     ring.array[40] = 9
@@ -167,7 +169,7 @@ def test_a_count_that_lies_is_found_by_the_refresh(tmp_path: Path) -> None:
     for step in range(2):
         commit(store, step, ring.tree())
     ring.array[20] = 9
-    with pytest.warns(RuntimeWarning, match="'obs'"):  # noqa: PT031  (one of the saves)
+    with pytest.warns(RuntimeWarning, match="buffer: rows"):  # noqa: PT031  (one of the saves)
         for step in range(2, 2 + 110):
             commit(store, step, ring.tree())
             if step % 10 == 0:
@@ -319,7 +321,7 @@ def test_a_pruned_base_is_not_missed(tmp_path: Path) -> None:
     assert store.verify() == []
 
 
-@pytest.mark.parametrize("kind", ["short", "long", "link", "directory"])
+@pytest.mark.parametrize("kind", ["short", "long", "same size", "link", "directory"])
 @pytest.mark.parametrize("save", [commit, Store.save])
 def test_a_file_of_the_base_that_is_not_what_it_was_is_not_shared(
     tmp_path: Path, kind: str, save: Callable[[Store, int, dict[str, Any]], object]
@@ -337,7 +339,8 @@ def test_a_file_of_the_base_that_is_not_what_it_was_is_not_shared(
     elif kind == "directory":
         path.mkdir()
     else:
-        path.write_bytes(data[:-1] if kind == "short" else data + b"\0")
+        other = bytes([data[-1] ^ 1])
+        path.write_bytes(data[:-1] + {"short": b"", "long": other * 2, "same size": other}[kind])
     with suppress(BaseLostError):
         save(store, 2, ring.tree())
         assert save is Store.save
@@ -356,9 +359,10 @@ def test_rot_in_a_shared_sector_is_found_in_every_checkpoint_that_shares_it(
     name = next(iter(set(inodes(tmp_path / "000000001")) - new_files(store, 0, 1)))
     path = tmp_path / "000000001" / name
     path.chmod(0o644)
-    data = bytearray(path.read_bytes())
+    data, written_at = bytearray(path.read_bytes()), path.stat().st_mtime_ns
     data[-1] ^= 1
     path.write_bytes(data)
+    os.utime(path, ns=(written_at, written_at))  # a sector that rots has no time of change
     commit(store, 2, ring.tree())
     steps = {
         step for step in range(3) if inodes(tmp_path / f"{step:09}")[name] == path.stat().st_ino
@@ -449,6 +453,59 @@ def test_a_thousand_parts(tmp_path: Path) -> None:
     commit(store, 1, {"a": {"x": Rows(array, 78)}})
     assert store.load(1).state["a"]["x"].sum() == ROW
     assert new_files(store, 0, 1) == {"a_x_00019.safetensors"}
+
+
+@pytest.mark.parametrize("read", [Store.load, Store.map])
+def test_a_process_may_open_fewer_files_than_there_are(
+    tmp_path: Path, read: Callable[..., Any]
+) -> None:
+    """A buffer has more parts than most systems let a process hold open."""
+    store = Store(tmp_path, fs=FastFs())
+    array = np.arange(400 * ROW, dtype=np.uint8).reshape(400, ROW)
+    commit(store, 0, {"a": {"x": Rows(array)}, "b": {"y": np.arange(99)}})
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    in_use = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (in_use + 20, hard))
+    try:
+        state = read(store, 0).state
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    np.testing.assert_array_equal(state["a"]["x"], array)
+    np.testing.assert_array_equal(state["b"]["y"], np.arange(99))
+
+
+def test_what_the_system_refuses_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process without memory or descriptors must not set its checkpoints aside."""
+    store = Store(tmp_path, fs=FastFs())
+    commit(store, 0, {"a": {"x": np.arange(9)}})
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(mmap, "mmap", refuse)
+    with pytest.raises(StateError, match=r"cannot be mapped[\s\S]*the checkpoint is whole"):
+        store.map(0)
+
+
+def test_what_stirs_among_the_still_takes_little_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A target network that is copied now and then does not have the encoder written again."""
+    monkeypatch.setattr(group, "_PACK_BYTES", 4 * ROW)
+    quiet(monkeypatch)
+    store = Store(tmp_path, fs=FastFs())
+    encoder = {str(each): np.full(4 * ROW, each, np.uint8) for each in range(8)}
+    target = np.zeros(4 * ROW, np.uint8)
+    for step in range(12):
+        target[:] = step // 4
+        commit(store, step, {"agent": {"encoder": encoder, "target": target, "n": np.ones(step)}})
+    for step in range(4, 12):
+        fresh = new_files(store, step - 1, step)
+        assert (
+            sum((store.path / f"{step:09}" / each).stat().st_size for each in fresh) < 8 * 4 * ROW
+        )
 
 
 def test_a_manifest_of_ten_thousand_parts() -> None:

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evertrain.checkpoint import About, Store, catalog, keep_all, keep_any, keep_best, keep_last
+from evertrain.checkpoint import (
+    About,
+    Store,
+    catalog,
+    keep_all,
+    keep_any,
+    keep_best,
+    keep_last,
+    trash,
+)
 from evertrain.checkpoint import store as module
 from evertrain.checkpoint.manifest import state_digest
 from evertrain.core.errors import (
@@ -402,6 +411,32 @@ def test_pruned_under_the_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert reader.load("latest").info.step == 2
     with pytest.raises(NotFoundError):
         reader.load(1)
+
+
+def test_what_is_pinned_while_others_go_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Retention works beside the loop, where somebody asks to keep what it has just given up."""
+    store = Store(tmp_path)
+    for step in (1, 2, 3):
+        store.save(step, {"a": step})
+    pinning = threading.Thread(target=store.pin, args=(1,))
+    real = trash.discard
+
+    def late(*args: Any, **more: Any) -> Any:
+        pinning.start()
+        pinning.join(0.2)  # it waits for what is under way, and then says what is true
+        return real(*args, **more)
+
+    monkeypatch.setattr(trash, "discard", late)
+    refused: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: refused.append(args.exc_type))
+    store.prune(keep_last(2))
+    pinning.join()
+
+    is_there = (tmp_path / "000000001").exists()
+    assert is_there == any(info.is_pinned for info in store.list())
+    assert is_there or refused == [NotFoundError]
 
 
 def test_pin_does_not_wait_for_a_save(tmp_path: Path) -> None:

@@ -123,10 +123,10 @@ MUTANTS = (
         "checkpoint/test_snapshot.py::test_what_is_overwritten_after_begin_is_saved_as_it_was",
     ),
     Mutant(
-        "a file cut short is shared",
+        "a file that was replaced is shared",
         "checkpoint/files.py",
-        "if not stat.S_ISREG(found.st_mode) or found.st_size != entry.bytes:",
-        "if not stat.S_ISREG(found.st_mode):",
+        "if stamp_of(found) != base.stamps.get(file):",
+        "if stamp_of(found) is None:",
         "checkpoint/test_sharing.py::test_a_file_of_the_base_that_is_not_what_it_was_is_not_shared",
     ),
     Mutant(

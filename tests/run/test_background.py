@@ -364,6 +364,97 @@ def test_without_a_thread_the_save_holds_the_loop_up(
     assert saved(run) == ([] if refused else [1])
 
 
+def test_a_system_without_threads_saves_all_the_same(
+    open_run: OpenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the copy, nor the digests, nor the check of what is read needs one."""
+
+    run = open_run(save=every(steps=1), total=None)
+    weights, still = np.zeros(2 << 20), np.ones(2 << 20)
+    run.attach(weights=weights, still=still)
+    run.restore()
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    for _ in range(4):
+        weights += 1
+        run.tick()
+    assert saved(run) == [1, 2, 3, 4]
+    assert told(run, "save_failed") == []
+    assert Store(run.path).load(3).state["weights"].max() == 3.0
+
+
+def test_without_memory_the_rows_are_durable_before_their_checkpoint(
+    open_run: OpenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The save that holds the loop up keeps the same order."""
+    run = begin(open_run(save=every(steps=1), total=None))
+    monkeypatch.setattr(run._store._arena, "_available", lambda: 0)
+    done: list[str] = []
+    sync, replace = LocalFs.sync_file, LocalFs.replace
+
+    def synced(fs: LocalFs, path: Path) -> None:
+        sync(fs, path)
+        done.append(f"synced {path.name}")
+
+    def replaced(fs: LocalFs, src: Path, dst: Path) -> None:
+        replace(fs, src, dst)
+        done.append(f"named {dst.name}")
+
+    monkeypatch.setattr(LocalFs, "sync_file", synced)
+    monkeypatch.setattr(LocalFs, "replace", replaced)
+    run.log(loss=1.0)
+    run.tick()
+    assert saved(run) == [1]
+    assert done.index("synced metrics.jsonl") < done.index("named 000000001")
+
+
+def test_an_odd_error_of_the_last_save_keeps_nothing_and_hides_nothing(
+    open_run: OpenRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The program's own error leaves the block, and the directory is free again."""
+
+    def odd(*_: object) -> None:
+        raise RuntimeError("a rule of the user's")
+
+    run = open_run(save=every(steps=1), total=None, keep=odd)
+    with pytest.raises(ZeroDivisionError), run:
+        run.state.x = 1
+        run.restore()
+        run.tick()
+        raise ZeroDivisionError
+    assert "the last save: a rule of the user's" in capsys.readouterr().out
+    open_run(total=None).close()
+
+
+@pytest.mark.slow
+def test_an_interpreter_that_ends_waits_for_the_save_in_flight(tmp_path: Path) -> None:
+    """A program that falls off its end, without a `with` block, loses no save."""
+    program = """
+import sys, time
+import numpy as np
+from evertrain import Run, every
+from evertrain.core.fs import LocalFs
+real = LocalFs.write
+def slow(fs, path, chunks):
+    time.sleep(0.5)
+    return real(fs, path, chunks)
+LocalFs.write = slow
+run = Run(sys.argv[1], save=every(steps=1))
+run.state.x = np.ones(1_000_000)
+run.restore()
+run.tick()
+"""
+    subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "run")],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    assert Store(tmp_path / "run").load(1).state["run.state"]["x"].sum() == 1_000_000
+
+
 def test_a_request_waits_in_the_inbox_until_its_save_has_landed(
     open_run: OpenRun, disk: HeldDisk, clock: FakeClock
 ) -> None:

@@ -16,7 +16,7 @@ from evertrain.checkpoint.commit import Tools
 from evertrain.checkpoint.trash import discard
 from evertrain.checkpoint.when import auto
 from evertrain.core import lock
-from evertrain.core.errors import CorruptError
+from evertrain.core.errors import CorruptError, NotFoundError
 from evertrain.core.fs import Bytes, LocalFs
 from evertrain.core.journal import Journal
 from evertrain.run import account as account_module
@@ -125,7 +125,8 @@ def test_a_save_that_is_safe_does_not_fail_afterwards(make_saver: MakeSaver, num
     """The journal refusing `saved` or `pruned` ends nothing, even of a save that must not fail."""
     saver = make_saver(FullOnce("journal.jsonl", number))
     for step in (1, 2, 3):
-        assert saver.save(what(step), must=True) is not None
+        assert saver.save(what(step), must=True) is None
+    assert [info.step for info in saver.store.list()] == [3]
     saver.journal.record("finished")
 
     told = [each["step"] for each in saver.journal.events("saved")]
@@ -147,7 +148,50 @@ def test_looking_for_a_standstill_never_fails_a_save(
     saver = make_saver()
     saver.watch(("net",))
 
-    assert saver.save(what(1), must=True) is not None
+    assert saver.save(what(1), must=True) is None
+    assert [info.step for info in saver.store.list()] == [1]
+
+
+@pytest.mark.parametrize("must", [True, False])
+def test_a_listing_that_fails_after_a_save_ends_nothing(
+    make_saver: MakeSaver, monkeypatch: pytest.MonkeyPatch, *, must: bool
+) -> None:
+    """What is safe is safe; what is too much goes with the next save."""
+    saver = make_saver(keep=keep_last(1))
+
+    def refuse(_: object) -> None:
+        raise NotFoundError("it cannot be listed.", "why.", "fix.")
+
+    saver.save(what(1), must=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "list", refuse)
+        saver.save(what(2), must=must)
+        assert saver.settle(wait=True) is None
+    assert [info.step for info in saver.store.list()] == [1, 2]
+    saver.save(what(3), must=True)
+    assert [info.step for info in saver.store.list()] == [3]
+
+
+def test_a_save_that_is_waited_for_does_not_make_others_dear(
+    make_saver: MakeSaver, clock: FakeClock
+) -> None:
+    """A stage's save on a slow disk says nothing of what the next one will hold up."""
+
+    delay_s = 0.0
+
+    def slow_keep(_: Any) -> dict[int, str]:
+        clock.advance(delay_s)
+        return {}
+
+    saver = make_saver(keep=slow_keep)
+    saver.save(what(1), must=False)
+    saver.settle(wait=True)
+    before = saver.pace.cost_s
+    assert before is not None
+    assert before < 1
+    delay_s = 30.0
+    saver.save(what(2), must=True)
+    assert saver.pace.cost_s == before
 
 
 def test_a_wreck_is_kept_though_its_metrics_cannot_be(make_saver: MakeSaver) -> None:
@@ -249,7 +293,7 @@ def test_the_trash_makes_room_on_a_full_disk(
     disk = FullUntilEmptied(tmp_path, number)
     saver = make_saver(disk)
 
-    assert saver.save(what(2), must=must) == []
+    assert saver.save(what(2), must=must) is None
     assert saver.settle(wait=True) is None
     assert [info.step for info in saver.store.list()] == [2]
     assert saver.store.verify() == []
@@ -267,7 +311,7 @@ def test_a_disk_without_trash_is_not_asked_twice(
     disk = FullUntilEmptied(tmp_path, number)
     saver = make_saver(disk)
 
-    assert [each.step for each in saver.save(what(1), must=False)] == []
+    assert saver.save(what(1), must=False) is None
     failed = saver.settle(wait=True)
     assert failed is not None
     assert disk.refused == 1

@@ -6,7 +6,6 @@ Layer: checkpoint. Imports core only.
 """
 
 import errno
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -17,6 +16,8 @@ from evertrain.checkpoint.cut import PART_BYTES
 from evertrain.checkpoint.directory import Opened
 from evertrain.checkpoint.manifest import Manifest
 from evertrain.checkpoint.strict import corrupt
+from evertrain.core.machine import cores
+from evertrain.core.threads import spread
 
 # What has its own digest in a file: offset, bytes, digest, and what to call it.
 Piece = tuple[int, int, str, str]
@@ -85,7 +86,6 @@ def check_files(directory: Opened, manifest: Manifest, files: Mapping[str, list[
         CorruptError: A byte is not what was written.
         FileNotFoundError: The whole checkpoint is gone.
     """
-    from concurrent.futures import ThreadPoolExecutor
 
     def check(job: tuple[str, list[Piece]]) -> None:
         name, batch = job
@@ -97,13 +97,8 @@ def check_files(directory: Opened, manifest: Manifest, files: Mapping[str, list[
         for name, contents in files.items()
         for batch in _batches(pieces_of(manifest, name, contents))
     ]
-    if len(jobs) < 2:  # noqa: PLR2004
-        for job in jobs:
-            check(job)
-        return
-    with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
-        for _ in pool.map(check, jobs):
-            pass
+    for _ in spread(check, jobs, min(_MAX_THREADS, cores())):
+        pass
 
 
 def fill(file: Any, view: memoryview, path: Path) -> None:

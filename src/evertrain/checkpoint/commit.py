@@ -17,7 +17,8 @@ from typing import Any, Final
 from evertrain.checkpoint import manifest as manifests
 from evertrain.checkpoint import provenance
 from evertrain.checkpoint.about import About
-from evertrain.checkpoint.files import LostError, digest_of, fill_files
+from evertrain.checkpoint.files import LostError, fill_files
+from evertrain.checkpoint.group import digest_of
 from evertrain.checkpoint.manifest import FileEntry, Manifest
 from evertrain.checkpoint.plugin import Tree
 from evertrain.checkpoint.snapshot import Snapshot, take
@@ -90,7 +91,7 @@ def write_snapshot(
         `.tmp-*` beside `target`; `sweep` removes it.
     """
     tmp = target.parent / f".tmp-{target.name}-{os.getpid()}-{proc.start_time(os.getpid()) or 0}"
-    _IN_FLIGHT.add(tmp)
+    _IN_FLIGHT.add(tmp.absolute())
     try:
         make_dir(target.parent, fs=tools.fs)
         manifest = _fill(tmp, snapshot, about_it, tools.fs)
@@ -104,7 +105,7 @@ def write_snapshot(
         _discard(tmp, tools.fs)
         raise
     finally:
-        _IN_FLIGHT.discard(tmp)
+        _IN_FLIGHT.discard(tmp.absolute())
     return manifest
 
 
@@ -129,7 +130,7 @@ def _is_leftover(path: Path) -> bool:
     found = _TMP_DIR.fullmatch(path.name)
     if found:
         pid, started = int(found[1]), int(found[2])
-        is_ours = pid == os.getpid() and path in _IN_FLIGHT
+        is_ours = pid == os.getpid() and path.absolute() in _IN_FLIGHT
         is_others = pid != os.getpid() and proc.is_alive(pid, started)
         return not is_ours and not is_others
     found = _TMP_FILE.fullmatch(path.name)
@@ -143,7 +144,7 @@ def draft(step: int, about: About, tools: Tools) -> Manifest:
         UsageError: A metric or the score is no float.
     """
     now_s = tools.clock.now_s()
-    git = provenance.git_commit(Path.cwd())
+    git = provenance.git_commit()
     return Manifest(
         step=step,
         kind=about.kind,

@@ -56,8 +56,8 @@ def _rounds(low: int, high: int, rows: int) -> Iterable[tuple[int, int]]:
         yield 0, high - rows
 
 
-def lies(claimed: Iterable[PartName], before: Manifest, now: Manifest) -> set[PartName]:
-    """Return the arrays of which a part changed, although its owner said that it did not.
+def lies(claimed: Iterable[PartName], before: Manifest, now: Manifest) -> set[str]:
+    """Return the attached objects of which a part changed, although it was said not to have.
 
     Args:
         claimed: Parts said to be untouched that were looked at all the same.
@@ -65,7 +65,7 @@ def lies(claimed: Iterable[PartName], before: Manifest, now: Manifest) -> set[Pa
         now: The one just written.
     """
     return {
-        of_array(part)
+        part.name
         for part in claimed
         if before.digest_at(part.name, part.key, part.start)
         != now.digest_at(part.name, part.key, part.start)

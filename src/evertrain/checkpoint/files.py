@@ -3,7 +3,6 @@
 Layer: checkpoint. Imports core only.
 """
 
-import stat
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,11 +12,12 @@ from typing import Final
 
 from evertrain.checkpoint import manifest as manifests
 from evertrain.checkpoint import parts
-from evertrain.checkpoint.group import Group, Item, PartName
+from evertrain.checkpoint.group import Group, Item, PartName, digest_of
 from evertrain.checkpoint.manifest import ArrayEntry, Extent, FileEntry
-from evertrain.checkpoint.previous import Base
+from evertrain.checkpoint.previous import Base, stamp_of
 from evertrain.checkpoint.snapshot import Snapshot
-from evertrain.core.fs import FILE_MODE, Bytes, Fs
+from evertrain.core.fs import FILE_MODE, Fs
+from evertrain.core.threads import start
 
 Arrays = dict[str, dict[str, ArrayEntry]]
 Files = dict[str, FileEntry]
@@ -144,13 +144,14 @@ class _Filling:
         entry = base.manifest.files[file]
         try:
             found = (base.path / file).lstat()
-            if not stat.S_ISREG(found.st_mode) or found.st_size != entry.bytes:
+            if stamp_of(found) != base.stamps.get(file):
                 return False
             is_link = self.fs.link(base.path / file, self.tmp / file)
         except FileNotFoundError:
             return False
         if not is_link:  # a copy, where there are no links
             self.fs.chmod(self.tmp / file, FILE_MODE)
+        if not is_link or not base.is_ours:
             self.book.fresh.append(file)
         self.book.files[file] = entry
         for content in base.files[file]:
@@ -168,12 +169,5 @@ class _Filling:
     def _digests(self, item: Item) -> Future[tuple[str, ...]] | tuple[str, ...]:
         """Take the digests of much in a thread beside the writing."""
         if item.raw.data.nbytes >= _SMALL_BYTES:
-            return self.digester.submit(item.digests)
+            return start(self.digester, item.digests)
         return item.digests()
-
-
-def digest_of(data: Bytes) -> str:
-    """Return the BLAKE3 digest of some bytes, hex."""
-    from blake3 import blake3
-
-    return blake3(data).hexdigest()

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from evertrain.checkpoint import cut
 from evertrain.checkpoint.plugin import RawArray
 from evertrain.checkpoint.tree import Flat
+from evertrain.core.fs import Bytes
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
 STILL: Final = "-still"
+_PACK_BYTES: Final = 64 << 20  # of what stands still in one file: what stirs takes no more along
 _STEM: Final = 80  # letters; the number behind them must not be cut off
 _WORTH_BYTES: Final = 1 << 20  # less than this that stands still gets no file of its own
 
@@ -48,12 +50,15 @@ class Item:
         title: What the file's header calls it.
         raw: Its dtype, shape and bytes. The bytes may belong to the training.
         whole: Shape and bytes of the whole array.
+        seen: The digests of its parts as they were when somebody looked. What is written
+            is digested anew: a thread of the program may have touched it since.
     """
 
     part: PartName
     title: str
     raw: RawArray
     whole: tuple[tuple[int, ...], int]
+    seen: tuple[str, ...] | None = None
 
     @property
     def views(self) -> "list[npt.NDArray[np.uint8]]":
@@ -64,9 +69,7 @@ class Item:
 
     def digests(self) -> tuple[str, ...]:
         """Return the digest of each of them, hex."""
-        from blake3 import blake3
-
-        return tuple(blake3(view.data).hexdigest() for view in self.views)
+        return tuple(digest_of(view.data) for view in self.views)
 
     @property
     def first_part(self) -> int:
@@ -107,21 +110,31 @@ def groups_of(flats: Mapping[str, Flat], still: Collection[PartName]) -> Iterato
         still: What did not change between the last two saves.
     """
     for name, flat in flats.items():
-        resting: list[Item] = []
+        resting: dict[int, list[Item]] = {}
         moving: list[Item] = []
+        place = 0
         for key, raw in flat.arrays.items():
             if key in flat.rows and raw.data.nbytes > cut.PART_BYTES:
                 yield from _rows(name, key, raw)
             else:
                 part = PartName(name, key, 0)
                 item = Item(part, key, raw, (raw.shape, raw.data.nbytes))
-                (resting if part in still else moving).append(item)
-        if sum(each.raw.data.nbytes for each in resting) < _WORTH_BYTES:
-            moving, resting = [*moving, *resting], []
+                # By its place among all of them, which does not depend on what stands still.
+                pack = resting.setdefault(place // _PACK_BYTES, [])
+                place += raw.data.nbytes
+                (pack if part in still else moving).append(item)
+        packs = [Group(name + STILL, pack, is_rows=False) for pack in resting.values()]
+        moving += [each for pack in packs if not pack.is_worth_sharing for each in pack.items]
         if moving:
             yield Group(name, moving, is_rows=False)
-        if resting:
-            yield Group(name + STILL, resting, is_rows=False)
+        yield from (pack for pack in packs if pack.is_worth_sharing)
+
+
+def digest_of(data: Bytes) -> str:
+    """Return the BLAKE3 digest of some bytes, hex."""
+    from blake3 import blake3
+
+    return blake3(data).hexdigest()
 
 
 def _rows(name: str, key: str, raw: RawArray) -> Iterator[Group]:

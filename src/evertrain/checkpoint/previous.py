@@ -3,14 +3,20 @@
 Layer: checkpoint. Imports core only.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from evertrain.checkpoint.contents import Content, contents_of
 from evertrain.checkpoint.group import Group, Item, PartName
 from evertrain.checkpoint.manifest import Extent, Manifest
 from evertrain.checkpoint.refresh import Shared, due
+
+# Tells a file from any that was put in its place: inode, time of its last change (ns), bytes.
+Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +30,8 @@ class Base:
         stale: Files that shall be written afresh next time.
         written: Rows that each array of rows had been given, where its owner counts them.
         credit_bytes: What the refresh of shared files may write, saved up so far.
+        stamps: Its files, as the system knows them. A file of another stamp is not shared.
+        is_ours: Whether this process wrote it. The files of others may not be durable yet.
         files: What each of its files holds.
     """
 
@@ -33,6 +41,8 @@ class Base:
     stale: frozenset[str] = frozenset()
     written: Mapping[PartName, int] = field(default_factory=dict)
     credit_bytes: int = 0
+    stamps: Mapping[str, Stamp | None] = field(default_factory=dict)
+    is_ours: bool = True
     files: Mapping[str, list[Content]] = field(init=False)
     _home: dict[PartName, Extent] = field(init=False)
 
@@ -66,7 +76,7 @@ class Base:
 
     def holds(self, group: Group) -> bool:
         """Say whether every byte of a file is here, by its digests."""
-        return all(self.digests(each) == each.digests() for each in group.items)
+        return all(self.digests(each) == (each.seen or each.digests()) for each in group.items)
 
     def _fits(self, item: Item, file: str) -> bool:
         home = self._home.get(item.part)
@@ -86,21 +96,34 @@ def after(
         before: The base that it was itself saved on, or None.
         written: Rows that its arrays of rows had been given.
     """
+    files = contents_of(manifest)
+    known = _stat_all(path, files)
+    stamps = {name: stamp_of(each) for name, each in known.items()}
     if before is None:
-        return Base(path, manifest, written=dict(written))
-    still = _still(before.manifest, manifest)
-    base = Base(path, manifest, still, written=dict(written))
+        return Base(path, manifest, written=dict(written), stamps=stamps)
     shared = [
-        Shared(name, manifest.files[name].bytes, _written_at_s(path / name))
-        for name, contents in base.files.items()
+        Shared(name, manifest.files[name].bytes, known[name].st_mtime if name in known else 0.0)
+        for name, contents in files.items()
         if _digests_in(contents) == _digests_in(before.files.get(name, []))
     ]
     stale, credit_bytes = due(shared, before.credit_bytes)
-    return replace(base, stale=stale, credit_bytes=credit_bytes)
+    return Base(
+        path,
+        manifest,
+        still=_still(before.manifest, manifest),
+        stale=stale,
+        written=dict(written),
+        credit_bytes=credit_bytes,
+        stamps=stamps,
+    )
 
 
 def found(path: Path, manifest: Manifest) -> Base:
-    """Return a checkpoint of an earlier process as a base. What is cut up may stand still."""
+    """Return a checkpoint of an earlier process as a base. What is cut up may stand still.
+
+    It brings the credit for one file: a run that never lives for many saves has its
+    shared files written afresh all the same.
+    """
     still = frozenset(
         PartName(name, key, start)
         for name, arrays in manifest.arrays.items()
@@ -108,7 +131,31 @@ def found(path: Path, manifest: Manifest) -> Base:
         for extent, start, _ in entry.spans()
         if len(entry.extents) > 1
     )
-    return Base(path, manifest, still)
+    known = _stat_all(path, contents_of(manifest))
+    return Base(
+        path,
+        manifest,
+        still,
+        credit_bytes=max((each.st_size for each in known.values()), default=0),
+        stamps={name: stamp_of(each) for name, each in known.items()},
+        is_ours=False,
+    )
+
+
+def stamp_of(found: os.stat_result) -> Stamp | None:
+    """Return what tells a regular file from others; None for what is none."""
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _stat_all(path: Path, files: Iterable[str]) -> dict[str, os.stat_result]:
+    """Return what the system says of the files; the times of their other names do not count."""
+    found = {}
+    for name in files:
+        with suppress(OSError):  # gone already: it will not be shared
+            found[name] = (path / name).lstat()
+    return found
 
 
 def _still(before: Manifest, now: Manifest) -> frozenset[PartName]:
@@ -135,11 +182,3 @@ def _digests_in(contents: list[Content]) -> list[tuple[str, str, int, str]]:
         for each in contents
         for offset, _, digest in each.parts()
     ]
-
-
-def _written_at_s(path: Path) -> float:
-    """Return when a file was written, Unix seconds; its other names do not count."""
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0

@@ -35,13 +35,17 @@ def versions() -> dict[str, str]:
 
 
 @cache
-def git_commit(start: Path) -> dict[str, str | None] | None:
+def git_commit(start: Path | None = None) -> dict[str, str | None] | None:
     """Return the commit that is checked out at or above `start`, or None.
+
+    Args:
+        start: None is the working directory, which may be gone.
 
     The answer is remembered: a commit made while the program runs is not the
     program that runs. `dirty` is None: telling it would need git itself.
     """
     try:
+        start = Path.cwd() if start is None else start
         top = next(each for each in (start, *start.parents) if (each / ".git").exists())
         commit = _head(_git_dir(top / ".git"))
     except (OSError, StopIteration, UnicodeDecodeError):

@@ -6,7 +6,7 @@ checkpoint that is pruned meanwhile is read whole or reported as gone.
 Layer: checkpoint. Imports core only.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -148,15 +148,13 @@ def _known(manifest: Manifest, names: Collection[str], path: Path) -> list[str]:
 
 
 def _arrays(directory: Opened, manifest: Manifest, wanted: list[str], *, is_own: bool) -> Arrays:
-    """Check every byte of what is wanted, then map it; copy it if it shall be its own."""
+    """Check every byte of what is wanted; then read it, or map what lies in one piece."""
     files = contents_of(manifest, wanted)
     check_files(directory, manifest, files)
-    maps = {name: _map(directory, name) for name in files}
+    reading = _Reading(directory, is_own=is_own)
     return {
         name: {
-            key: RawArray(
-                entry.dtype, entry.shape, _data(entry, maps, directory.path, is_own=is_own)
-            )
+            key: RawArray(entry.dtype, entry.shape, reading.data(entry))
             for key, entry in manifest.arrays.get(name, {}).items()
         }
         for name in wanted
@@ -173,7 +171,39 @@ def read_arrays(directory: Opened, manifest: Manifest, name: str) -> dict[str, R
     return _arrays(directory, manifest, [name], is_own=True)[name]
 
 
-def _map(directory: Opened, name: str) -> "npt.NDArray[np.uint8]":
+class _Reading:
+    """Gets arrays out of the files of one checkpoint.
+
+    A map holds a descriptor as long as it lives, and a cut array may lie in thousands of
+    files. So only what lies in one piece is mapped; the rest is read, a file at a time.
+    """
+
+    def __init__(self, directory: Opened, *, is_own: bool) -> None:
+        self._directory = directory
+        self._is_own = is_own
+        self._maps: dict[str, npt.NDArray[np.uint8]] = {}
+
+    def data(self, entry: ArrayEntry) -> "npt.NDArray[np.uint8]":
+        """Return an array's bytes."""
+        if len(entry.extents) == 1 and not self._is_own:
+            (extent,) = entry.extents
+            return self._map(extent.file)[extent.offset : extent.offset + entry.bytes]
+        data = _room(entry.bytes, self._directory.path)
+        for extent, start, end in entry.spans():
+            if start == end:
+                continue
+            with self._directory.file(extent.file) as (file, _):
+                file.seek(extent.offset)
+                fill(file, data[start:end].data, self._directory.path / extent.file)
+        return data
+
+    def _map(self, name: str) -> "npt.NDArray[np.uint8]":
+        if name not in self._maps:
+            self._maps[name] = _mapped(self._directory, name)
+        return self._maps[name]
+
+
+def _mapped(directory: Opened, name: str) -> "npt.NDArray[np.uint8]":
     """Map a file privately: whoever writes to it writes to memory of his own."""
     import mmap
 
@@ -182,25 +212,15 @@ def _map(directory: Opened, name: str) -> "npt.NDArray[np.uint8]":
     with directory.file(name) as (file, size_bytes):
         try:
             view = mmap.mmap(file.fileno(), size_bytes, access=mmap.ACCESS_COPY)
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             raise corrupt(directory.path / name, f"it cannot be mapped ({error})") from error
+        except OSError as error:  # the process may have no more; the checkpoint is none the worse
+            raise StateError(
+                f"{directory.path / name} cannot be mapped into memory: {error}.",
+                "the checkpoint is whole; the system gives this process no more memory or files.",
+                "Raise its limits (ulimit -n, ulimit -v), then resume.",
+            ) from error
     return np.frombuffer(view, np.uint8)
-
-
-def _data(
-    entry: ArrayEntry, maps: "Mapping[str, npt.NDArray[np.uint8]]", path: Path, *, is_own: bool
-) -> "npt.NDArray[np.uint8]":
-    """Return an array's bytes: as they lie in the one file that has them, or gathered."""
-    views = [
-        maps[extent.file][extent.offset : extent.offset + end - start]
-        for extent, start, end in entry.spans()
-    ]
-    if len(views) == 1 and not is_own:
-        return views[0]
-    data = _room(entry.bytes, path)
-    for view, (_, start, end) in zip(views, entry.spans(), strict=True):
-        data[start:end] = view
-    return data
 
 
 def _room(size_bytes: int, path: Path) -> "npt.NDArray[np.uint8]":

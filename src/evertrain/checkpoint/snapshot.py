@@ -7,18 +7,19 @@ checkpoint will share it with the last one.
 Layer: checkpoint. Imports core only.
 """
 
-import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from evertrain.checkpoint.arena import Arena
 from evertrain.checkpoint.counts import is_untouched
-from evertrain.checkpoint.group import Group, PartName, groups_of
+from evertrain.checkpoint.group import Group, Item, PartName, digest_of, groups_of
 from evertrain.checkpoint.plugin import RawArray, Tree, gathering
 from evertrain.checkpoint.previous import Base
 from evertrain.checkpoint.tree import flatten
 from evertrain.checkpoint.tree.kinds import Json
+from evertrain.core.machine import cores
+from evertrain.core.threads import spread
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,6 +45,7 @@ class Snapshot:
         shared: Files of the base, each with what would have to be written if it were lost.
         claimed: Parts that their owner says it left alone, but that are looked at all the same.
         copied_bytes: How much was copied.
+        turn: Of the arena that it was copied to; None if it was not copied.
     """
 
     skeletons: dict[str, Json]
@@ -53,13 +55,14 @@ class Snapshot:
     shared: dict[str, Group] = field(default_factory=dict)
     claimed: list[PartName] = field(default_factory=list)
     copied_bytes: int = 0
+    turn: int | None = None
 
 
 def take(
     state: Mapping[str, Tree],
     base: Base | None = None,
     arena: Arena | None = None,
-    doubted: Collection[PartName] = (),
+    doubted: Collection[str] = (),
 ) -> Snapshot:
     """Take a snapshot.
 
@@ -68,7 +71,7 @@ def take(
         base: The last checkpoint, to share files with; None shares nothing.
         arena: Where to copy to. None copies nothing, and looks at every byte:
             then the state must not change before the snapshot is written.
-        doubted: Arrays of rows whose owner cannot count.
+        doubted: Names whose owner cannot count the rows of its arrays.
 
     Raises:
         StateError: Something cannot be stored; the message names its path.
@@ -80,7 +83,7 @@ def take(
         PartName(name, key, 0): count
         for name, flat in flats.items()
         for key, count in flat.rows.items()
-        if count is not None and PartName(name, key, 0) not in doubted
+        if count is not None and name not in doubted
     }
     snapshot = Snapshot({name: flat.skeleton for name, flat in flats.items()}, written, base)
     groups = groups_of(flats, base.still if base else ())
@@ -117,16 +120,25 @@ def _sort(
 
 def _compare(snapshot: Snapshot, base: Base, suspects: Sequence[tuple[str, Group]]) -> None:
     """Share what stands still again."""
-
-    def is_same(suspect: tuple[str, Group]) -> bool:
-        return base.holds(suspect[1])
-
-    sizes = sum(group.bytes for _, group in suspects)
-    for (twin, group), same in zip(suspects, spread(is_same, suspects, sizes), strict=True):
-        if same:
+    _digest([item for _, group in suspects for item in group.items])
+    for twin, group in suspects:
+        if base.holds(group):
             snapshot.shared[twin] = group
         else:
             snapshot.groups.append(group)
+
+
+def _digest(items: Sequence[Item]) -> None:
+    """Take the digests of arrays, the parts of a large one by several threads."""
+    jobs = [(item, view) for item in items for view in item.views]
+    sizes = sum(view.nbytes for _, view in jobs)
+    found: dict[int, list[str]] = {id(item): [] for item in items}
+    for (item, _), digest in zip(
+        jobs, _spread(lambda job: digest_of(job[1].data), jobs, sizes), strict=True
+    ):
+        found[id(item)].append(digest)
+    for item in items:
+        item.seen = tuple(found[id(item)])
 
 
 def _copy(snapshot: Snapshot, arena: Arena) -> None:
@@ -134,29 +146,24 @@ def _copy(snapshot: Snapshot, arena: Arena) -> None:
     items = [item for group in snapshot.groups for item in group.items if not item.raw.is_own]
     sizes = [item.raw.data.nbytes for item in items]
     arena.start(sizes)
+    snapshot.turn = arena.turn
     jobs: list[tuple[Bytes, Bytes]] = []
     for item, size_bytes in zip(items, sizes, strict=True):
         room = arena.take(size_bytes)
         jobs += zip(_strips(room), _strips(item.raw.data), strict=True)
         item.raw = RawArray(item.raw.dtype, item.raw.shape, room, is_own=True)
     snapshot.copied_bytes = sum(sizes)
-    for _ in spread(lambda job: _copyto(*job), jobs, snapshot.copied_bytes):
+    for _ in _spread(lambda job: _copyto(*job), jobs, snapshot.copied_bytes):
         pass
     snapshot.shared = {
         file: Group(each.stem, [], each.is_rows) for file, each in snapshot.shared.items()
     }
 
 
-def spread(act: Callable[[Any], T], jobs: Sequence[Any], size_bytes: int) -> Iterable[T]:
+def _spread(act: Callable[[Any], T], jobs: Sequence[Any], size_bytes: int) -> Iterable[T]:
     """Yield the results in order; use several threads if there are many bytes to go through."""
-    threads = min(_MAX_THREADS, os.cpu_count() or 1)
-    if size_bytes < _FEW_BYTES or threads == 1 or len(jobs) < 2:  # noqa: PLR2004
-        yield from map(act, jobs)
-        return
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(threads) as pool:
-        yield from pool.map(act, jobs)
+    threads = min(_MAX_THREADS, cores()) if size_bytes >= _FEW_BYTES else 1
+    return spread(act, jobs, threads)
 
 
 _STRIP_BYTES: Final = 8 << 20

@@ -5,10 +5,10 @@ One process writes; any number of processes read, without a lock, at any time.
 Layer: checkpoint. Imports core only.
 """
 
-import errno
 import math
 import operator
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Collection, Mapping
@@ -25,7 +25,6 @@ from evertrain.checkpoint.commit import Tools, sweep, write_snapshot
 from evertrain.checkpoint.commit import draft as draft_manifest
 from evertrain.checkpoint.counts import lies
 from evertrain.checkpoint.directory import opened
-from evertrain.checkpoint.group import PartName
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.keep import Keep, Verdict, check_rules, verdicts
 from evertrain.checkpoint.manifest import Manifest, to_info
@@ -44,6 +43,7 @@ from evertrain.core.errors import (
     UsageError,
 )
 from evertrain.core.fs import LOCAL_FS, Fs
+from evertrain.core.refusal import is_full
 from evertrain.core.rundir import RunDir, step_name, typed_step
 
 T = TypeVar("T")
@@ -57,7 +57,14 @@ Names = list[str]
 MAX_STEP: Final = 10**18
 _NEAR: Final = 5  # how many checkpoints an error names
 _TRIES: Final = 5
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def warn_user(text: str) -> None:
+    """Warn in Python's own way. Where warnings are errors, it is printed: the save is safe."""
+    try:
+        warnings.warn(text, RuntimeWarning, stacklevel=4)
+    except RuntimeWarning:
+        print(text, file=sys.stderr)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +96,7 @@ class Store:
         best: What is better, "max:total_profit" or "min:loss", for saves that do not say.
         fs: Disk to write to.
         clock: Source of the times.
+        warn: Tells of what is wrong, but harms no save; maybe in the thread of a commit.
 
     Attributes:
         path: The directory of the checkpoints.
@@ -105,18 +113,21 @@ class Store:
         best: str | None = None,
         fs: Fs = LOCAL_FS,
         clock: Clock = SYSTEM_CLOCK,
+        warn: Callable[[str], object] = warn_user,
     ) -> None:
         """Touch nothing: the first save creates the directory."""
         run_dir = RunDir(_place(path))
         self.path = run_dir.checkpoints if run_dir.identity.exists() else run_dir.path
         self._best: Best | None = None if best is None else parse_best(best)
         self._tools = Tools(fs, clock)
+        self._warn = warn
         self._catalog = Catalog(self.path)
         self._base: Base | None = None
-        self._doubted: set[PartName] = set()
+        self._doubted: set[str] = set()
         self._arena = Arena()
         self._writing = threading.RLock()
         self._deriving = threading.Lock()
+        self._pinning = threading.Lock()  # what is being pinned is not being pruned
 
     def save(
         self, step: int, state: Mapping[str, Tree], *, about: About | None = None
@@ -156,7 +167,8 @@ class Store:
         """Take the state as it is now, to be written by `commit`, perhaps in another thread.
 
         Only what changed since the last save is copied, into memory that the
-        next one uses again: so commit one before you begin the next.
+        next one uses again: so commit one before you begin the next. In this process:
+        a forked child does not have the copy.
 
         Args:
             step: As `save`.
@@ -175,14 +187,16 @@ class Store:
         self._target(step)
         full = self._ranked(about or About())
         draft = draft_manifest(step, full, self._tools)
-        snapshot = take(state, self._base, self._arena if copy else None, self._doubted)
+        with self._writing:  # a commit under way reads the memory that is copied to
+            snapshot = take(state, self._base, self._arena if copy else None, self._doubted)
         return Pending(step, snapshot, full, draft)
 
     def commit(self, pending: Pending) -> CheckpointInfo:
         """Write what `begin` took.
 
         Raises:
-            UsageError: The step was taken meanwhile.
+            UsageError: The step was taken meanwhile, or another save was begun, or this is
+                a forked child.
             SaveError: The disk refused. What was there before is still there.
             BaseLostError: A checkpoint that it was to share with was removed meanwhile.
             FencedError: `about.fence` says that another attempt owns the run.
@@ -192,13 +206,14 @@ class Store:
         """
         with self._writing:
             target, snapshot = self._target(pending.step), pending.snapshot
+            self._check_copy(pending)
             self._base = None  # a failed save leaves nothing to trust
             try:
                 manifest = write_snapshot(
                     target, snapshot, pending.draft, pending.about, self._tools
                 )
             except SaveError as error:
-                if getattr(error.__cause__, "errno", None) in _FULL:
+                if is_full(error):
                     self._base = snapshot.base  # nothing is wrong with it, and it saves room
                 raise
             self._base = after(target, manifest, snapshot.base, snapshot.written)
@@ -295,7 +310,8 @@ class Store:
             NotFoundError: There is none.
             OSError: The disk refused.
         """
-        shelf.pin(self.path, _step_of(step), self._tools.fs)
+        with self._pinning:
+            shelf.pin(self.path, _step_of(step), self._tools.fs)
         self._refresh()
 
     def unpin(self, step: int) -> None:
@@ -337,14 +353,15 @@ class Store:
         check_rules("prune", keep)
         with self._writing:
             trash.empty(self.path / trash.TRASH, self._tools)
-            found = self.list()
-            guarded = self._newest_whole(found) | dict.fromkeys(protect, "resume base")
-            judged = verdicts(found, keep, guarded)
-            doomed = [each.step for each in judged if not each.is_kept]
-            if doomed and not dry_run:
-                if self._base is not None and self._base.manifest.step in doomed:
-                    self._base = None
+            with self._pinning:
+                found = self.list()
+                guarded = self._newest_whole(found) | dict.fromkeys(protect, "resume base")
+                judged = verdicts(found, keep, guarded)
+                doomed = [] if dry_run else [each.step for each in judged if not each.is_kept]
                 moved = trash.discard(self.path, doomed, self._tools)
+            if self._base is not None and self._base.manifest.step in doomed:
+                self._base = None
+            if doomed:
                 self._refresh()
                 trash.delete(moved, self._tools)
         return judged
@@ -387,6 +404,16 @@ class Store:
             )
         return target
 
+    def _check_copy(self, pending: Pending) -> None:
+        turn = pending.snapshot.turn
+        if turn is None or self._arena.is_current(turn):
+            return
+        raise UsageError(
+            f"the save of step {pending.step} has lost its copy of the state.",
+            "another one was begun since, in the same memory, or this is a forked child.",
+            "Commit a save before you begin the next one, in the process that began it.",
+        )
+
     def _ranked(self, about: About) -> About:
         """Fill in how good the checkpoint is, where the caller left it open."""
         if about.metric_name is None and about.score is None and self._best is not None:
@@ -407,13 +434,11 @@ class Store:
             return
         liars = lies(snapshot.claimed, snapshot.base.manifest, manifest) - self._doubted
         self._doubted |= liars
-        for each in sorted(liars):
-            warnings.warn(
-                f"{each.name}: the rows of {each.key!r} changed, but not in the order that its"
-                " count of rows written says; checkpoints before this one may hold old rows of"
-                " it. The count is not believed any more: give Rows(array) without it",
-                RuntimeWarning,
-                stacklevel=3,
+        for name in sorted(liars):
+            self._warn(
+                f"{name}: rows of its arrays changed, but not in the order that its count of rows"
+                " written says; checkpoints before this one may hold old rows of it. Until the"
+                " next start its count is not believed, and every row is compared"
             )
 
     def _refresh(self) -> None:
@@ -422,11 +447,9 @@ class Store:
             with self._deriving:
                 self._catalog.refresh(self._tools)
         except (OSError, EvertrainError) as error:
-            warnings.warn(
+            self._warn(
                 f"{self.path}: the links latest and best, or index.json, could not be updated"
-                f" ({error}); the checkpoints themselves are safe",
-                RuntimeWarning,
-                stacklevel=3,
+                f" ({error}); the checkpoints themselves are safe"
             )
 
     def _find(self, which: str | int) -> CheckpointInfo:

@@ -122,3 +122,8 @@ class FormatError(ConfigError):
 
 class MissingExtraError(ConfigError, ImportError):
     """A feature needs a package that is not installed."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return what happened, in a line; the name of the error if it has no text."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

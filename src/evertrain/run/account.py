@@ -15,7 +15,7 @@ from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.manifest import Manifest
 from evertrain.checkpoint.read import read_manifest
 from evertrain.checkpoint.when import Auto, Moment, When
-from evertrain.core.errors import EvertrainError
+from evertrain.core.errors import EvertrainError, first_line
 from evertrain.core.journal import Journal
 from evertrain.run.save import Save
 from evertrain.run.still import notice, unchanged
@@ -85,10 +85,10 @@ class Account:
 
     def failed(self, step: int, error: Exception) -> str:
         """Tell of a save that failed; return why, in a line."""
-        first_line = str(error).splitlines()[0]
-        self.say(f"evertrain: the save after step {step} failed: {first_line}")
-        self._tell("save_failed", attempt=self.attempt, step=step, error=first_line)
-        return first_line
+        why = first_line(error)
+        self.say(f"evertrain: the save after step {step} failed: {why}")
+        self._tell("save_failed", attempt=self.attempt, step=step, error=why)
+        return why
 
     def pruned(self, steps: list[int]) -> None:
         """Tell what retention removed, if anything."""

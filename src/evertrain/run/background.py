@@ -1,7 +1,8 @@
 """One piece of work beside the loop, and what became of it.
 
 A thread per save, not one that waits for ever: an interpreter that ends waits
-for a save in flight, and for nothing else.
+for a save in flight, and for nothing else. Python starts no other thread then: what the
+save shares out it must be able to do alone (`core/threads.py`).
 
 Layer: run. Imports core only.
 """
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from evertrain.core.clock import Clock
+from evertrain.core.threads import counting
 
 T = TypeVar("T")
 
@@ -25,7 +27,7 @@ class Outcome(Generic[T]):
     Attributes:
         value: What it returned; None if it failed.
         error: What it raised, or None.
-        cpu_s: Processor time that it took, seconds.
+        cpu_s: Processor time that it took, seconds, of all threads that worked for it.
     """
 
     value: T | None
@@ -87,15 +89,17 @@ class Background(Generic[T]):
             thread.join(timeout_s)
         if self._outcome is None:
             return None
-        self._thread = None
-        return self._outcome
+        outcome, self._outcome, self._thread = self._outcome, None, None
+        return outcome
 
     def _do(self, act: Callable[[], T]) -> None:
         began_s = self._clock.thread_cpu_s()
         value: T | None = None
         error: BaseException | None = None
-        try:
-            value = act()
-        except BaseException as failure:  # noqa: BLE001  (the loop raises it again)
-            error = failure
-        self._outcome = Outcome(value, error, self._clock.thread_cpu_s() - began_s)
+        with counting() as others:
+            try:
+                value = act()
+            except BaseException as failure:  # noqa: BLE001  (the loop raises it again)
+                error = failure
+        spent_s = self._clock.thread_cpu_s() - began_s + sum(others)
+        self._outcome = Outcome(value, error, spent_s)

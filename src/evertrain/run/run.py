@@ -181,7 +181,7 @@ class Run:
         metric = record.ranking.metric if record.ranking else None
         self._rows = Rows(self._dir.metrics, self.attempt, best=metric, say=self.say, clock=clock)
         self._heart = _start_heart(self._dir.heartbeat, os.environ)
-        self._store = Store(self._dir.checkpoints, best=best, clock=clock)
+        self._store = Store(self._dir.checkpoints, best=best, clock=clock, warn=self._warn)
         try:
             with refusing(self._store.path):
                 self._store.recover()
@@ -569,7 +569,7 @@ class Run:
 
     def _give_back(self) -> None:
         self._is_closed, self._calm = True, RESTLESS
-        self._saver.land()
+        self._saver.land()  # it raises nothing: the lease must go
         self._signals.uninstall()
         self._console.finish()
         self._rows.drop_open()
@@ -636,6 +636,9 @@ class Run:
         trees = loaded.apart(self._capture.copying)
         self._choice = self._choice.without_state()
         return trees, str(loaded.info.path)
+
+    def _warn(self, text: str) -> None:
+        self.say(f"evertrain: {text}")
 
     def _rewind(self) -> None:
         """Set the abandoned branch aside, then write down where this attempt starts."""
@@ -730,6 +733,7 @@ class Run:
         if boundary.reasons and not self._saves_nothing_new(boundary):
             began_s = self._clock.monotonic_s()
             self._beat("save")
+            self._settle(wait=True)  # before the state is captured: one copy at a time
             save = self._what(boundary.kind, boundary.reasons, ended or self.stage)
             save = replace(save, score=score, is_best=is_best, best_before=best_before)
             self._capture.check_resumable(save.trees, self._partial)
@@ -743,8 +747,8 @@ class Run:
         """Hand a save over; count on it until `_settle` hears otherwise."""
         failed = self._saver.save(save, must=must, began_s=began_s)
         self._saved_iteration = self.iteration
-        for each in failed:
-            self._miss(each)
+        if failed is not None:
+            self._miss(failed)
 
     def _settle(self, *, wait: bool) -> None:
         """Hear what became of the save in flight."""

@@ -6,7 +6,6 @@ tried again; only a save that must not be missed fails the training.
 Layer: run. Imports checkpoint and core.
 """
 
-import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -19,9 +18,10 @@ from evertrain.checkpoint.shelf import save_emergency
 from evertrain.checkpoint.store import Pending, Store
 from evertrain.checkpoint.when import Moment, When
 from evertrain.core.clock import Clock
-from evertrain.core.errors import EvertrainError, SaveError
+from evertrain.core.errors import EvertrainError, SaveError, first_line
 from evertrain.core.journal import Journal
 from evertrain.core.lock import Lease
+from evertrain.core.machine import cores
 from evertrain.core.refusal import is_full
 from evertrain.run.account import Account
 from evertrain.run.background import Background, Outcome
@@ -113,10 +113,8 @@ class Saver:
         """Step of the newest save, on the disk or on its way there."""
         return self._flight.save.step if self._flight else self.pace.last_step
 
-    def save(self, save: Save, *, must: bool, began_s: float | None = None) -> list[Save]:
-        """Save: in the background, or before this returns.
-
-        A save in flight is waited for first: there is one at a time.
+    def save(self, save: Save, *, must: bool, began_s: float | None = None) -> Save | None:
+        """Save: in the background, or before this returns. None is in flight: see `settle`.
 
         Args:
             save: What to write.
@@ -127,7 +125,7 @@ class Saver:
                 the state was captured. None is now.
 
         Returns:
-            What failed, and is not on the disk: this one, and one that was in flight.
+            The save, if it failed and will be tried again.
 
         Raises:
             SaveError: The disk refused, and `must` is true or it was the fifth time in a row.
@@ -139,12 +137,9 @@ class Saver:
             row up to it survive a power cut. Killed anywhere before, the previous
             checkpoint is whole and the newest.
         """
+        if self._flight is not None:
+            raise AssertionError("settle first")
         flight = Flight(save, self.clock.monotonic_s() if began_s is None else began_s, must)
-        failed = [self.settle(wait=True), self._go(flight)]
-        return [each for each in reversed(failed) if each is not None]
-
-    def _go(self, flight: Flight) -> Save | None:
-        save = flight.save
         try:
             self._with_room(save, lambda: self.rows.flush(sync=flight.must, must=True))
         except OSError as error:
@@ -187,8 +182,8 @@ class Saver:
         """Wait for the save in flight, and only tell of its failure: the run ends anyway."""
         try:
             self.settle(wait=True)
-        except (EvertrainError, OSError) as error:
-            self.say(f"evertrain: {str(error).splitlines()[0]}")
+        except Exception as error:  # noqa: BLE001  (it must not hide why the run ends)
+            self.say(f"evertrain: the last save: {first_line(error)}")
 
     def save_emergency(self, save: Save) -> CheckpointInfo:
         """Keep an unsafe state for manual recovery; it never resumes by itself.
@@ -214,6 +209,7 @@ class Saver:
         """Save while the loop waits, from the state as it is."""
         save = flight.save
         try:
+            self._with_room(save, self.rows.sync)
             pending = self.store.begin(save.step, save.trees, about=self._about(save), copy=False)
             info = self._with_room(save, lambda: self.store.commit(pending))
         except (SaveError, OSError) as error:
@@ -260,7 +256,9 @@ class Saver:
         error, save = outcome.error, flight.save
         if error is None:
             # What the thread takes from the training's cores is a cost like the waiting.
-            cost_s = flight.blocked_s + outcome.cpu_s / (os.cpu_count() or 1)
+            cost_s = flight.blocked_s + outcome.cpu_s / cores()
+            if flight.must and self.pace.cost_s is not None:
+                cost_s = self.pace.cost_s  # a save that is waited for says nothing of the others
             self.pace = Pace(save.step, flight.began_s + flight.blocked_s, cost_s)
             self._account.paced(self.when, self.moment(save.step, save.step))
             return None
@@ -281,8 +279,8 @@ class Saver:
         """Apply retention. A disk that refuses to delete must not end the training."""
         try:
             verdicts = self.store.prune(self.keep)
-        except OSError as error:
-            self.say(f"evertrain: old checkpoints could not be removed: {error}")
+        except (OSError, EvertrainError) as error:
+            self.say(f"evertrain: old checkpoints could not be removed: {first_line(error)}")
             return
         self._account.pruned([each.step for each in verdicts if not each.is_kept])
 

@@ -81,6 +81,7 @@ class Encoder:
         self.rows: dict[str, int | None] = {}
         self._at = at
         self._open: set[int] = set()
+        self._taken: dict[str, int] = {}
         self._is_inline = False
         self._within = ""
 
@@ -198,10 +199,11 @@ class Encoder:
     def _free_key(self, path: Path) -> str:
         wanted = "/".join(map(str, path)) or "value"
         wanted = wanted.encode("utf-8", "backslashreplace").decode()
-        key, count = wanted, 1
+        key, count = wanted, self._taken.get(wanted, 1)
         while key in self.arrays or key == _RESERVED_KEY:
             count += 1
             key = f"{wanted}~{count}"
+        self._taken[wanted] = count  # thousands of keys may be cut to the same one
         return key
 
 
