@@ -1,8 +1,9 @@
 """Whatever changes between saves, every kept checkpoint is exactly what was saved."""
 
 import copy
+import errno
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 from evertrain.checkpoint import Store, cut, group
 from evertrain.checkpoint.plugin import Rows
 from evertrain.checkpoint.read import read_checkpoint
-from evertrain.core.fs import LocalFs
+from evertrain.core.errors import SaveError
+from evertrain.core.fs import Bytes, LocalFs
 
 Array = np.ndarray[Any, Any]
 State = dict[str, dict[str, Any]]
@@ -26,7 +28,35 @@ SHAPES = ((), (0, 4), (3,), (5, 3), (40,), (9, 7), (2, 50), (1, 90), (33, 3), (6
 
 
 class FastFs(LocalFs):
-    """A disk that does not wait for the medium."""
+    """A disk that does not wait for the medium.
+
+    Attributes:
+        left: Operations until it refuses one; None refuses none.
+    """
+
+    left: int | None = None
+
+    def write(self, path: Path, chunks: Iterable[Bytes]) -> int:
+        """Refuse, if it is time."""
+        self._count()
+        return super().write(path, chunks)
+
+    def link(self, src: Path, dst: Path) -> bool:
+        """Refuse, if it is time."""
+        self._count()
+        return super().link(src, dst)
+
+    def replace(self, src: Path, dst: Path) -> None:
+        """Refuse, if it is time."""
+        self._count()
+        super().replace(src, dst)
+
+    def _count(self) -> None:
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                self.left = None
+                raise OSError(errno.ENOSPC, "no space")
 
     def sync_file(self, path: Path) -> None:
         """Look that there is something to sync."""
@@ -76,10 +106,35 @@ def mutate(state: State, rows: set[tuple[str, str]], seed: int) -> None:
             state[name] = dict(reversed(arrays.items()))
 
 
-def shown(state: State, rows: set[tuple[str, str]]) -> dict[str, Any]:
+class Ring:
+    """A buffer whose owner counts its rows; they are shared without a look.
+
+    Attributes:
+        rows: The buffer.
+        given: Rows that it was ever given.
+    """
+
+    def __init__(self) -> None:
+        """Hold nothing."""
+        self.rows = np.zeros((12, 30), np.uint8)
+        self.given = 0
+
+    def add(self, count: int) -> None:
+        """Write rows in order, round and round."""
+        for _ in range(count):
+            self.given += 1
+            self.rows[(self.given - 1) % len(self.rows)] = self.given % 251
+
+
+def shown(state: State, rows: set[tuple[str, str]], given: int = 0) -> dict[str, Any]:
     """Return the state as it is given to the store."""
     return {
-        name: {key: Rows(each) if (name, key) in rows else each for key, each in arrays.items()}
+        name: {
+            key: Rows(each, given if name == "ring" else None)
+            if name == "ring" or (name, key) in rows
+            else each
+            for key, each in arrays.items()
+        }
         for name, arrays in state.items()
     }
 
@@ -103,55 +158,83 @@ def check(path: Path, wanted: State) -> None:
             assert same(np.asarray(found[name][key]), array), (path, name, key)
 
 
-def save(store: Store, step: int, state: State, rows: set[tuple[str, str]], how: str) -> Store:
+def save(  # noqa: PLR0913  (one call, in many ways)
+    store: Store,
+    step: int,
+    state: State,
+    rows: set[tuple[str, str]],
+    how: str,
+    *,
+    given: int = 0,
+    fs: FastFs | None = None,
+) -> Store:
     """Save in one of the ways; return the store to go on with."""
+    newest, fs = store.latest(), fs or FastFs()
     if how == "restarted":
-        newest = store.latest()
-        store = Store(store.path, fs=FastFs())
+        store = Store(store.path, fs=fs)
         if newest is not None:
             loaded = store.load(newest.step)
             store.share_with(newest.path, loaded.manifest)
-    if how != "begun":
-        store.save(step, shown(state, rows))
+    if how in {"saved", "restarted"}:
+        store.save(step, shown(state, rows, given))
         return store
     live = copy.deepcopy(state)
-    pending = store.begin(step, shown(live, rows))
+    pending = store.begin(step, shown(live, rows, given))
     for arrays in live.values():
         for array in arrays.values():
             array[...] = 1
-    store.commit(pending)
+    if how == "robbed" and newest is not None:
+        shutil.rmtree(newest.path)
+    if how == "refused":
+        fs.left = step % 7
+    try:
+        store.commit(pending)
+    except SaveError:
+        assert how in {"robbed", "refused"}
+        return save(store, step, state, rows, "begun", given=given)
+    finally:
+        fs.left = None
     return store
 
 
-HOW = st.sampled_from(["saved", "begun", "begun", "restarted"])
+HOW = st.sampled_from(["saved", "begun", "begun", "restarted", "refused", "robbed"])
 
 
 @settings(max_examples=120, deadline=None)
 @given(
     changes=st.lists(
-        st.tuples(st.lists(st.integers(0, 2**20), max_size=4), HOW, st.booleans()),
+        st.tuples(
+            st.lists(st.integers(0, 2**20), max_size=4), st.integers(0, 15), HOW, st.booleans()
+        ),
         min_size=2,
         max_size=12,
     ),
     start=st.lists(st.integers(0, 2**20), max_size=8),
 )
 def test_every_kept_checkpoint_is_what_was_saved(
-    changes: list[tuple[list[int], str, bool]], start: list[int]
+    changes: list[tuple[list[int], int, str, bool]], start: list[int]
 ) -> None:
-    """Saved in any way, after any change, and whichever others were deleted by hand."""
-    state: State = {"a": {}, "b": {}, "a b": {}}
+    """Saved in any way, after any change, and whichever others were deleted by hand.
+
+    Also where the disk refused, or the last checkpoint was taken away under a save.
+    """
+    ring, fs = Ring(), FastFs()
+    state: State = {"a": {}, "b": {}, "a b": {}, "ring": {"r": ring.rows}}
     rows: set[tuple[str, str]] = {("a", "x"), ("a b", "x"), ("b", "Z")}
     for seed in start:
         state["a"][f"{seed % 5}"] = fresh(np.random.default_rng(seed))
     with TemporaryDirectory() as root, small_parts():
-        store, wanted = Store(root, fs=FastFs()), dict[int, State]()
-        for step, (seeds, how, _) in enumerate(changes):
+        store, wanted = Store(root, fs=fs), dict[int, State]()
+        for step, (seeds, added, how, _) in enumerate(changes):
             for seed in seeds:
                 mutate(state, rows, seed)
-            store = save(store, step, state, rows, how)
+            ring.add(added)
+            store = save(store, step, state, rows, how, given=ring.given, fs=fs)
             wanted[step] = copy.deepcopy(state)
-        for step, (_, _, is_kept) in enumerate(changes):
-            if not is_kept:
+            if how == "robbed":
+                wanted.pop(step - 1, None)
+        for step, (*_, is_kept) in enumerate(changes):
+            if not is_kept and step in wanted:
                 shutil.rmtree(store.path / f"{step:09}")
                 del wanted[step]
         for step, each in wanted.items():

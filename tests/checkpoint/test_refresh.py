@@ -25,8 +25,8 @@ def test_each_file_has_its_turn_within_two_hundred_saves(sizes: list[int]) -> No
 
 
 @given(sizes=SIZES)
-def test_one_save_writes_a_hundredth_and_one_file_at_most(sizes: list[int]) -> None:
-    """What is refreshed is never more than that, and 1 % of it all in the long run."""
+def test_one_save_writes_a_two_hundredth_and_one_file_at_most(sizes: list[int]) -> None:
+    """What is refreshed is never more than that, and half a per cent of it all in the long run."""
     written: dict[str, float] = {}
     credit = total = 0
     for save in range(1, 3 * SAVES):

@@ -227,7 +227,7 @@ def test_every_shared_file_is_written_afresh_within_two_hundred_saves(tmp_path: 
 
 
 def test_files_that_change_earn_no_refresh(tmp_path: Path) -> None:
-    """The hundredth is one of what is shared, not of what is written anyway."""
+    """The two-hundredth is one of what is shared, not of what is written anyway."""
     store, ring = Store(tmp_path, fs=FastFs()), Ring()
     agent, refreshed = np.zeros(10_000), 0
     for step in range(40):

@@ -368,7 +368,6 @@ def test_a_system_without_threads_saves_all_the_same(
     open_run: OpenRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither the copy, nor the digests, nor the check of what is read needs one."""
-
     run = open_run(save=every(steps=1), total=None)
     weights, still = np.zeros(2 << 20), np.ones(2 << 20)
     run.attach(weights=weights, still=still)

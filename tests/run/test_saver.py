@@ -176,7 +176,6 @@ def test_a_save_that_is_waited_for_does_not_make_others_dear(
     make_saver: MakeSaver, clock: FakeClock
 ) -> None:
     """A stage's save on a slow disk says nothing of what the next one will hold up."""
-
     delay_s = 0.0
 
     def slow_keep(_: Any) -> dict[int, str]:
