@@ -158,7 +158,7 @@ def check(path: Path, wanted: State) -> None:
             assert same(np.asarray(found[name][key]), array), (path, name, key)
 
 
-def save(  # noqa: PLR0913  (one call, in many ways)
+def save(
     store: Store,
     step: int,
     state: State,

@@ -21,7 +21,7 @@ from evertrain.checkpoint.manifest import ArrayEntry, Extent, FileEntry, encode,
 from evertrain.checkpoint.plugin import Rows
 from evertrain.checkpoint.read import read_checkpoint
 from evertrain.checkpoint.refresh import Shared, due
-from evertrain.core.errors import BaseLostError, CorruptError, SaveError, StateError
+from evertrain.core.errors import BaseLostError, CorruptError, EvertrainError, SaveError
 from evertrain.core.fs import Bytes, LocalFs
 from evertrain.testing import CutFs, PowerCut, PowerDisk
 
@@ -485,8 +485,11 @@ def test_what_the_system_refuses_is_no_damage(
         raise OSError(errno.ENOMEM, "Cannot allocate memory")
 
     monkeypatch.setattr(mmap, "mmap", refuse)
-    with pytest.raises(StateError, match=r"cannot be mapped[\s\S]*the checkpoint is whole"):
+    with pytest.raises(
+        EvertrainError, match=r"cannot be mapped[\s\S]*the checkpoint is whole"
+    ) as got:
         store.map(0)
+    assert type(got.value) is EvertrainError  # none that is never tried again
 
 
 def test_what_stirs_among_the_still_takes_little_along(

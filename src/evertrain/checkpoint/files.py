@@ -37,7 +37,7 @@ def fill_files(tmp: Path, snapshot: Snapshot, fs: Fs) -> tuple[Files, Arrays]:
         LostError: A file to share is gone, or cut short.
     """
     book = _Book()
-    with ThreadPoolExecutor(1) as digester:
+    with ThreadPoolExecutor(1) as digester:  # left before the memory that it reads is used again
         filling = _Filling(tmp, snapshot.base, fs, book, digester)
         if snapshot.base is None:
             for group in snapshot.groups:

@@ -19,7 +19,7 @@ from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.manifest import ArrayEntry, Manifest
 from evertrain.checkpoint.plugin import RawArray, Tree
 from evertrain.checkpoint.strict import corrupt
-from evertrain.core.errors import NotFoundError, StateError
+from evertrain.core.errors import EvertrainError, NotFoundError, StateError
 from evertrain.core.rundir import parse_step
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def _mapped(directory: Opened, name: str) -> "npt.NDArray[np.uint8]":
         except ValueError as error:
             raise corrupt(directory.path / name, f"it cannot be mapped ({error})") from error
         except OSError as error:  # the process may have no more; the checkpoint is none the worse
-            raise StateError(
+            raise EvertrainError(
                 f"{directory.path / name} cannot be mapped into memory: {error}.",
                 "the checkpoint is whole; the system gives this process no more memory or files.",
                 "Raise its limits (ulimit -n, ulimit -v), then resume.",

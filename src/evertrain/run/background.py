@@ -83,8 +83,8 @@ class Background(Generic[T]):
             timeout_s: How long to wait for it; None waits until it is there.
         """
         thread = self._thread
-        if thread is None:
-            return None
+        if thread is None or thread is threading.current_thread():
+            return None  # a rule of the user's that asks in the work itself
         if self._outcome is None and (timeout_s is None or timeout_s > 0):
             thread.join(timeout_s)
         if self._outcome is None:
