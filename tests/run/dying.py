@@ -20,7 +20,11 @@ from typing import Any
 import numpy as np
 
 from evertrain import Run, every, keep_last
-from evertrain.checkpoint import verify  # noqa: F401  (so that the children need not import it)
+from evertrain.checkpoint import (
+    cut,
+    group,
+    verify,  # noqa: F401  (so that the children need not import it)
+)
 from evertrain.checkpoint.store import Store
 from evertrain.core.fs import LocalFs
 from evertrain.run import saver  # noqa: F401
@@ -71,11 +75,11 @@ def train(path: Path) -> dict[str, Any]:
     """Train to the end; return where it went on and what came out."""
     with Run(path, total=TOTAL, seed=1, save=every(steps=2), keep=keep_last(2)) as run:
         run.state.weights, run.state.still = np.zeros(9), np.arange(9.0)
-        rows = np.zeros((4, 1 << 19))  # sixteen megabytes in eight files, of which one changes
-        run.attach(rows=rows)
+        buffer = np.zeros((4, 1 << 10))  # in eight files, of which one changes
+        run.attach(buffer=buffer)
         for step in run:
             run.state.weights = run.state.weights + np.random.normal(size=9) * step  # noqa: NPY002
-            rows[step % 4, 0] = step
+            buffer[step % 4, 0] = step
             run.log(total=float(run.state.weights.sum()))
         began = 0 if run.resumed_from is None else run.resumed_from.step
         rows = [[row["step"], row["total"]] for row in run.metrics]
@@ -122,6 +126,8 @@ def one(root: Path, at: int) -> dict[str, Any] | None:
 
 def main(root: Path) -> None:
     """Die at every operation there is."""
+    cut.PART_BYTES = 1 << 12  # small parts, and many
+    group._WORTH_BYTES = 1 << 12
     for name in SYNCS:  # the machine lives on: nobody needs to wait for the medium
         setattr(LocalFs, name, lambda *_: None)
     whole = root / "whole.json"
