@@ -126,8 +126,7 @@ def one(root: Path, at: int) -> dict[str, Any] | None:
 
 def main(root: Path) -> None:
     """Die at every operation there is."""
-    cut.PART_BYTES = 1 << 12  # small parts, and many
-    group._WORTH_BYTES = 1 << 12
+    vars(cut)["PART_BYTES"] = vars(group)["_WORTH_BYTES"] = 1 << 12  # small parts, and many
     for name in SYNCS:  # the machine lives on: nobody needs to wait for the medium
         setattr(LocalFs, name, lambda *_: None)
     whole = root / "whole.json"

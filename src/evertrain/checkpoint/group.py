@@ -67,6 +67,11 @@ class Item:
         data = self.raw.data
         return [data[low : low + step] for low in range(0, data.nbytes, step)]
 
+    @property
+    def part_count(self) -> int:
+        """How many those are."""
+        return -(-self.raw.data.nbytes // cut.part_bytes(*self.whole))
+
     def digests(self) -> tuple[str, ...]:
         """Return the digest of each of them, hex."""
         return tuple(digest_of(view.data) for view in self.views)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from evertrain.checkpoint.contents import Content, contents_of
 from evertrain.checkpoint.group import Group, Item, PartName
-from evertrain.checkpoint.manifest import Extent, Manifest
+from evertrain.checkpoint.manifest import ArrayEntry, Extent, Manifest
 from evertrain.checkpoint.refresh import Shared, due
 
 # Tells a file from any that was put in its place: inode, time of its last change (ns), bytes.
@@ -66,13 +66,11 @@ class Base:
 
     def digests(self, item: Item) -> tuple[str, ...] | None:
         """Return the digests of an item's parts; None if it was not there, or of another shape."""
-        entry = self.manifest.arrays.get(item.part.name, {}).get(item.part.key)
+        entry = self._entry(item)
         if entry is None:
             return None
-        if (entry.dtype, (entry.shape, entry.bytes)) != (item.raw.dtype, item.whole):
-            return None
         first = item.first_part
-        return entry.blake3[first : first + len(item.views)]
+        return entry.blake3[first : first + item.part_count]
 
     def holds(self, group: Group) -> bool:
         """Say whether every byte of a file is here, by its digests."""
@@ -80,9 +78,16 @@ class Base:
 
     def _fits(self, item: Item, file: str) -> bool:
         home = self._home.get(item.part)
-        if home is None or (home.file, home.parts) != (file, len(item.views)):
+        if home is None or (home.file, home.parts) != (file, item.part_count):
             return False
-        return self.digests(item) is not None
+        return self._entry(item) is not None
+
+    def _entry(self, item: Item) -> ArrayEntry | None:
+        """Return the array that an item is of, if it was of the same shape then."""
+        entry = self.manifest.arrays.get(item.part.name, {}).get(item.part.key)
+        if entry is None or (entry.shape, entry.bytes) != item.whole:
+            return None
+        return entry if entry.dtype == item.raw.dtype else None
 
 
 def after(
