@@ -151,6 +151,31 @@ def test_return_means_durable(tmp_path: Path, data: str) -> None:
         assert check_survivor(after) == NEW
 
 
+class Underived(PowerDisk):
+    """A disk that has no room for the links and the index."""
+
+    def symlink(self, target: str, path: Path) -> None:
+        """Refuse."""
+        raise OSError(errno.ENOSPC, f"no space for {path} -> {target}")
+
+    def write(self, path: Path, chunks: Iterable[Bytes]) -> int:
+        """Refuse the index."""
+        if "index" in path.name:
+            raise OSError(errno.ENOSPC, "no space")
+        return super().write(path, chunks)
+
+
+def test_return_means_durable_also_without_links(tmp_path: Path) -> None:
+    """The name of the checkpoint is synced for itself, not because links are written beside it."""
+    root = prepared(tmp_path / "live")
+    disk = Underived(root, FAST)
+    save(Store(root, fs=disk, warn=lambda _: None), NEW)
+    for number, world in enumerate(disk.worlds()):
+        after = tmp_path / f"after-{number}"
+        disk.reboot(after, world)
+        assert check_survivor(after) == NEW
+
+
 def test_first_save_is_durable(tmp_path: Path) -> None:
     """The very first save creates its directories durably."""
     (tmp_path / "live").mkdir()

@@ -64,7 +64,7 @@ MUTANTS = (
         "checkpoint/commit.py",
         "fs.sync_dir(target.parent)",
         "pass",
-        "checkpoint/test_commit.py::test_return_means_durable",
+        "checkpoint/test_commit.py::test_return_means_durable_also_without_links",
     ),
     Mutant(
         "a process that lost the run commits",
@@ -88,11 +88,11 @@ MUTANTS = (
         "checkpoint/test_faults.py::test_every_changed_length_is_found",
     ),
     Mutant(
-        "retention before the commit",
-        "run/saver.py",
-        "info = self._with_room(flight.save, lambda: self.store.commit(pending))",
-        "self._prune(); info = self._with_room(flight.save, lambda: self.store.commit(pending))",
-        "run/test_background.py::test_a_save_that_fails_beside_the_loop_prunes_nothing",
+        "retention trusts a newest one that is not whole",
+        "checkpoint/store.py",
+        'guarded = self._newest_whole(found) | dict.fromkeys(protect, "resume base")',
+        'guarded = dict.fromkeys(protect, "resume base")',
+        "checkpoint/test_store.py::test_prune_trusts_no_broken_newest",
     ),
     Mutant(
         "the newest may be pruned",
