@@ -572,6 +572,7 @@ def test_rows_are_durable_before_their_checkpoint(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_process_that_dies_anywhere_in_a_save_loses_nothing(tmp_path: Path) -> None:
     """The next one goes on from the newest checkpoint or the one in flight, to the same end."""
     found = subprocess.run(
@@ -593,6 +594,7 @@ def test_a_process_that_dies_anywhere_in_a_save_loses_nothing(tmp_path: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_two_hundred_kills_in_the_middle_of_a_save_lose_nothing(tmp_path: Path) -> None:
     """No checkpoint that was in place is gone but by the rule, and the end is the same."""
     deaths_wanted = 200
