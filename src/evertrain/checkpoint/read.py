@@ -171,6 +171,20 @@ def read_arrays(directory: Opened, manifest: Manifest, name: str) -> dict[str, R
     return _arrays(directory, manifest, [name], is_own=True)[name]
 
 
+def map_array(directory: Opened, manifest: Manifest, name: str, key: str) -> RawArray:
+    """Return one array of an attached object as it lies in its files, which are not checked.
+
+    Only an array whose parts lie in several places is read into memory.
+
+    Raises:
+        CorruptError: A file of it cannot be mapped or read.
+        StateError: It needs more memory than there is.
+    """
+    entry = manifest.arrays[name][key]
+    data = _Reading(directory, is_own=False).data(entry)
+    return RawArray(entry.dtype, entry.shape, data)
+
+
 class _Reading:
     """Gets arrays out of the files of one checkpoint.
 

@@ -36,6 +36,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     },
     "Care": {
         "verify": ("evertrain.cli.verify:verify", "Prove that a run can be resumed."),
+        "audit": ("evertrain.cli.audit:audit", "Prove that a training resumes exactly."),
         "prune": ("evertrain.cli.prune:prune", "Remove the checkpoints that no rule keeps."),
         "rm": ("evertrain.cli.rm:rm", "Remove a checkpoint, or a whole run."),
         "archive": ("evertrain.cli.archive:archive", "Pack a run into one file."),

@@ -38,6 +38,7 @@ ENV_COMMAND: Final = "EVERTRAIN_COMMAND"
 ENV_CWD: Final = "EVERTRAIN_CWD"
 ENV_HEARTBEAT: Final = "EVERTRAIN_HEARTBEAT"
 ENV_SUPERVISED: Final = "EVERTRAIN_SUPERVISED"
+ENV_AUDIT: Final = "EVERTRAIN_AUDIT"  # by `evertrain audit`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

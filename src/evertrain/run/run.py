@@ -8,12 +8,12 @@ Layer: run. Imports monitor, checkpoint and core.
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from evertrain.checkpoint.info import CheckpointInfo, Kind
 from evertrain.checkpoint.keep import Keep, keep_any, keep_best, keep_last, keep_stages
@@ -62,6 +62,9 @@ from evertrain.run.stage import (
     outline_of,
 )
 from evertrain.run.stop import Stopped, StopSignals
+
+if TYPE_CHECKING:
+    from evertrain.run.audited.auditor import Auditor
 
 COMPLETE: Final = "complete"
 _RETRY_S: Final = 10.0  # after a save that the disk refused; doubles with each in a row
@@ -183,6 +186,7 @@ class Run:
         self._heart = _start_heart(self._dir.heartbeat, os.environ)
         self._store = Store(self._dir.checkpoints, best=best, clock=clock, warn=self._warn)
         try:
+            self._auditor = _auditor_for(self._dir.path, self.attempt, os.environ, self.say)
             with refusing(self._store.path):
                 self._store.recover()
                 self._choice = self._choose(where)
@@ -301,6 +305,8 @@ class Run:
         elif self._init_from is not None:
             self.say(start_from(self._init_from, self._capture, self._partial))
         self._is_restored = True
+        if self._auditor is not None:
+            self._auditor.take_over(self._saver, self.total)
         self._saver.start(self.step)
         with refusing(self.path):
             self._rewind()
@@ -308,6 +314,7 @@ class Run:
         self._announce()
         if is_resumed:
             self._reapply()
+        self._look("resume" if is_resumed else "begin")
         self._signals.install()
         self._saver.watch(() if is_resumed else self._capture.names)
         self._console.start(self.step)
@@ -505,6 +512,8 @@ class Run:
         self.step += counted
         self.iteration += 1
         self._is_in_step, self._advanced = False, None
+        if self._auditor is not None and self._auditor.ends(self.step):
+            self.finish("the audit ends here")
         ended = self._curriculum.move_on(self, ends_stage=ends_stage)
         stops_for = self._save_if_due(before, ended=ended)
         self.total = self._curriculum.total or self.total
@@ -745,6 +754,7 @@ class Run:
 
     def _submit(self, save: Save, *, must: bool, began_s: float | None = None) -> None:
         """Hand a save over; count on it until `_settle` hears otherwise."""
+        self._look("save")
         failed = self._saver.save(save, must=must, began_s=began_s)
         self._saved_iteration = self.iteration
         if failed is not None:
@@ -872,9 +882,25 @@ class Run:
         if self._on_stop == "exit":
             raise Stopped(self.step, by)
 
+    def _look(self, at: str) -> None:
+        """Let the auditor, if there is one, note what the program's variables are like."""
+        if self._auditor is not None:
+            self._auditor.look(at, self.step, self._capture)
+
     def _beat(self, phase: str) -> None:
         if self._heart is not None and self._process.is_here and not self._is_closed:
             self._heart.beat(self.step, phase)
+
+
+def _auditor_for(
+    path: Path, attempt: int, environ: Mapping[str, str], say: Callable[[str], None]
+) -> "Auditor | None":
+    """Return who watches this run for `evertrain audit`; None as ever."""
+    if opening.ENV_AUDIT not in environ:
+        return None
+    from evertrain.run.audited.auditor import Auditor
+
+    return Auditor.of(environ, path, attempt, say)
 
 
 def _start_heart(path: Path, environ: Mapping[str, str]) -> Heart | None:

@@ -74,7 +74,10 @@ def run_attempt(order: Order, env: Mapping[str, str], world: World, later: Later
         handle = theirs.fileno()
         command = [sys.executable, "-P", "-m", "evertrain.supervise.shim", str(handle)]
         shim = proc.spawn(
-            command, env=env, stdio=(subprocess.DEVNULL, None, None), pass_fds=[handle]
+            command,
+            env=env,
+            stdio=(subprocess.DEVNULL, world.screen.handle, None),
+            pass_fds=[handle],
         )
     watch = _Watch(order, Wire(mine), shim, world, later)
     try:
