@@ -39,7 +39,6 @@ class Rows:
         say: Prints one line.
         fs: Disk to write to.
         clock: Source of the rows' times.
-
     """
 
     def __init__(  # noqa: PLR0913  (what, for whom, and the outside world)
