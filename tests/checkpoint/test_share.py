@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evertrain.checkpoint.share import added_bytes, disk_bytes, files_below, freed_bytes
+from evertrain.checkpoint.share import added_bytes, disk_bytes, files_below, freed
+from evertrain.core.disk import Size
 
 
 def linked(root: Path, layout: list[list[int]]) -> list[Path]:
@@ -56,7 +57,7 @@ def test_a_file_may_vanish_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_gone_meanwhile(tmp_path: Path) -> None:
     """A directory that vanished holds nothing."""
     assert added_bytes([tmp_path / "gone"]) == [0]
-    assert freed_bytes([tmp_path / "gone"]) == 0
+    assert freed([tmp_path / "gone"]) == Size()
     assert list(files_below(tmp_path / "gone")) == []
 
 
@@ -75,7 +76,7 @@ def test_any_layout(layout: list[list[int]], data: st.DataObject, tmp_path_facto
         before = disk_bytes(Path(place))
         assert sum(added_bytes(paths)) == before
         doomed = data.draw(st.lists(st.sampled_from(paths), unique=True) if paths else st.just([]))
-        freed = freed_bytes(doomed)
+        gain = freed(doomed)
         for path in doomed:
             shutil.rmtree(path)
-        assert disk_bytes(Path(place)) == before - freed
+        assert disk_bytes(Path(place)) == before - gain.bytes

@@ -31,6 +31,7 @@ RUN_KEYS = {
     "attempts",
     "crashes",
     "size_bytes",
+    "disk",
 }
 CHECKPOINT_KEYS = {
     "step",

@@ -4,8 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from evertrain.core import lock
+from evertrain.core.disk import Room
 from evertrain.core.rundir import RunDir
+from evertrain.monitor import disk
 from runs import new_run, tell, trained_run
 
 Ask = Callable[..., dict[str, Any]]
@@ -62,6 +66,45 @@ def test_a_crashed_run_says_what_is_to_replay(place: Path, invoke: Invoke) -> No
     run_dir.metrics.write_text('{"step":31,"attempt":1,"x":1}\n')
 
     assert "  to replay   1 episode\n" in invoke("status", "r").output
+
+
+@pytest.mark.parametrize(
+    ("free", "files", "said"),
+    [
+        (31 * 10**8, None, "3.1 GB free, next save about 1.2 GB, room for 2"),
+        (2 * 10**9, None, "2.0 GB free, next save about 1.2 GB, low: room for 1"),
+        (10**9, None, "1.0 GB free, next save about 1.2 GB, low: no room"),
+        (10**16, None, "10.0 PB free, next save about 1.2 GB, room for 1000 or more"),
+        (10**9, 3, "1.0 GB in 3 files free, next save about 1.2 GB, low: no room"),
+    ],
+)
+def test_how_long_the_disk_will_do(
+    place: Path,
+    ask: Ask,
+    invoke: Invoke,
+    monkeypatch: pytest.MonkeyPatch,
+    free: int,
+    files: int | None,
+    said: str,
+) -> None:
+    """What is free, what the next save takes, and how many fit; a finished run needs none."""
+    monkeypatch.setattr(disk, "room_at", lambda _: Room(free, free, 10**17, files))
+    run_dir = trained_run(place / "r", is_finished=False)
+    tell(run_dir, {"event": "saved", "attempt": 1, "step": 40, "written": 1_200_000_000})
+
+    assert f"  disk        {said}\n" in invoke("status", "r").output
+    found = ask("status", "r")["run"]["disk"]
+    assert (found["free_bytes"], found["next_save_bytes"]) == (free, 1_200_000_000)
+    assert found["is_low"] == ("low" in said)
+    trained_run(place / "done")
+    assert "free" not in invoke("status", "done").output
+
+
+def test_a_run_of_an_older_version_says_less(place: Path, ask: Ask) -> None:
+    """Where the journal does not say what a save wrote, its own files do."""
+    trained_run(place / "r", is_finished=False)
+
+    assert 800 < ask("status", "r")["run"]["disk"]["next_save_bytes"] < 20_000
 
 
 def test_many_attempts_are_cut(place: Path, invoke: Invoke) -> None:

@@ -21,7 +21,7 @@ from evertrain.core.journal import Journal
 from evertrain.core.request import pending, post
 from evertrain.core.rundir import RunDir
 from evertrain.run.background import Background
-from evertrain.run.saver import MAX_FAILURES
+from evertrain.run.failure import MAX_FAILURES
 from evertrain.testing import FakeClock
 from support import OpenRun, walk
 
@@ -424,7 +424,7 @@ def test_an_odd_error_of_the_last_save_keeps_nothing_and_hides_nothing(
         run.restore()
         run.tick()
         raise ZeroDivisionError
-    assert "the last save: a rule of the user's" in capsys.readouterr().out
+    assert "RuntimeError: a rule of the user's" in capsys.readouterr().out
     open_run(total=None).close()
 
 

@@ -100,3 +100,34 @@ def test_a_best_that_was_refused_is_still_to_be_beaten(
     best = run.store.best()
     assert best is not None
     assert best.step == 4
+
+
+def test_a_best_that_waits_for_the_disk_is_still_to_be_beaten(
+    open_run: OpenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that just refused is not asked at once; the next step that beats what it has is."""
+    Disk(monkeypatch, 2)
+    clock = FakeClock()
+    run = open_run(save=every(steps=100), total=6, best="max:x", clock=clock)
+    for step in run:
+        run.wait()
+        if step == 5:
+            clock.advance(60.0)
+        run.log(x=[0, 1, 2, 9, 5, 5, 3][step])
+
+    best = run.store.best()
+    assert best is not None
+    assert best.step == 5
+
+
+def test_patience_counts_from_the_refusal(
+    open_run: OpenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a step takes an hour, a save that failed at its beginning does not cost the next."""
+    disk, clock = Disk(monkeypatch, 2), FakeClock()
+    run = open_run(save=every(steps=1), total=4, clock=clock)
+    for _ in run:
+        run._saver._background.join(60.0)  # it is over, and nobody has heard how
+        clock.advance(3600.0)
+
+    assert disk.asked == [1, 2, 3, 4]

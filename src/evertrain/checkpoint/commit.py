@@ -90,7 +90,7 @@ def write_snapshot(
         is either nothing at `target` or all of it. A crash can leave
         `.tmp-*` beside `target`; `sweep` removes it.
     """
-    tmp = target.parent / f".tmp-{target.name}-{os.getpid()}-{proc.start_time(os.getpid()) or 0}"
+    tmp = hidden(target)
     _IN_FLIGHT.add(tmp.absolute())
     try:
         make_dir(target.parent, fs=tools.fs)
@@ -107,6 +107,12 @@ def write_snapshot(
     finally:
         _IN_FLIGHT.discard(tmp.absolute())
     return manifest
+
+
+def hidden(target: Path) -> Path:
+    """Return the name beside `target` of what is not there yet, or not any more; see `sweep`."""
+    pid = os.getpid()
+    return target.with_name(f".tmp-{target.name}-{pid}-{proc.start_time(pid) or 0}")
 
 
 def sweep(directory: Path, fs: Fs, *, prefix: str = ".") -> list[str]:

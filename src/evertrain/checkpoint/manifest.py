@@ -145,6 +145,11 @@ class Manifest:
     digest: str = ""
     size_bytes: int = 0
 
+    @property
+    def own_bytes(self) -> int:
+        """Bytes of `manifest.json` itself."""
+        return self.size_bytes - sum(each.bytes for each in self.files.values())
+
     def digest_at(self, name: str, key: str, start: int) -> str:
         """Return the digest of the part of an array that begins at the byte `start`."""
         entry = self.arrays[name][key]

@@ -3,12 +3,14 @@
 The link count is the garbage collector: the bytes of a file are free when the
 last of its names is gone.
 
-Layer: checkpoint. Imports nothing from evertrain.
+Layer: checkpoint. Imports core only.
 """
 
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from evertrain.core.disk import Size
 
 
 def disk_bytes(path: Path, seen: set[tuple[int, int]] | None = None) -> int:
@@ -36,17 +38,18 @@ def added_bytes(paths: Sequence[Path]) -> list[int]:
     return [disk_bytes(path, seen) for path in paths]
 
 
-def freed_bytes(paths: Sequence[Path]) -> int:
-    """Return the bytes that would be free without these directories: no name elsewhere has them."""
+def freed(paths: Sequence[Path]) -> Size:
+    """Return what would be free without these directories: no name elsewhere has it."""
     names: dict[tuple[int, int], int] = {}
-    total_bytes = 0
+    size_bytes = count = 0
     for path in paths:
         for found in files_below(path):
             key = (found.st_dev, found.st_ino)
             names[key] = names.get(key, 0) + 1
             if names[key] == found.st_nlink:
-                total_bytes += found.st_size
-    return total_bytes
+                size_bytes += found.st_size
+                count += 1
+    return Size(size_bytes, count)
 
 
 def files_below(path: Path) -> Iterator[os.stat_result]:

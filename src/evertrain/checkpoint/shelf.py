@@ -49,17 +49,19 @@ def quarantine(root: Path, step: int, reason: str, tools: Tools = _TOOLS) -> Pat
         OSError: The disk refused.
 
     Durability:
-        The move survives a power cut once this returns.
+        The move survives a power cut once this returns; a note that the disk
+        has no room for is left out.
     """
     _require(root, step)
     target = free(root / QUARANTINE, step_name(step))
     make_dir(target.parent, fs=tools.fs)
     note = {"step": step, "reason": reason, "time": iso_utc(tools.clock.now_s())}
     text = json.dumps(note, indent=2) + "\n"
-    write_atomic(target.with_name(f"{target.name}.reason.json"), text.encode(), fs=tools.fs)
+    with suppress(OSError):  # a full disk must not leave a damaged one in the way
+        write_atomic(target.with_name(f"{target.name}.reason.json"), text.encode(), fs=tools.fs)
     move(root, [(step_name(step), target)], tools.fs)
     unpin(root, step, tools.fs)
-    Catalog(root).refresh(tools)
+    _refresh(root, tools)
     return target
 
 
@@ -91,7 +93,7 @@ def supersede(root: Path, after_step: int, tools: Tools = _TOOLS) -> list[int]:
         target = free(shelf, f"{name}-attempt{_attempt(root / name)}")
         move(root, [(name, target)], tools.fs)
         unpin(root, int(name), tools.fs)
-    Catalog(root).refresh(tools)
+    _refresh(root, tools)
     return [int(name) for name in later]
 
 
@@ -117,7 +119,8 @@ def save_emergency(
     manifest = write_checkpoint(target, step, state, about, tools)
     for old in emergencies(root)[:-MAX_EMERGENCY]:
         if old.path != target:
-            tools.fs.rmtree(old.path)
+            with suppress(OSError):  # the new one is safe; the next one tries again
+                tools.fs.rmtree(old.path)
     return to_info(manifest, target)
 
 
@@ -170,6 +173,12 @@ def move(root: Path, moves: Sequence[tuple[str, Path]], fs: Fs) -> list[Path]:
         fs.sync_dir(shelf)
     fs.sync_dir(root)
     return moved
+
+
+def _refresh(root: Path, tools: Tools) -> None:
+    """Bring links and index up to date, if there is room: the next save and `recover` do, too."""
+    with suppress(OSError, EvertrainError):
+        Catalog(root).refresh(tools)
 
 
 def _require(root: Path, step: int) -> None:

@@ -18,6 +18,7 @@ from evertrain.checkpoint.plugin import RawArray, Tree, gathering
 from evertrain.checkpoint.previous import Base
 from evertrain.checkpoint.tree import flatten
 from evertrain.checkpoint.tree.kinds import Json
+from evertrain.core.disk import Size
 from evertrain.core.machine import cores
 from evertrain.core.threads import spread
 
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_BLOCK_BYTES: Final = 4096  # a file takes whole blocks
+_ITEM_BYTES: Final = 200  # of a header and the manifest, for each array
+_MANIFEST_BYTES: Final = 16_384  # where none is known yet
+_OWN_FILES: Final = 3  # directory, manifest, metadata
 _FEW_BYTES: Final = 8 << 20  # below this, starting threads costs more than they save
 _MAX_THREADS: Final = 4
 
@@ -56,6 +61,16 @@ class Snapshot:
     claimed: list[PartName] = field(default_factory=list)
     copied_bytes: int = 0
     turn: int | None = None
+
+    @property
+    def need(self) -> Size:
+        """What it will take on the disk: at most that, where there are hard links."""
+        known_bytes = self.base.manifest.own_bytes if self.base else _MANIFEST_BYTES
+        items = sum(len(each.items) for each in self.groups)
+        files = len(self.groups) + _OWN_FILES
+        data_bytes = sum(each.bytes for each in self.groups)
+        own_bytes = known_bytes + items * _ITEM_BYTES + files * _BLOCK_BYTES
+        return Size(data_bytes + own_bytes, files)
 
 
 def take(

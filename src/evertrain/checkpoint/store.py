@@ -35,6 +35,7 @@ from evertrain.checkpoint.read import Loaded, map_checkpoint, read_checkpoint, r
 from evertrain.checkpoint.snapshot import Snapshot, take
 from evertrain.checkpoint.verify import Fault, Memory, faults_of
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
+from evertrain.core.disk import Size
 from evertrain.core.errors import (
     ConfigError,
     EvertrainError,
@@ -83,6 +84,11 @@ class Pending:
     about: About
     draft: Manifest
 
+    @property
+    def need(self) -> Size:
+        """What its files will take on the disk: at most that, where there are hard links."""
+        return self.snapshot.need
+
 
 class Store:
     """The checkpoints of one run, or of no run at all.
@@ -128,6 +134,7 @@ class Store:
         self._writing = threading.RLock()
         self._deriving = threading.Lock()
         self._pinning = threading.Lock()  # what is being pinned is not being pruned
+        self._has_litter = False
 
     def save(
         self, step: int, state: Mapping[str, Tree], *, about: About | None = None
@@ -207,12 +214,14 @@ class Store:
         with self._writing:
             target, snapshot = self._target(pending.step), pending.snapshot
             self._check_copy(pending)
+            self._sweep_litter()
             self._base = None  # a failed save leaves nothing to trust
             try:
                 manifest = write_snapshot(
                     target, snapshot, pending.draft, pending.about, self._tools
                 )
             except SaveError as error:
+                self._has_litter = True
                 if is_full(error):
                     self._base = snapshot.base  # nothing is wrong with it, and it saves room
                 raise
@@ -327,7 +336,12 @@ class Store:
         self._refresh()
 
     def prune(
-        self, keep: Keep, *, protect: Collection[int] = (), dry_run: bool = False
+        self,
+        keep: Keep,
+        *,
+        protect: Collection[int] = (),
+        dry_run: bool = False,
+        ahead: Pending | None = None,
     ) -> Verdicts:
         """Delete what the rule `keep` does not keep.
 
@@ -338,6 +352,9 @@ class Store:
             keep: The rule.
             protect: Steps that must stay, such as the one that the run resumed from.
             dry_run: Only say what would happen.
+            ahead: A save that is about to be committed, for a disk without room for it:
+                what `keep` drops once it is there goes before. Its score does not count
+                yet, so the best so far stays; so does what it shares files with.
 
         Returns:
             What happened to each, oldest first.
@@ -356,7 +373,10 @@ class Store:
             with self._pinning:
                 found = self.list()
                 guarded = self._newest_whole(found) | dict.fromkeys(protect, "resume base")
-                judged = verdicts(found, keep, guarded)
+                if ahead is None:
+                    judged = verdicts(found, keep, guarded)
+                else:
+                    judged = self._verdicts_ahead(found, keep, guarded, ahead)
                 doomed = [] if dry_run else [each.step for each in judged if not each.is_kept]
                 moved = trash.discard(self.path, doomed, self._tools)
             if self._base is not None and self._base.manifest.step in doomed:
@@ -365,6 +385,17 @@ class Store:
                 self._refresh()
                 trash.delete(moved, self._tools)
         return judged
+
+    def _verdicts_ahead(
+        self, found: Infos, keep: Keep, guarded: Mapping[int, str], ahead: Pending
+    ) -> Verdicts:
+        """Judge as if a save were there already, but protect what it may yet need."""
+        base = ahead.snapshot.base
+        needed = {} if base is None else {base.manifest.step: "shared with the next save"}
+        newest = {found[-1].step: "newest"} if found else {}
+        coming = replace(to_info(ahead.draft, self.path / step_name(ahead.step)), score=None)
+        judged = verdicts([*found, coming], keep, {**newest, **guarded, **needed})
+        return [each for each in judged if each.step != ahead.step]
 
     def empty_trash(self) -> int:
         """Delete what could still come back from the trash, for a disk that is full.
@@ -393,6 +424,13 @@ class Store:
             trash.empty(self.path / trash.TRASH, self._tools)
             self._refresh()
         return gone
+
+    def _sweep_litter(self) -> None:
+        """Remove what an earlier save could not, because the disk refused that, too."""
+        if self._has_litter:
+            with suppress(OSError):
+                sweep(self.path, self._tools.fs)
+                self._has_litter = False
 
     def _target(self, step: int) -> Path:
         target = self.path / step_name(step)

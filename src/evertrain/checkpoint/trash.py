@@ -14,9 +14,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from evertrain.checkpoint.commit import Tools
+from evertrain.checkpoint.commit import Tools, hidden
 from evertrain.checkpoint.shelf import free, move, unpin
 from evertrain.core.fs import make_dir
+from evertrain.core.refusal import is_full
 from evertrain.core.rundir import parse_step, step_name
 
 TRASH: Final = "trash"
@@ -52,7 +53,8 @@ def discard(root: Path, steps: Collection[int], tools: Tools, *, grace_s: float 
         grace_s: How long they can come back, seconds.
 
     Returns:
-        Where they went.
+        Where they went: to `trash/`, or, where a full disk has no room for that
+        directory and no grace is given, to hidden names that `sweep` removes.
 
     Raises:
         OSError: The disk refused to move them. What it refuses to delete is tried again later.
@@ -63,11 +65,15 @@ def discard(root: Path, steps: Collection[int], tools: Tools, *, grace_s: float 
     """
     if not steps:
         return []
-    make_dir(root / TRASH, fs=tools.fs)
     names = [step_name(step) for step in sorted(steps)]
-    moved = move(
-        root, [(name, _place(root / TRASH, name, tools, grace_s)) for name in names], tools.fs
-    )
+    try:
+        make_dir(root / TRASH, fs=tools.fs)
+        places = [_place(root / TRASH, name, tools, grace_s) for name in names]
+    except OSError as error:
+        if grace_s > 0 or not is_full(error):
+            raise
+        places = [hidden(root / name) for name in names]  # no room for a directory
+    moved = move(root, list(zip(names, places, strict=True)), tools.fs)
     for step in steps:
         unpin(root, step, tools.fs)
     return moved
@@ -102,7 +108,7 @@ def empty(shelf: Path, tools: Tools, *, is_urgent: bool = False) -> int:
     """
     now = _time(tools.clock.now_s())
     gone = 0
-    for path in sorted(shelf.iterdir()) if shelf.is_dir() else ():
+    for path in contents(shelf):
         until = _until(path)
         if is_urgent or until is None or until <= now:
             with suppress(OSError):
@@ -111,10 +117,18 @@ def empty(shelf: Path, tools: Tools, *, is_urgent: bool = False) -> int:
     return gone
 
 
+def contents(shelf: Path) -> list[Path]:
+    """Return what lies in the trash, by name; nothing where it cannot be looked into."""
+    try:
+        return sorted(shelf.iterdir())
+    except OSError:
+        return []
+
+
 def discarded(shelf: Path) -> list[Discarded]:
     """Return what can come back, by name; of one name the latest last."""
     found = []
-    for path in sorted(shelf.iterdir()) if shelf.is_dir() else ():
+    for path in contents(shelf):
         match, until = _NAME.fullmatch(path.name), _until(path)
         if match and until is not None and path.is_dir():
             found.append(Discarded(match[1], until, path))

@@ -21,11 +21,13 @@ import psutil
 from evertrain.cli.render import size
 from evertrain.core import proc
 from evertrain.core.clock import SYSTEM_CLOCK, Clock, iso_utc
+from evertrain.core.disk import room_at
 from evertrain.core.fs import NO_DIR_SYNC, Fs, write_atomic
 
 Verdict = Literal["ok", "warn", "bad"]
 
 _LOW_DISK_BYTES: Final = 2 * 10**9
+_FEW_FILES: Final = 10_000
 _SLOW_FSYNC_S: Final = 0.1
 _SKEW_S: Final = 5.0
 _FEW_CORES: Final = 4
@@ -146,10 +148,14 @@ def _gpu() -> Check:
 
 
 def _free_space(path: Path) -> Check:
-    disk = os.statvfs(path)
-    free_bytes, total_bytes = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
-    found = f"{size(free_bytes)} free of {size(total_bytes)}"
-    if free_bytes < _LOW_DISK_BYTES:
+    room = room_at(path)
+    if room is None:
+        return Check("disk space", "ok", "the file system does not say")
+    found = f"{size(room.free_bytes)} free of {size(room.total_bytes)}"
+    if room.free_files is not None and room.free_files < _FEW_FILES:
+        found += f", room for {room.free_files} more files"
+        return Check("disk space", "warn", found, "Delete files: the disk runs out of names.")
+    if room.free_bytes < _LOW_DISK_BYTES:
         return Check("disk space", "warn", found, "Free some: a save that does not fit is lost.")
     return Check("disk space", "ok", found)
 

@@ -46,7 +46,7 @@ def run_json(found: RunStatus | Unreadable) -> dict[str, Any]:
             "reason": found.error.what,
             "exit_code": found.error.exit_code,
         }
-    last, top = found.checkpoint, found.best
+    last, top, disk = found.checkpoint, found.best, found.disk
     return {
         "path": str(found.path),
         "id": found.identity.id,
@@ -75,6 +75,14 @@ def run_json(found: RunStatus | Unreadable) -> dict[str, Any]:
         "attempts": len(found.attempts),
         "crashes": found.crash_count,
         "size_bytes": found.size_bytes,
+        "disk": {
+            "free_bytes": disk.room.free_bytes,
+            "next_save_bytes": disk.next_bytes,
+            "room_for": disk.saves,
+            "is_low": disk.is_low,
+        }
+        if disk
+        else None,
     }
 
 

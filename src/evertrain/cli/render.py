@@ -18,9 +18,12 @@ from typing import Any, Final, Literal
 import click
 
 from evertrain.core.clock import human_duration, iso_utc
+from evertrain.core.disk import human_bytes
 from evertrain.core.journal import finite
 
 SCHEMA_VERSION: Final = 1
+
+size = human_bytes
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
@@ -98,18 +101,6 @@ def is_fancy() -> bool:
 def clean(text: str) -> str:
     """Return `text` without control characters: names come from files, and files may lie."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
-
-
-def size(size_bytes: int) -> str:
-    """Return bytes as people say them: `512 B`, `12.3 MB`."""
-    if size_bytes < 1000:  # noqa: PLR2004
-        return f"{size_bytes} B"
-    value = float(size_bytes)
-    for unit in ("kB", "MB", "GB", "TB"):
-        value /= 1000
-        if value < 999.95:  # noqa: PLR2004
-            return f"{value:.1f} {unit}"
-    return f"{value / 1000:.1f} PB"
 
 
 def number(value: object) -> str:

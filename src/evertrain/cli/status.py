@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from evertrain.checkpoint.space import Outlook
 from evertrain.cli.facts import best, progress, run_json
 from evertrain.cli.render import (
     Column,
@@ -21,6 +22,7 @@ from evertrain.cli.render import (
     size,
 )
 from evertrain.core.clock import human_duration
+from evertrain.core.disk import human_room
 from evertrain.core.journal import Row
 from evertrain.core.rundir import open_run_dir
 from evertrain.monitor.attempt import Attempt
@@ -28,6 +30,7 @@ from evertrain.monitor.read import RunStatus
 from evertrain.monitor.read import status as read_status
 
 _SHOWN_ATTEMPTS = 10
+_MANY = 1000  # saves; nobody counts further
 
 
 @click.command(epilog="Example: evertrain status runs/trading --json | jq .run.state")
@@ -84,6 +87,8 @@ def _pairs(found: RunStatus) -> list[tuple[str, str]]:
     pairs.append(("crashes", str(found.crash_count)))
     kept = _count(len(found.checkpoints), "checkpoint")
     pairs.append(("on disk", f"{size(found.size_bytes)}, {kept}"))
+    if found.disk and found.state != "finished":
+        pairs.append(("disk", _disk(found.disk)))
     if found.bad_line_count:
         pairs.append(("damaged", f"{_count(found.bad_line_count, 'line')} of the journal skipped"))
     return pairs
@@ -95,6 +100,17 @@ def _pace(row: Row) -> str:
     if not isinstance(interval_s, (int, float)):
         return str(rule)
     return f"every {human_duration(interval_s)} by {rule} (why: {why})"
+
+
+def _disk(outlook: Outlook) -> str:
+    """Return how much is free, and for how many saves that will do."""
+    free = f"{human_room(outlook.room)} free"
+    if not outlook.next_bytes or outlook.saves is None:
+        return free
+    count = "low: no room" if outlook.saves == 0 else f"room for {min(outlook.saves, _MANY)}"
+    more = " or more" if outlook.saves > _MANY else ""
+    low = "low: " if outlook.is_low and outlook.saves else ""
+    return f"{free}, next save about {size(outlook.next_bytes)}, {low}{count}{more}"
 
 
 def _percent(found: RunStatus) -> str:

@@ -125,5 +125,8 @@ class MissingExtraError(ConfigError, ImportError):
 
 
 def first_line(error: BaseException) -> str:
-    """Return what happened, in a line; the name of the error if it has no text."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    """Return what happened, in a line; with the kind of error where its text says little."""
+    text = next(iter(str(error).splitlines()), "").strip()
+    if not text or isinstance(error, (EvertrainError, OSError)):
+        return text or type(error).__name__
+    return f"{type(error).__name__}: {text}"

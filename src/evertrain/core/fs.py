@@ -40,7 +40,10 @@ class Fs(Protocol):
         """Create or truncate `path`, fill it, return its bytes. Not yet durable."""
 
     def append(self, path: Path, data: bytes) -> None:
-        """Add `data` at the end of `path` in one write. Not yet durable."""
+        """Add `data` at the end of `path` in one write. Not yet durable.
+
+        One caller at a time: what the disk refuses halfway is taken back.
+        """
 
     def sync_file(self, path: Path) -> None:
         """Return once the bytes of `path` are on the medium."""
@@ -94,7 +97,7 @@ class LocalFs:
         """See `Fs.append`."""
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | _CREATE, 0o644)
         try:
-            with _naming(path):
+            with _naming(path), _all_or_nothing(handle):
                 _write_all(handle, data)
         finally:
             os.close(handle)
@@ -171,6 +174,18 @@ def _naming(path: Path) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def _all_or_nothing(handle: int) -> Iterator[None]:
+    """Take back what a full disk took of an append: each new try would leave another piece."""
+    size_bytes = os.fstat(handle).st_size
+    try:
+        yield
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(handle, size_bytes)
+        raise
+
+
 def _write_all(handle: int, data: Bytes) -> int:
     """Write every byte: one `write` may take less than it is given."""
     view = memoryview(data).cast("B")
@@ -213,15 +228,21 @@ def write_atomic(path: Path, data: bytes, *, fs: Fs = LOCAL_FS) -> None:
         After return, `data` survives a power cut. At any moment before that,
         `path` holds its old bytes or its new bytes, never a mix. A crash can
         leave `.<name>.tmp-<pid>` behind; the run's next attempt sweeps it.
+        A disk that refuses leaves nothing behind, as far as it still deletes.
 
     Source:
         POSIX rename(2) and fsync(2): file first, then the name, then the
         directory that holds the name.
     """
     tmp = _tmp_beside(path)
-    fs.write(tmp, (data,))
-    fs.sync_file(tmp)
-    fs.replace(tmp, path)
+    try:
+        fs.write(tmp, (data,))
+        fs.sync_file(tmp)
+        fs.replace(tmp, path)
+    except OSError:
+        with suppress(OSError):  # the first failure is the one to report
+            fs.unlink(tmp)
+        raise
     fs.sync_dir(path.parent)
 
 
@@ -233,8 +254,13 @@ def symlink_atomic(target: str, path: Path, *, fs: Fs = LOCAL_FS) -> None:
     """
     tmp = _tmp_beside(path)
     fs.unlink(tmp)
-    fs.symlink(target, tmp)
-    fs.replace(tmp, path)
+    try:
+        fs.symlink(target, tmp)
+        fs.replace(tmp, path)
+    except OSError:
+        with suppress(OSError):  # the first failure is the one to report
+            fs.unlink(tmp)
+        raise
     fs.sync_dir(path.parent)
 
 

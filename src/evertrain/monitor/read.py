@@ -17,12 +17,14 @@ from evertrain.checkpoint.catalog import Catalog
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.rank import ranked
 from evertrain.checkpoint.share import disk_bytes
+from evertrain.checkpoint.space import Outlook
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import NotFoundError
 from evertrain.core.journal import Row, read_lines
 from evertrain.core.regular import read_regular
 from evertrain.core.rundir import Identity, RunDir, read_identity
 from evertrain.monitor.attempt import Attempt, attempts_of
+from evertrain.monitor.disk import outlook_of
 from evertrain.monitor.life import Life, State, decide, look, settled
 from evertrain.monitor.metrics import int_of, number_of
 from evertrain.monitor.tail import tail_rows
@@ -82,6 +84,7 @@ class RunStatus:
         size_bytes: Bytes on disk, hard-linked files once.
         bad_line_count: Journal lines that did not parse.
         pace: How often the newest attempt saves, and why: `rule interval why`; None is unknown.
+        disk: How long its disk will do; None where the file system does not say.
     """
 
     path: Path
@@ -99,6 +102,7 @@ class RunStatus:
     size_bytes: int
     bad_line_count: int
     pace: Row | None = None
+    disk: Outlook | None = None
 
 
 def status(run_dir: RunDir | Path, *, clock: Clock = SYSTEM_CLOCK) -> RunStatus:
@@ -139,6 +143,7 @@ def status(run_dir: RunDir | Path, *, clock: Clock = SYSTEM_CLOCK) -> RunStatus:
         size_bytes=disk_bytes(where.path),
         bad_line_count=journal.bad_count,
         pace=next((row for row in reversed(journal.rows) if row.get("event") == "paced"), None),
+        disk=outlook_of(where.checkpoints, journal.rows, found[-1].path if found else None),
     )
 
 

@@ -15,12 +15,19 @@ from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.manifest import Manifest
 from evertrain.checkpoint.read import read_manifest
 from evertrain.checkpoint.when import Auto, Moment, When
+from evertrain.core.disk import Room, Size, human_bytes, room_at
 from evertrain.core.errors import EvertrainError, first_line
 from evertrain.core.journal import Journal
 from evertrain.run.save import Save
 from evertrain.run.still import notice, unchanged
 
 _WORTH_TELLING: Final = 0.25  # of the interval
+_DONE: Final = {
+    "low": "there is no room for two (evertrain status)",
+    "reserve": "this one just fits",
+    "trash": "the trash is emptied for it",
+    "prune": "the trash is emptied for it, and what the retention rule drops after it goes before",
+}
 
 
 @dataclass(slots=True)
@@ -44,7 +51,13 @@ class Account:
     _told_s: float | None = None
 
     def saved(
-        self, save: Save, info: CheckpointInfo, took_s: float | None, blocked_s: float | None
+        self,
+        save: Save,
+        info: CheckpointInfo,
+        *,
+        took_s: float | None = None,
+        blocked_s: float | None = None,
+        written_bytes: int | None = None,
     ) -> None:
         """Tell of a save that is on the disk.
 
@@ -53,6 +66,7 @@ class Account:
             info: Its checkpoint.
             took_s: How long it took until it was safe, seconds, or None.
             blocked_s: How much of that the loop waited, or None.
+            written_bytes: How much of it was written and not shared, at most, or None.
         """
         self._tell(
             "saved",
@@ -61,6 +75,7 @@ class Account:
             kind=save.kind,
             path=str(info.path.relative_to(self.root)),
             bytes=info.size_bytes,
+            written=None if written_bytes is None else min(written_bytes, info.size_bytes),
             seconds=None if took_s is None else round(took_s, 6),
             blocked=None if blocked_s is None else round(blocked_s, 6),
             reasons=list(save.reasons),
@@ -83,12 +98,42 @@ class Account:
             why=rule.why(moment) if isinstance(rule, Auto) else None,
         )
 
-    def failed(self, step: int, error: Exception) -> str:
-        """Tell of a save that failed; return why, in a line."""
-        why = first_line(error)
+    def failed(self, step: int, error: BaseException, needed_bytes: int | None = None) -> str:
+        """Tell of a save that failed; return why, in a line.
+
+        Args:
+            step: Its step.
+            error: What it raised.
+            needed_bytes: How much it had to write, about, or None.
+        """
+        why, room = first_line(error), room_at(self.root)
         self.say(f"evertrain: the save after step {step} failed: {why}")
-        self._tell("save_failed", attempt=self.attempt, step=step, error=why)
+        self._tell(
+            "save_failed",
+            attempt=self.attempt,
+            step=step,
+            error=why,
+            needed=needed_bytes,
+            free=None if room is None else room.free_bytes,
+        )
         return why
+
+    def low(self, state: str, room: Room, need: Size, step: int | None) -> None:
+        """Tell that the disk has little room, and what is done about it."""
+        there, needed = human_bytes(room.free_bytes), human_bytes(need.bytes)
+        text = f"evertrain: the disk is low: {there} free, a save takes about {needed}"
+        if state in _DONE:
+            self.say(f"{text}; {_DONE[state]}")
+        self._tell(
+            "disk_low",
+            sync=False,
+            attempt=self.attempt,
+            step=step,
+            state=state,
+            free=room.free_bytes,
+            files=room.free_files,
+            needed=need.bytes,
+        )
 
     def pruned(self, steps: list[int]) -> None:
         """Tell what retention removed, if anything."""
@@ -97,7 +142,7 @@ class Account:
 
     def emptied(self, step: int, count: int) -> None:
         """Tell that the trash made room for a save."""
-        self.say(f"evertrain: the disk is full; the trash was emptied for the save after {step}")
+        self.say(f"evertrain: the trash was emptied for the save after step {step}")
         self._tell("trash_emptied", sync=False, attempt=self.attempt, step=step, checkpoints=count)
 
     def look_for_standstill(self, info: CheckpointInfo) -> None:

@@ -27,12 +27,14 @@ class Outcome(Generic[T]):
     Attributes:
         value: What it returned; None if it failed.
         error: What it raised, or None.
+        ended_s: When it ended, monotonic seconds.
         cpu_s: Processor time that it took, seconds, of all threads that worked for it.
     """
 
     value: T | None
     error: BaseException | None
-    cpu_s: float
+    ended_s: float
+    cpu_s: float = 0.0
 
 
 class Background(Generic[T]):
@@ -102,4 +104,4 @@ class Background(Generic[T]):
             except BaseException as failure:  # noqa: BLE001  (the loop raises it again)
                 error = failure
         spent_s = self._clock.thread_cpu_s() - began_s + sum(others)
-        self._outcome = Outcome(value, error, spent_s)
+        self._outcome = Outcome(value, error, self._clock.monotonic_s(), spent_s)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from evertrain.checkpoint.info import CheckpointInfo, Kind
-from evertrain.core.errors import EvertrainError
+from evertrain.core.errors import first_line
 from evertrain.core.journal import Journal
 
 LIMIT_S: Final = 30.0
@@ -55,8 +55,8 @@ class Emergency:
     def _try_save(self, kind: Kind, why: str) -> None:
         try:
             info = self.save(kind, why)
-        except (EvertrainError, OSError, RuntimeError, TypeError, ValueError) as broken:
-            self.say(f"evertrain: no emergency checkpoint: {broken}")
+        except Exception as broken:  # noqa: BLE001  (it must not mask what led here)
+            self.say(f"evertrain: no emergency checkpoint: {first_line(broken)}")
             return
         self.say(f"Emergency checkpoint saved: {info.path} (for manual recovery)")
 

@@ -7,19 +7,20 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from evertrain.checkpoint.commit import sweep
+from evertrain.checkpoint import trash
+from evertrain.checkpoint.commit import Tools, sweep
 from evertrain.core import lock
 from evertrain.core.clock import Clock
 from evertrain.core.errors import UsageError
 from evertrain.core.fs import Fs, make_dir
 from evertrain.core.journal import Journal, finite
-from evertrain.core.refusal import refusing
+from evertrain.core.refusal import is_full, refusing
 from evertrain.core.rundir import (
     Identity,
     RunDir,
@@ -29,6 +30,8 @@ from evertrain.core.rundir import (
     read_identity,
     write_identity,
 )
+
+T = TypeVar("T")
 
 # Set by the supervisor for its child.
 ENV_RUN: Final = "EVERTRAIN_RUN"
@@ -137,11 +140,26 @@ def _begin(  # noqa: PLR0913
     lease = lock.take(run_dir.lock, attempt=max(wanted, after), fs=fs, clock=clock)
     try:
         _sweep(run_dir, fs)
-        identity, more = _identify(run_dir, plea, environ, journal, lease, fs=fs, clock=clock)
+
+        def identify() -> tuple[Identity, tuple[str, ...]]:
+            return _identify(run_dir, plea, environ, journal, lease, fs=fs, clock=clock)
+
+        identity, more = _with_room(run_dir, identify, Tools(fs, clock))
     except BaseException:
         lease.release()
         raise
     return Opened(run_dir, lease, journal, identity, notes + more)
+
+
+def _with_room(run_dir: RunDir, act: Callable[[], T], tools: Tools) -> T:
+    """Act; on a full disk, once more without what could have come back from the trash."""
+    try:
+        return act()
+    except OSError as error:
+        shelf = run_dir.checkpoints / trash.TRASH
+        if not is_full(error) or not trash.empty(shelf, tools, is_urgent=True):
+            raise
+    return act()
 
 
 def _sweep(run_dir: RunDir, fs: Fs) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
+from evertrain.checkpoint.commit import Tools
 from evertrain.checkpoint.info import CheckpointInfo, Kind
 from evertrain.checkpoint.keep import Keep, keep_any, keep_best, keep_last, keep_stages
 from evertrain.checkpoint.plugin import Tree
@@ -23,7 +24,7 @@ from evertrain.checkpoint.store import Store
 from evertrain.checkpoint.when import When, auto, quiet_of
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import CorruptError, StateError, UsageError
-from evertrain.core.fs import LOCAL_FS
+from evertrain.core.fs import LOCAL_FS, Fs
 from evertrain.core.heartbeat import Heart
 from evertrain.core.journal import Row
 from evertrain.core.refusal import refusing
@@ -106,6 +107,7 @@ class Run:
         partial: str | Sequence[str] = (),
         recipe: str | None = None,
         clock: Clock = SYSTEM_CLOCK,
+        fs: Fs = LOCAL_FS,
     ) -> None:
         """Take the run directory and choose where to go on from.
 
@@ -128,6 +130,7 @@ class Run:
                 A string is one pattern.
             recipe: Name of the shipped recipe that runs.
             clock: Source of times.
+            fs: Disk to write to; `evertrain.testing` has some that fail.
 
         Raises:
             UsageError: An argument cannot mean anything. Nothing was touched.
@@ -165,7 +168,7 @@ class Run:
             config=given.config,
             recipe=recipe,
         )
-        opened = opening.begin(plea, os.environ, fs=LOCAL_FS, clock=clock)
+        opened = opening.begin(plea, os.environ, fs=fs, clock=clock)
         self.stride, self.total, self.is_stopped = given.stride, given.total, False
         self.step: int = 0
         self._finished: str | None = None
@@ -182,9 +185,12 @@ class Run:
         self._seeder = Seeder(seed)
         self._seeder.seed_new()
         metric = record.ranking.metric if record.ranking else None
-        self._rows = Rows(self._dir.metrics, self.attempt, best=metric, say=self.say, clock=clock)
-        self._heart = _start_heart(self._dir.heartbeat, os.environ)
-        self._store = Store(self._dir.checkpoints, best=best, clock=clock, warn=self._warn)
+        self._rows = Rows(
+            self._dir.metrics, self.attempt, best=metric, say=self.say, fs=fs, clock=clock
+        )
+        self._heart = _start_heart(self._dir.heartbeat, os.environ, fs)
+        self._store = Store(self._dir.checkpoints, best=best, fs=fs, clock=clock, warn=self._warn)
+        self._tools = Tools(fs, clock)
         try:
             self._auditor = _auditor_for(self._dir.path, self.attempt, os.environ, self.say)
             with refusing(self._store.path):
@@ -196,7 +202,7 @@ class Run:
             self._lease.release()
             raise
         since_s = addressed_since_s(self._journal, self._lease.owner, os.environ)
-        self._inbox = Inbox(self._dir, self._store, self._journal, clock, since_s=since_s)
+        self._inbox = Inbox(self._dir, self._store, self._journal, clock, since_s=since_s, fs=fs)
         self._saver = Saver(
             store=self._store,
             journal=self._journal,
@@ -212,6 +218,7 @@ class Run:
             },
             clock=clock,
             say=self.say,
+            fs=fs,
         )
         self._emergency = Emergency(self.attempt, self._journal, self._save_wreck, self.say)
         self._signals = StopSignals(lambda: self._emergency.after_force(self.step))
@@ -596,7 +603,7 @@ class Run:
 
     def _choose(self, resume: Resume) -> Choice:
         def set_aside(step: int, error: CorruptError) -> None:
-            path = quarantine(self._store.path, step, error.what)
+            path = quarantine(self._store.path, step, error.what, self._tools)
             about = {"step": step, "reason": error.what, "path": str(path)}
             self._journal.record("quarantined", about, must=False)
             self.say(f"evertrain: checkpoint {step} is damaged and set aside: {error.what}")
@@ -654,7 +661,8 @@ class Run:
         info = self.resumed_from
         if self._choice.is_rewind:
             is_new_branch = info is None or self._choice.is_import
-            moved = supersede(self._store.path, -1 if is_new_branch else self.step)
+            after_step = -1 if is_new_branch else self.step
+            moved = supersede(self._store.path, after_step, self._tools)
             if moved:
                 self._journal.record("superseded", must=False, after=self.step, steps=moved)
         if self._choice.is_import:  # from now on a checkpoint of this run
@@ -747,6 +755,8 @@ class Run:
             save = replace(save, score=score, is_best=is_best, best_before=best_before)
             self._capture.check_resumable(save.trees, self._partial)
             self._submit(save, must=boundary.must_save, began_s=began_s)
+        elif is_best:
+            self._record.best_score = best_before  # no checkpoint has it: still to be beaten
         self._beat("step")
         if ended is not None:
             self._end_stage(ended)
@@ -903,9 +913,9 @@ def _auditor_for(
     return Auditor.of(environ, path, attempt, say)
 
 
-def _start_heart(path: Path, environ: Mapping[str, str]) -> Heart | None:
+def _start_heart(path: Path, environ: Mapping[str, str], fs: Fs) -> Heart | None:
     """Begin to beat where the supervisor listens. A full disk must not keep a run from starting."""
     try:
-        return Heart(Path(environ.get(opening.ENV_HEARTBEAT) or path), os.getpid())
+        return Heart(Path(environ.get(opening.ENV_HEARTBEAT) or path), os.getpid(), fs=fs)
     except OSError:
         return None

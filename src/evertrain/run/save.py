@@ -66,12 +66,14 @@ class Flight:
         began_s: When the loop began to wait for it, monotonic seconds.
         must: Whether the training may not go on without it.
         blocked_s: How long the loop waited, seconds.
+        needed_bytes: What it has to write, about; None while that is not known.
     """
 
     save: Save
     began_s: float
     must: bool
     blocked_s: float = 0.0
+    needed_bytes: int | None = None
 
 
 def about(

@@ -3,35 +3,36 @@
 The only place of the run that writes checkpoints. A failed save is told, and
 tried again; only a save that must not be missed fails the training.
 
-Layer: run. Imports checkpoint and core.
+Layer: run. Imports monitor, checkpoint and core.
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from evertrain.checkpoint.about import About
+from evertrain.checkpoint.commit import Tools
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.keep import Keep
 from evertrain.checkpoint.shelf import save_emergency
 from evertrain.checkpoint.store import Pending, Store
 from evertrain.checkpoint.when import Moment, When
 from evertrain.core.clock import Clock
-from evertrain.core.errors import EvertrainError, SaveError, first_line
+from evertrain.core.errors import EvertrainError, first_line
+from evertrain.core.fs import LOCAL_FS, Fs
 from evertrain.core.journal import Journal
 from evertrain.core.lock import Lease
 from evertrain.core.machine import cores
-from evertrain.core.refusal import is_full
+from evertrain.monitor.disk import last_written_bytes
 from evertrain.run.account import Account
 from evertrain.run.background import Background, Outcome
+from evertrain.run.failure import MAX_FAILURES, may_pass, unsaved
+from evertrain.run.guard import Guard
 from evertrain.run.mtbf import PRIOR_S, mean_life_s
 from evertrain.run.rows import Rows
 from evertrain.run.save import Flight, Pace, Save, about
+from evertrain.run.shortage import way_out
 
-T = TypeVar("T")
-
-MAX_FAILURES: Final = 5
 _PATIENCE_S: Final = 5.0  # of an emergency with a save in flight
 
 
@@ -49,6 +50,7 @@ class Saver:
         identity: Fields that each checkpoint repeats: unit, run_id, metric_name, parent.
         clock: Source of times.
         say: Prints one line.
+        fs: Disk for emergency checkpoints.
     """
 
     store: Store
@@ -60,17 +62,20 @@ class Saver:
     identity: Mapping[str, Any]
     clock: Clock
     say: Callable[[str], None]
+    fs: Fs = LOCAL_FS
     pace: Pace = field(default_factory=Pace)
     mtbf_s: float = PRIOR_S
     _flight: Flight | None = None
     _background: Background[CheckpointInfo] = field(init=False)
     _account: Account = field(init=False)
+    _guard: Guard = field(init=False)
 
     def __post_init__(self) -> None:
         """Have nothing in flight."""
         self._background = Background(self.clock)
         attempt = self.lease.owner.attempt
         self._account = Account(self.journal, self.say, attempt, self.store.path)
+        self._guard = Guard(self.store, self.keep, self._account)
 
     def watch(self, names: tuple[str, ...]) -> None:
         """Point out once which of these attached things stand still."""
@@ -78,8 +83,10 @@ class Saver:
 
     def start(self, step: int) -> None:
         """Begin to count from `step`, and learn from the journal how often this run crashes."""
-        self.mtbf_s = mean_life_s(self.journal.events())
+        events = self.journal.events()
+        self.mtbf_s = mean_life_s(events)
         self.pace = Pace(last_step=step, last_at_s=self.clock.monotonic_s())
+        self._guard.foresee(last_written_bytes(events))
 
     def reason(self, step: int, previous_step: int) -> str | None:
         """Return why the rule wants a save now, or None."""
@@ -141,11 +148,10 @@ class Saver:
             raise AssertionError("settle first")
         flight = Flight(save, self.clock.monotonic_s() if began_s is None else began_s, must)
         try:
-            self._with_room(save, lambda: self.rows.flush(sync=flight.must, must=True))
-        except OSError as error:
-            self._note_failure(save.step, error, must=flight.must)
-            return save
-        pending = None if flight.must else self._begin(save)
+            self._guard.with_room(save.step, lambda: self.rows.flush(sync=flight.must, must=True))
+            pending = None if flight.must else self._begin(save)
+        except Exception as error:  # noqa: BLE001  (`_end` raises what must not pass)
+            return self._end(flight, Outcome(None, error, self.clock.monotonic_s()))
         flight.blocked_s = self.clock.monotonic_s() - flight.began_s
         if pending is None:
             return self._end(flight, self._save_now(flight))
@@ -193,8 +199,14 @@ class Saver:
         """
         self._background.join(_PATIENCE_S)  # the one in flight would resume by itself
         self.rows.flush(sync=True)
-        info = save_emergency(self.store.path, save.step, save.trees, self._about(save))
-        self._account.saved(save, info, None, None)
+        tools = Tools(self.fs, self.clock)
+        info = self._guard.with_room(
+            save.step,
+            lambda: save_emergency(
+                self.store.path, save.step, save.trees, self._about(save), tools
+            ),
+        )
+        self._account.saved(save, info)
         return info
 
     def _begin(self, save: Save) -> Pending | None:
@@ -209,63 +221,54 @@ class Saver:
         """Save while the loop waits, from the state as it is."""
         save = flight.save
         try:
-            self._with_room(save, self.rows.sync)
+            self._guard.with_room(save.step, self.rows.sync)
             pending = self.store.begin(save.step, save.trees, about=self._about(save), copy=False)
-            info = self._with_room(save, lambda: self.store.commit(pending))
-        except (SaveError, OSError) as error:
-            return Outcome(None, error, 0.0)
+            info = self._commit(flight, pending)
+        except Exception as error:  # noqa: BLE001  (`_end` raises what must not pass)
+            return Outcome(None, error, self.clock.monotonic_s())
         flight.blocked_s = self.clock.monotonic_s() - flight.began_s
         self._finish(flight, info)
         flight.blocked_s = self.clock.monotonic_s() - flight.began_s  # it waits for retention too
-        return Outcome(info, None, 0.0)
+        return Outcome(info, None, self.clock.monotonic_s())
 
     def _write(self, flight: Flight, pending: Pending) -> CheckpointInfo:
         """Write a save beside the loop."""
-        self._with_room(flight.save, self.rows.sync)
-        info = self._with_room(flight.save, lambda: self.store.commit(pending))
+        self._guard.with_room(flight.save.step, self.rows.sync)
+        info = self._commit(flight, pending)
         self._finish(flight, info)
         return info
 
-    def _with_room(self, save: Save, act: Callable[[], T]) -> T:
-        """Act; on a full disk, once more without what could have come back from the trash."""
-        try:
-            return act()
-        except (SaveError, OSError) as error:
-            if not is_full(error) or not self._empty_trash(save):
-                raise
-        return act()
-
-    def _empty_trash(self, save: Save) -> int:
-        """Make room for a save; return how many checkpoints went."""
-        with suppress(OSError):  # what stopped the save says it all
-            count = self.store.empty_trash()
-            if count:
-                self._account.emptied(save.step, count)
-            return count
-        return 0
+    def _commit(self, flight: Flight, pending: Pending) -> CheckpointInfo:
+        """Make room, and write what was begun."""
+        flight.needed_bytes = pending.need.bytes
+        is_last_try = flight.must or self.pace.failures + 1 >= MAX_FAILURES
+        self._guard.before(pending, is_last_try=is_last_try)
+        return self._guard.with_room(pending.step, lambda: self.store.commit(pending), pending)
 
     def _finish(self, flight: Flight, info: CheckpointInfo) -> None:
         """Tell of a save that is safe: nothing that the disk refuses now may end the training."""
-        took_s = self.clock.monotonic_s() - flight.began_s
-        self._account.saved(flight.save, info, took_s, flight.blocked_s)
+        self._account.saved(
+            flight.save,
+            info,
+            took_s=self.clock.monotonic_s() - flight.began_s,
+            blocked_s=flight.blocked_s,
+            written_bytes=flight.needed_bytes,
+        )
         self._account.look_for_standstill(info)
-        self._prune()
+        self._guard.prune()
 
     def _end(self, flight: Flight, outcome: Outcome[CheckpointInfo]) -> Save | None:
         """Learn from a save that is over."""
-        error, save = outcome.error, flight.save
-        if error is None:
-            # What the thread takes from the training's cores is a cost like the waiting.
-            cost_s = flight.blocked_s + outcome.cpu_s / cores()
-            if flight.must and self.pace.cost_s is not None:
-                cost_s = self.pace.cost_s  # a save that is waited for says nothing of the others
-            self.pace = Pace(save.step, flight.began_s + flight.blocked_s, cost_s)
-            self._account.paced(self.when, self.moment(save.step, save.step))
-            return None
-        if not isinstance(error, (SaveError, OSError)):
-            raise error
-        self._note_failure(save.step, error, must=flight.must)
-        return save
+        if outcome.error is not None:
+            self._note_failure(flight, outcome.error, outcome.ended_s)
+            return flight.save
+        # What the thread takes from the training's cores is a cost like the waiting.
+        cost_s, step = flight.blocked_s + outcome.cpu_s / cores(), flight.save.step
+        if flight.must and self.pace.cost_s is not None:
+            cost_s = self.pace.cost_s  # a save that is waited for says nothing of the others
+        self.pace = Pace(step, flight.began_s + flight.blocked_s, cost_s)
+        self._account.paced(self.when, self.moment(step, step))
+        return None
 
     @property
     def _last_at_s(self) -> float:
@@ -275,24 +278,20 @@ class Saver:
     def _about(self, save: Save) -> About:
         return about(save, self.identity, self.rows.of(save.step), self.lease)
 
-    def _prune(self) -> None:
-        """Apply retention. A disk that refuses to delete must not end the training."""
-        try:
-            verdicts = self.store.prune(self.keep)
-        except (OSError, EvertrainError) as error:
-            self.say(f"evertrain: old checkpoints could not be removed: {first_line(error)}")
-            return
-        self._account.pruned([each.step for each in verdicts if not each.is_kept])
-
-    def _note_failure(self, step: int, error: Exception, *, must: bool) -> None:
+    def _note_failure(self, flight: Flight, error: BaseException, at_s: float) -> None:
+        """Tell of a save that failed; raise, where the training may not go on."""
+        if not may_pass(error):
+            if not isinstance(error, EvertrainError):  # ours speak for themselves
+                self._account.failed(flight.save.step, error)
+            raise error
         self.pace.failures += 1
-        self.pace.last_at_s = self.clock.monotonic_s()  # the next try waits its turn
-        first_line = self._account.failed(step, error)
-        if not must and self.pace.failures < MAX_FAILURES:
+        self.pace.last_at_s = at_s  # the next try waits its turn, however late this is heard
+        self._account.failed(flight.save.step, error, flight.needed_bytes)
+        ends = flight.must or self.pace.failures >= MAX_FAILURES
+        if not ends and self.pace.failures > 1:
             return
-        in_a_row = f"{self.pace.failures} saves in a row failed"
-        raise SaveError(
-            f"the state after step {step} could not be saved: {first_line}",
-            "this one must not be missed; older checkpoints are whole" if must else in_a_row,
-            f"Free space for {self.store.path} (df -h; evertrain ls --detailed), then resume.",
-        ) from error
+        fix = way_out(self.store, error)
+        if ends:
+            count = None if flight.must else self.pace.failures
+            raise unsaved(flight.save.step, error, count, fix) from error
+        self.say(f"evertrain: {fix}")

@@ -20,7 +20,7 @@ from evertrain.checkpoint.catalog import Catalog, pinned_names, step_names
 from evertrain.checkpoint.commit import Tools
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.keep import Keep, Verdict, verdicts
-from evertrain.checkpoint.share import freed_bytes
+from evertrain.checkpoint.share import freed
 from evertrain.core.errors import CorruptError, EvertrainError, NotFoundError
 from evertrain.core.journal import Journal
 from evertrain.core.rundir import RunDir, step_name
@@ -94,14 +94,14 @@ def prune(
             found = Catalog(root).infos()
             judged = verdicts(found, keep, _guarded(found, anchor, base))
             doomed = [each.step for each in judged if not each.is_kept]
-            freed = freed_bytes([info.path for info in found if info.step in doomed])
+            gain = freed([info.path for info in found if info.step in doomed])
             moved = [] if is_dry else discard(run_dir, doomed, grace_s, tools)
         if moved:
             Journal(run_dir.journal, fs=tools.fs, clock=tools.clock).record(
                 "pruned", must=False, steps=doomed
             )
         delete(moved, grace_s, tools)
-        return Pruned(found, judged, freed)
+        return Pruned(found, judged, gain.bytes)
 
     return until_settled(run_dir, attempt)
 
