@@ -1,10 +1,39 @@
-"""What several test modules share: types, and ways to take steps."""
+"""What several test modules share: types, a fast disk, and ways to take steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from unittest.mock import patch
 
 from evertrain import Run
+from evertrain.core.fs import Fs, LocalFs
+from evertrain.testing import everything_on
 
 OpenRun = Callable[..., Run]
+
+
+class FastFs(LocalFs):
+    """A disk that does not wait for the medium: nothing here outlives the test anyway."""
+
+    def sync_file(self, path: Path) -> None:
+        """Look that there is something to sync."""
+        assert path.is_file()
+
+    def sync_dir(self, path: Path) -> None:
+        """Look that there is something to sync."""
+        assert path.is_dir()
+
+
+FAST: Final = FastFs()
+_DEAD: Final = 2**22 + 1  # a pid above the largest that Linux gives
+
+
+@contextmanager
+def another_process(fs: Fs) -> Iterator[None]:
+    """Act as a process that is dead afterwards, on a disk of its own."""
+    with everything_on(fs), patch("os.getpid", lambda: _DEAD):
+        yield
 
 
 def walk(run: Run, until: int | None = None) -> list[int]:

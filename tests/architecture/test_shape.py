@@ -22,7 +22,6 @@ LONG = {
     "core/proc.py": "the only hands on processes: one seam, one place to review",
     "recipes/structure/config.py": "every number of the recipe with its unit, in one model",
     "run/run.py": "the one face that users type; half of it is docstrings of the public API",
-    "testing/power.py": "one model of a disk that loses power",
 }
 
 

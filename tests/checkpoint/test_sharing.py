@@ -6,8 +6,8 @@ import os
 import resource
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from evertrain.checkpoint.read import read_checkpoint
 from evertrain.checkpoint.refresh import Shared, due
 from evertrain.core.errors import BaseLostError, CorruptError, EvertrainError, SaveError
 from evertrain.core.fs import Bytes, LocalFs
-from evertrain.testing import CutFs, PowerCut, PowerDisk
+from evertrain.testing import PowerDisk
 
 ROWS, ROW = 64, 16  # parts of four rows: sixteen files
 
@@ -548,55 +548,6 @@ def test_rows_of_any_shape(tmp_path: Path, array: Any) -> None:
         assert found.flags.f_contiguous == array.flags.f_contiguous
         np.testing.assert_array_equal(found, array)
     assert store.verify() == []
-
-
-@contextmanager
-def saved_twice(root: Path) -> Iterator[tuple[Store, Ring]]:
-    """Provide a store whose next save shares most of its files."""
-    store, ring = Store(root, fs=FastFs()), Ring(20)
-    for step in (10, 20):
-        ring.add(6)
-        commit(store, step, {"agent": np.full(20, step), **ring.tree()})
-    yield store, ring
-
-
-def share_and_prune(store: Store, root: Path, ring: Ring, fs: Any) -> None:
-    """Save once more on another disk, sharing, and keep nothing else."""
-    loaded = store.map(20)
-    store = Store(root, fs=fs)
-    store.share_with(root / "000000020", loaded.manifest)
-    ring.add(6)
-    commit(store, 30, {"agent": np.full(20, 30), **ring.tree()})
-    store.prune(keep_last(1))
-
-
-@pytest.mark.parametrize("first", [0, 1, 2, 3])
-def test_power_cut_at_every_operation_of_a_save_that_shares(tmp_path: Path, first: int) -> None:
-    """Without power at any moment, in every legal world: a whole checkpoint is the newest."""
-    with saved_twice(tmp_path / "count") as (store, ring):
-        count = CutFs(FastFs())
-        share_and_prune(store, store.path, ring, count)
-    worlds, newest = 0, set()
-    for cut_before in range(first, count.operations + 1, 4):
-        root = tmp_path / f"live-{cut_before}"
-        with saved_twice(root) as (store, ring):
-            disk = PowerDisk(root, FastFs())
-            with suppress(PowerCut):
-                share_and_prune(store, root, ring, CutFs(disk, cut_before=cut_before))
-        for world in disk.worlds():
-            disk.reboot(tmp_path / "after", world)
-            survivor = Store(tmp_path / "after", fs=FastFs())
-            survivor.recover()
-            loaded = survivor.load()
-            newest.add(loaded.info.step)
-            assert loaded.state["agent"][0] == loaded.info.step
-            assert loaded.state["buffer"]["obs"].any(axis=1).sum() == loaded.info.step // 10 * 6
-            assert survivor.verify() == []
-            shutil.rmtree(tmp_path / "after")
-            worlds += 1
-        shutil.rmtree(root)
-    assert worlds > count.operations / 4
-    assert newest == {20, 30}
 
 
 def test_a_commit_in_another_thread(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from evertrain.checkpoint.shelf import (
 )
 from evertrain.checkpoint.trash import discard
 from evertrain.core.errors import NotFoundError
-from evertrain.testing import CutFs, FakeClock, PowerCut, PowerDisk
+from evertrain.testing import FakeClock, PowerDisk
+from support import FAST
 
 
 def filled(root: Path, *steps: int) -> Path:
@@ -93,25 +94,18 @@ MOVES = pytest.mark.parametrize(
 @MOVES
 def test_moves_lose_nothing(tmp_path: Path, move: Callable[[Path, Tools], object]) -> None:
     """Killed or without power at any moment of a move, each checkpoint is somewhere, whole."""
-    template = filled(tmp_path / "template", 5, 10, 15)
-    counter = CutFs()
-    shutil.copytree(template, tmp_path / "count", symlinks=True)
-    move(tmp_path / "count", Tools(counter))
-    for cut in range(counter.operations + 1):
-        root = tmp_path / "live"
-        shutil.copytree(template, root, symlinks=True)
-        disk = PowerDisk(root)
-        with suppress(PowerCut):
-            move(root, Tools(CutFs(disk, cut_before=cut)))
-        for world in disk.worlds():
-            disk.reboot(tmp_path / "after", world)
-            assert everywhere(tmp_path / "after").keys() == {5, 10, 15}
-            Store(tmp_path / "after").recover()
-            with suppress(NotFoundError):
-                move(tmp_path / "after", Tools())
-            assert 5 in [info.step for info in Store(tmp_path / "after").list()]
-            shutil.rmtree(tmp_path / "after")
-        shutil.rmtree(root)
+    root = filled(tmp_path / "live", 5, 10, 15)
+    disk = PowerDisk(root, FAST)
+    move(root, Tools(disk))
+    after = tmp_path / "after"
+    for left in disk.deaths(limit=32):
+        left.plant(after)
+        assert everywhere(after).keys() == {5, 10, 15}, left
+        Store(after, fs=FAST).recover()
+        with suppress(NotFoundError):
+            move(after, Tools(FAST))
+        assert 5 in [info.step for info in Store(after).list()], left
+        shutil.rmtree(after)
 
 
 @MOVES

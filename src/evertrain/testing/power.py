@@ -1,360 +1,208 @@
 """Killed processes and lost power, for tests of anything that must be durable.
 
 Public on purpose: whoever writes a new store can test it with the same plug.
-`CutFs` is a SIGKILL: what was done stays done. `PowerDisk` remembers what was
-synced, and builds each of the worlds that a disk may legally show afterwards.
+A `PowerDisk` writes down what a program does to a real directory. Afterwards it
+tells everything that a death at any moment of it may have left: the process
+killed before each operation, or in the middle of it; the power cut there, in
+each world that a disk with unsynced names and data may legally show.
 
     disk = PowerDisk(root)
-    with suppress(PowerCut):
-        Store(root, fs=CutFs(disk, cut_before=17)).save(...)
-    for world in disk.worlds():
-        disk.reboot(fresh_dir, world)
+    Store(root, fs=disk).save(...)
+    for left in disk.deaths():
+        left.plant(fresh_dir)
         ... whatever is in fresh_dir must do
 
 Layer: testing. Imports core only.
 """
 
-import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final, Literal
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any, Final
 
-from evertrain.core.fs import LOCAL_FS, Bytes, Fs
+from evertrain.core.fs import Bytes, Fs, LocalFs
+from evertrain.testing.medium import Medium, Operation
+from evertrain.testing.tree import Tree, plant, scan
+from evertrain.testing.worlds import (
+    EXHAUSTIVE,
+    IsUnread,
+    World,
+    is_litter,
+    losses,
+    seen,
+    survived,
+    tree_of,
+    worlds,
+)
 
-Data = Literal["full", "empty", "partial", "garbage"]
-DATA: Final[tuple[Data, ...]] = ("full", "empty", "partial", "garbage")
-
-
-class PowerCut(BaseException):
-    """The simulated process or machine died. A BaseException: no handler may absorb it."""
-
-
-class CutFs:
-    """An `Fs` on which the process dies before one of its operations, and stays dead.
-
-    Args:
-        fs: Disk that the operations reach until then.
-        cut_before: Number of operations that succeed. None never dies.
-        is_torn: Whether the fatal operation, if it writes or deletes much, gets halfway.
-
-    Attributes:
-        operations: How many operations have succeeded so far.
-    """
-
-    def __init__(
-        self, fs: Fs = LOCAL_FS, *, cut_before: int | None = None, is_torn: bool = False
-    ) -> None:
-        """Start with none."""
-        self._fs = fs
-        self._cut_before = cut_before
-        self._is_torn = is_torn
-        self.operations = 0
-
-    def mkdir(self, path: Path) -> None:
-        """See `Fs.mkdir`."""
-        self._tick()
-        self._fs.mkdir(path)
-
-    def write(self, path: Path, chunks: Iterable[Bytes]) -> int:
-        """See `Fs.write`. Torn: half of the bytes arrive."""
-        if self._is_last:
-            data = b"".join(bytes(chunk) for chunk in chunks)
-            self._fs.write(path, (data[: len(data) // 2],))
-        self._tick()
-        return self._fs.write(path, chunks)
-
-    def append(self, path: Path, data: bytes) -> None:
-        """See `Fs.append`. Torn: half of the bytes arrive."""
-        if self._is_last:
-            self._fs.append(path, data[: len(data) // 2])
-        self._tick()
-        self._fs.append(path, data)
-
-    def sync_file(self, path: Path) -> None:
-        """See `Fs.sync_file`."""
-        self._tick()
-        self._fs.sync_file(path)
-
-    def sync_dir(self, path: Path) -> None:
-        """See `Fs.sync_dir`."""
-        self._tick()
-        self._fs.sync_dir(path)
-
-    def replace(self, src: Path, dst: Path) -> None:
-        """See `Fs.replace`."""
-        self._tick()
-        self._fs.replace(src, dst)
-
-    def link(self, src: Path, dst: Path) -> bool:
-        """See `Fs.link`."""
-        self._tick()
-        return self._fs.link(src, dst)
-
-    def symlink(self, target: str, path: Path) -> None:
-        """See `Fs.symlink`."""
-        self._tick()
-        self._fs.symlink(target, path)
-
-    def chmod(self, path: Path, mode: int) -> None:
-        """See `Fs.chmod`."""
-        self._tick()
-        self._fs.chmod(path, mode)
-
-    def unlink(self, path: Path) -> None:
-        """See `Fs.unlink`."""
-        self._tick()
-        self._fs.unlink(path)
-
-    def rmtree(self, path: Path) -> None:
-        """See `Fs.rmtree`. Torn: half of the files are gone."""
-        if self._is_last and path.is_dir():
-            files = sorted(each for each in path.rglob("*") if not each.is_dir())
-            for each in files[: (len(files) + 1) // 2]:
-                self._fs.unlink(each)
-        self._tick()
-        self._fs.rmtree(path)
-
-    @property
-    def _is_last(self) -> bool:
-        return self._is_torn and self.operations == self._cut_before
-
-    def _tick(self) -> None:
-        if self._cut_before is not None and self.operations >= self._cut_before:
-            self._is_torn = False
-            raise PowerCut
-        self.operations += 1
+KILLED: Final = "killed"
+TORN: Final = "killed halfway"
+UNPOWERED: Final = "without power"
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """One thing that the medium may hold after the power failed.
+class Remains:
+    """What a death left on the disk.
 
     Attributes:
-        flushed: Directories whose latest names had reached the medium by
-            themselves; those of all others are as of their last sync.
-        data: What is in a file that was never synced since it was written.
+        how: "killed", "killed halfway" or "without power".
+        done: Operations that were done before.
+        before: The one that would have come next, or did so halfway; None after the last.
+        lost: What of the operations before it is lost, in words.
+        tree: What is there.
     """
 
-    flushed: frozenset[str]
-    data: Data
+    how: str
+    done: int
+    before: Operation | None
+    lost: tuple[str, ...]
+    tree: Tree
 
+    def __str__(self) -> str:
+        """Return one line, for the message of a failing test."""
+        lost = f"; lost: {', '.join(self.lost)}" if self.lost else ""
+        return f"{self.how} after {self.done} operations, before {self.before or 'nothing'}{lost}"
 
-@dataclass(slots=True, eq=False)
-class _File:
-    cached: bytes
-    durable: bytes | None = None  # None: nothing was ever synced
-
-
-@dataclass(slots=True, eq=False)
-class _Link:
-    target: str
-
-
-@dataclass(slots=True, eq=False)
-class _Dir:
-    name: str
-    live: "dict[str, _Node]" = field(default_factory=dict)
-    durable: "dict[str, _Node]" = field(default_factory=dict)
-
-
-_Node = _File | _Link | _Dir
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Move:
-    """A rename into another directory that is not durable there yet."""
-
-    source: _Dir
-    name: str
-    node: _Node
-    target: _Dir
+    def plant(self, into: Path) -> None:
+        """Build it in the new directory `into`."""
+        plant(self.tree, into)
 
 
 class PowerDisk:
-    """An `Fs` on a real directory that also remembers what a power cut would leave of it.
+    """An `Fs` on a real directory that also knows what a death at any moment would leave.
 
-    The model is stricter than most file systems: names and data reach the
-    medium in any order, and a name moved to another directory may show in
-    both. It may not show in neither: a rename is one step on all of them.
+    Threads may share it, as far as they do not touch the same names.
 
     Args:
         root: The directory, with everything in it durable. All operations stay inside.
-        fs: Disk that really carries them out.
+        fs: Disk that really carries them out; None is the machine's own.
+        is_unread: Says of a path, relative to `root`, that nobody reads what is there after
+            a death. That is chosen at random instead of in every combination.
+
+    Attributes:
+        operations: What was done so far.
     """
 
-    def __init__(self, root: Path, fs: Fs = LOCAL_FS) -> None:
+    def __init__(
+        self, root: Path, fs: Fs | None = None, *, is_unread: IsUnread = is_litter
+    ) -> None:
         """Take what is in `root` as safe on the medium."""
-        self._root_path = root
-        self._fs = fs
-        self._dirs: list[_Dir] = []
-        self._moves: list[_Move] = []
-        self._root = self._scan(root, ".")
+        self._root = root
+        self._fs: Fs = LocalFs() if fs is None else fs
+        self._is_unread = is_unread
+        self._start = scan(root)
+        self.operations: list[Operation] = []
 
-    def worlds(self) -> Iterator[World]:
-        """Yield what may be left: every choice of data, and of names all the extremes.
+    def worlds(self, *, limit: int = EXHAUSTIVE, seed: int = 0) -> Iterator[World]:
+        """Yield what may be left if the power fails now.
 
-        All names flushed, none, each changed directory alone, and all but each one.
+        Args:
+            limit: All of it, if there are no more worlds than that; else about as many:
+                the extremes, what a disk that keeps the order may leave, and a random choice.
+            seed: Of that choice.
         """
-        names = [each.name for each in self._dirs if each.live != each.durable]
-        choices = {frozenset(names), frozenset[str]()}
-        choices |= {frozenset({name}) for name in names}
-        choices |= {frozenset(names) - {name} for name in names}
-        for flushed, data in itertools.product(sorted(choices, key=sorted), DATA):
-            yield World(flushed, data)
+        return worlds(self._medium(), self._is_unread, limit, seed)
 
     def reboot(self, into: Path, world: World) -> None:
         """Build, in the new directory `into`, what is left in `world`."""
-        self._build(self._root, into, world)
+        plant(tree_of(self._medium(), world), into)
+
+    def deaths(self, *, limit: int = EXHAUSTIVE, seed: int = 0) -> Iterator[Remains]:
+        """Yield what each possible death until now would have left, each thing once.
+
+        Args:
+            limit: As in `worlds`, for each moment.
+            seed: As in `worlds`.
+        """
+        known: set[object] = set()
+        for left in self._all_deaths(limit, seed):
+            what = seen(left.tree, self._is_unread)
+            if what not in known:
+                known.add(what)
+                yield left
+
+    def _all_deaths(self, limit: int, seed: int) -> Iterator[Remains]:
+        medium = Medium(self._start)
+        for done, before in enumerate((*self.operations, None)):
+            yield Remains(KILLED, done, before, (), tree_of(medium, survived(medium)))
+            for world in worlds(medium, self._is_unread, limit, seed + done):
+                lost = tuple(losses(medium, world))
+                yield Remains(UNPOWERED, done, before, lost, tree_of(medium, world))
+            if before is not None:
+                torn = self._medium(done)
+                torn.tear(before)
+                yield Remains(TORN, done, before, (), tree_of(torn, survived(torn)))
+                medium.apply(before)
+
+    def _medium(self, done: int | None = None) -> Medium:
+        """Return the medium after so many operations; None is all."""
+        medium = Medium(self._start)
+        for operation in self.operations[:done]:
+            medium.apply(operation)
+        return medium
 
     def mkdir(self, path: Path) -> None:
         """See `Fs.mkdir`."""
         self._fs.mkdir(path)
-        for each in (*reversed(path.relative_to(self._root_path).parents), self._inside(path)):
-            if each != Path():
-                parent = self._dir(each.parent)
-                if each.name not in parent.live:
-                    parent.live[each.name] = self._new_dir(str(each))
+        self._did("mkdir", path)
 
     def write(self, path: Path, chunks: Iterable[Bytes]) -> int:
         """See `Fs.write`."""
         data = b"".join(bytes(chunk) for chunk in chunks)
         count = self._fs.write(path, (data,))
-        parent = self._dir(self._inside(path).parent)
-        node = parent.live.get(path.name)
-        if isinstance(node, _File):
-            node.cached, node.durable = data, None
-        else:
-            parent.live[path.name] = _File(data)
+        self._did("write", path, data)
         return count
 
     def append(self, path: Path, data: bytes) -> None:
         """See `Fs.append`."""
         self._fs.append(path, data)
-        node = self._dir(self._inside(path).parent).live.setdefault(path.name, _File(b""))
-        if isinstance(node, _File):
-            node.cached += data
+        self._did("append", path, data)
 
     def sync_file(self, path: Path) -> None:
         """See `Fs.sync_file`."""
         self._fs.sync_file(path)
-        node = self._dir(self._inside(path).parent).live[path.name]
-        if isinstance(node, _File):
-            node.durable = node.cached
+        self._did("sync_file", path)
 
     def sync_dir(self, path: Path) -> None:
         """See `Fs.sync_dir`."""
         self._fs.sync_dir(path)
-        if path.is_relative_to(self._root_path):  # the one above is not ours to lose
-            node = self._dir(self._inside(path))
-            node.durable = dict(node.live)
-            self._moves = [move for move in self._moves if move.target is not node]
+        if path.is_relative_to(self._root):  # the one above is not ours to lose
+            self._did("sync_dir", path)
 
     def replace(self, src: Path, dst: Path) -> None:
         """See `Fs.replace`."""
         self._fs.replace(src, dst)
-        source, target = self._dir(self._inside(src).parent), self._dir(self._inside(dst).parent)
-        node = target.live[dst.name] = source.live.pop(src.name)
-        if source is not target:
-            self._moves.append(_Move(source, src.name, node, target))
+        self._did("replace", src, dst)
 
     def link(self, src: Path, dst: Path) -> bool:
         """See `Fs.link`."""
         is_link = self._fs.link(src, dst)
-        node = self._dir(self._inside(src).parent).live[src.name]
-        if isinstance(node, _File) and not is_link:
-            node = _File(node.cached)
-        self._dir(self._inside(dst).parent).live[dst.name] = node
+        self._did("link" if is_link else "copy", src, dst)
         return is_link
 
     def symlink(self, target: str, path: Path) -> None:
         """See `Fs.symlink`."""
         self._fs.symlink(target, path)
-        self._dir(self._inside(path).parent).live[path.name] = _Link(target)
+        self._did("symlink", target, path)
 
     def chmod(self, path: Path, mode: int) -> None:
         """See `Fs.chmod`. The model ignores permissions."""
         self._fs.chmod(path, mode)
+        self._did("chmod", path, mode)
 
     def unlink(self, path: Path) -> None:
         """See `Fs.unlink`."""
         self._fs.unlink(path)
-        self._dir(self._inside(path).parent).live.pop(path.name, None)
+        self._did("unlink", path)
 
     def rmtree(self, path: Path) -> None:
         """See `Fs.rmtree`."""
         self._fs.rmtree(path)
-        parent = self._dir(self._inside(path).parent)
-        node = parent.live.get(path.name)
-        if isinstance(node, _Dir):
-            _empty(node)
-            del parent.live[path.name]
+        self._did("rmtree", path)
 
-    def _inside(self, path: Path) -> Path:
-        return path.relative_to(self._root_path)
-
-    def _dir(self, inside: Path) -> _Dir:
-        node: _Node = self._root
-        for part in inside.parts:
-            if not isinstance(node, _Dir):
-                raise NotADirectoryError(str(inside))
-            node = node.live[part]
-        if not isinstance(node, _Dir):
-            raise NotADirectoryError(str(inside))
-        return node
-
-    def _new_dir(self, name: str) -> _Dir:
-        """Return a directory with a name of its own, wherever it will be renamed to."""
-        node = _Dir(f"{name}#{len(self._dirs)}")
-        self._dirs.append(node)
-        return node
-
-    def _scan(self, path: Path, name: str) -> _Dir:
-        node = self._new_dir(name)
-        for each in sorted(path.iterdir()):
-            if each.is_symlink():
-                node.live[each.name] = _Link(str(each.readlink()))
-            elif each.is_dir():
-                node.live[each.name] = self._scan(each, each.name)
-            else:
-                data = each.read_bytes()
-                node.live[each.name] = _File(data, data)
-        node.durable = dict(node.live)
-        return node
-
-    def _build(self, node: _Dir, into: Path, world: World) -> None:
-        into.mkdir()
-        names = dict(_names(node, world))
-        for move in self._moves:
-            if move.source is node and move.node not in _names(move.target, world).values():
-                names.setdefault(move.name, move.node)
-        for name, each in names.items():
-            if isinstance(each, _Dir):
-                self._build(each, into / name, world)
-            elif isinstance(each, _Link):
-                (into / name).symlink_to(each.target)
-            else:
-                (into / name).write_bytes(_contents(each, world.data))
-
-
-def _names(node: _Dir, world: World) -> "dict[str, _Node]":
-    return node.live if node.name in world.flushed else node.durable
-
-
-def _contents(file: _File, data: Data) -> bytes:
-    """Return what is in a file: what was synced, or what the world makes of the rest."""
-    if file.durable is not None and data != "full":
-        return file.durable
-    if data == "full":
-        return file.cached
-    if data == "empty":
-        return b""
-    half = len(file.cached) // 2
-    return file.cached[:half] if data == "partial" else file.cached[:half] + b"\xa5" * half
-
-
-def _empty(node: _Dir) -> None:
-    for each in node.live.values():
-        if isinstance(each, _Dir):
-            _empty(each)
-    node.live = {}
+    def _did(self, name: str, *args: Any) -> None:
+        inside = (
+            PurePath(each.relative_to(self._root)) if isinstance(each, Path) else each
+            for each in args
+        )
+        self.operations.append(Operation(name, tuple(inside)))

@@ -25,7 +25,7 @@ from evertrain.core.fs import LocalFs
 from evertrain.core.journal import Journal
 from evertrain.core.rundir import RunDir
 from evertrain.core.standstill import standstill
-from evertrain.testing import CutFs, FakeClock, PowerCut, PowerDisk
+from evertrain.testing import FakeClock, PowerDisk
 from runs import new_run, tell
 
 DAY_S = 86_400.0
@@ -316,57 +316,27 @@ def by_name(run_dir: RunDir, tools: Tools) -> None:
     remove(run_dir, [10, 20, 30], tools=tools)
 
 
-ACTIONS = pytest.mark.parametrize("action", [by_rule, by_name])
-
-
-@ACTIONS
-@pytest.mark.parametrize("is_torn", [False, True])
-def test_sigkill_at_every_operation(
-    tmp_path: Path, action: Callable[[RunDir, Tools], None], *, is_torn: bool
-) -> None:
-    """Killed before any operation: each checkpoint is whole, in its place or in the trash."""
-    template = a_run(tmp_path / "template", 10, 20, 30, 40)
-    counter = CutFs(FAST)
-    shutil.copytree(template.path, tmp_path / "count", symlinks=True)
-    action(RunDir(tmp_path / "count"), Tools(counter))
-    for cut in range(counter.operations):
-        run_dir = RunDir(tmp_path / f"cut-{cut}")
-        shutil.copytree(template.path, run_dir.path, symlinks=True)
-        with pytest.raises(PowerCut):
-            action(run_dir, Tools(CutFs(FAST, cut_before=cut, is_torn=is_torn)))
-        found = whole_ones(run_dir.checkpoints)
-        assert found.keys() == {10, 20, 30, 40}
-        assert found[40] == "checkpoints"
-        Store(run_dir.checkpoints, fs=FAST).recover()
-        assert whole_ones(run_dir.checkpoints).keys() == {10, 20, 30, 40}
+@pytest.mark.parametrize("action", [by_rule, by_name])
+def test_a_death_at_any_operation(tmp_path: Path, action: Callable[[RunDir, Tools], None]) -> None:
+    """Killed or without power, each checkpoint is whole, in its place or in the trash."""
+    run_dir = a_run(tmp_path / "live", 10, 20, 30, 40)
+    disk = PowerDisk(run_dir.path, FAST)
+    action(run_dir, Tools(disk))
+    after = RunDir(tmp_path / "after")
+    count = 0
+    for left in disk.deaths(limit=32):
+        left.plant(after.path)
+        found = whole_ones(after.checkpoints)
+        assert found.keys() == {10, 20, 30, 40}, left
+        assert found[40] == "checkpoints", left
+        Store(after.checkpoints, fs=FAST).recover()
+        assert whole_ones(after.checkpoints).keys() == {10, 20, 30, 40}, left
         with suppress(NotFoundError):
-            action(run_dir, Tools(FAST))
-        assert 40 in steps_of(run_dir)
-    assert counter.operations > 5
-
-
-@ACTIONS
-def test_power_cut_at_every_operation(
-    tmp_path: Path, action: Callable[[RunDir, Tools], None]
-) -> None:
-    """Without power at any moment, in every legal world: none is lost."""
-    template = a_run(tmp_path / "template", 10, 20, 30, 40)
-    counter = CutFs(FAST)
-    shutil.copytree(template.path, tmp_path / "count", symlinks=True)
-    action(RunDir(tmp_path / "count"), Tools(counter))
-    for cut in range(counter.operations + 1):
-        live = tmp_path / "live"
-        shutil.copytree(template.path, live, symlinks=True)
-        disk = PowerDisk(live, FAST)
-        with suppress(PowerCut):
-            action(RunDir(live), Tools(CutFs(disk, cut_before=cut)))
-        for world in disk.worlds():
-            if world.data not in {"full", "empty"}:
-                continue
-            disk.reboot(tmp_path / "after", world)
-            assert whole_ones(tmp_path / "after" / "checkpoints").keys() == {10, 20, 30, 40}
-            shutil.rmtree(tmp_path / "after")
-        shutil.rmtree(live)
+            action(after, Tools(FAST))
+        assert 40 in steps_of(after), left
+        shutil.rmtree(after.path)
+        count += 1
+    assert count > len(disk.operations)
 
 
 @settings(deadline=None, max_examples=50)
