@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evertrain.core.changes import diff_config
 from evertrain.core.errors import ConfigError, CorruptError, FormatError, NotFoundError
 from evertrain.core.rundir import (
     RunDir,
     claim_run_dir,
-    diff_config,
     new_identity,
     open_run_dir,
     parse_step,

@@ -39,3 +39,11 @@ def test_an_identity_that_is_there_is_left_alone(tmp_path: Path) -> None:
     write_identity(RunDir(tmp_path), other)
     notes.ensure_identity()
     assert read_identity(RunDir(tmp_path)) == other
+
+
+def test_a_damaged_identity_is_made_anew(tmp_path: Path) -> None:
+    """It ends no supervision."""
+    notes, _ = _notes(RunDir(tmp_path), 1)
+    RunDir(tmp_path).identity.write_bytes(b"{")
+    notes.ensure_identity()
+    assert read_identity(RunDir(tmp_path)) is not None

@@ -121,6 +121,16 @@ def step_names(root: Path) -> list[str]:
     return sorted(names, key=lambda name: (len(name), name))
 
 
+def misplaced_names(root: Path) -> list[str]:
+    """Return the names that checkpoints should have, and that something else has: files, links."""
+    try:
+        with os.scandir(root) as entries:
+            found = [each for each in entries if parse_step(each.name) is not None]
+            return sorted(each.name for each in found if not each.is_dir(follow_symlinks=False))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def _step_names_descending(root: Path) -> Iterator[str]:
     """Yield names that may be checkpoints, the highest step first. Sorts no further than asked."""
     try:

@@ -126,9 +126,11 @@ def sweep(directory: Path, fs: Fs, *, prefix: str = ".") -> list[str]:
         return []
     gone = [each for each in names if each.startswith(prefix) and _is_leftover(directory / each)]
     for name in gone:
-        fs.rmtree(directory / name)
-        if not (directory / name).is_dir():
-            fs.unlink(directory / name)
+        path = directory / name
+        if path.is_dir() and not path.is_symlink():
+            fs.rmtree(path)
+        else:  # also a link that leads to a checkpoint
+            fs.unlink(path)
     return gone
 
 

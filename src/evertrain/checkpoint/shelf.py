@@ -7,6 +7,7 @@ Layer: checkpoint. Imports core only.
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -33,7 +34,7 @@ _TOOLS: Final = Tools()
 
 
 def quarantine(root: Path, step: int, reason: str, tools: Tools = _TOOLS) -> Path:
-    """Move a damaged checkpoint out of the way, with a note beside it.
+    """Move a damaged checkpoint, or what stands in its place, out of the way, with a note.
 
     Args:
         root: Directory of the checkpoints (`Store.path`).
@@ -52,7 +53,8 @@ def quarantine(root: Path, step: int, reason: str, tools: Tools = _TOOLS) -> Pat
         The move survives a power cut once this returns; a note that the disk
         has no room for is left out.
     """
-    _require(root, step)
+    if not os.path.lexists(root / step_name(step)):
+        raise _missing(root, step)
     target = free(root / QUARANTINE, step_name(step))
     make_dir(target.parent, fs=tools.fs)
     note = {"step": step, "reason": reason, "time": iso_utc(tools.clock.now_s())}
@@ -140,7 +142,8 @@ def pin(root: Path, step: int, fs: Fs) -> None:
         NotFoundError: There is no such checkpoint.
         OSError: The disk refused.
     """
-    _require(root, step)
+    if not (root / step_name(step)).is_dir():
+        raise _missing(root, step)
     make_dir(root / PINS, fs=fs)
     fs.write(root / PINS / step_name(step), ())
     fs.sync_dir(root / PINS)
@@ -181,13 +184,12 @@ def _refresh(root: Path, tools: Tools) -> None:
         Catalog(root).refresh(tools)
 
 
-def _require(root: Path, step: int) -> None:
-    if not (root / step_name(step)).is_dir():
-        raise NotFoundError(
-            f"there is no checkpoint of step {step} in {root}.",
-            "it was never saved, or it was pruned.",
-            "List what there is with: evertrain ls RUN",
-        )
+def _missing(root: Path, step: int) -> NotFoundError:
+    return NotFoundError(
+        f"there is no checkpoint of step {step} in {root}.",
+        "it was never saved, or it was pruned.",
+        "List what there is with: evertrain ls RUN",
+    )
 
 
 def free(shelf: Path, name: str) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from evertrain.core.errors import ConfigError
+from evertrain.core.journal import Journal
 
 # What evertrain itself may put into a directory before `run.json` exists.
 _OURS: Final = frozenset(
@@ -56,6 +57,11 @@ def check_unmixed(path: Path) -> None:
             "a run would mix its files with theirs, and its retention would delete there.",
             f"Give an empty or new directory: --run {path / 'run'}",
         )
+
+
+def tells_of_attempts(journal: Path) -> bool:
+    """Say whether there is a journal that only a run can have: attempts are told in it."""
+    return Journal(journal).last("attempt_started", "launched") is not None
 
 
 def check_entries(directories: Iterable[Path], files: Iterable[Path]) -> None:

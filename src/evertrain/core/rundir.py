@@ -7,7 +7,6 @@ Layer: core. Imports core only.
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -228,7 +227,8 @@ def _damaged(path: Path, problem: str) -> CorruptError:
     return CorruptError(
         f"{path} does not hold the identity of a run.",
         f"{problem}; without it a run cannot be told from another one.",
-        "Restore it from a backup, or start another run in a new directory.",
+        "Start the training again: from its checkpoints and journal it makes a new one. "
+        "Without a journal, restore it from a backup.",
     )
 
 
@@ -274,27 +274,23 @@ def claim_run_dir(path: Path) -> RunDir:
         ConfigError: It is a file, a directory of something else, or not writable;
             or something else stands where a run has its own files.
         FormatError: It was written by a newer version.
-        CorruptError: Its `run.json` is damaged.
+        CorruptError: Its `run.json` is damaged, and no journal says that it was a run.
     """
     run_dir = RunDir(path)
     with refusing(path):
         layout.check_kind(path)
-        if read_identity(run_dir) is None:
+        if not _is_known(run_dir):
             layout.check_unmixed(path)
         layout.check_writable(path)
         layout.check_entries(run_dir.directories, run_dir.files)
     return run_dir
 
 
-def diff_config(
-    old: Mapping[str, Any], new: Mapping[str, Any], at: str = ""
-) -> dict[str, list[Any]]:
-    """Return what changed, as `{"dotted.key": [old, new]}`; absent is None."""
-    changes: dict[str, list[Any]] = {}
-    for key in [*old, *(key for key in new if key not in old)]:
-        was, now = old.get(key), new.get(key)
-        if isinstance(was, Mapping) and isinstance(now, Mapping):
-            changes |= diff_config(was, now, f"{at}{key}.")
-        elif was != now:
-            changes[f"{at}{key}"] = [was, now]
-    return changes
+def _is_known(run_dir: RunDir) -> bool:
+    """Say whether there is a run of ours, be it one whose `run.json` is lost or damaged."""
+    try:
+        return read_identity(run_dir) is not None or layout.tells_of_attempts(run_dir.journal)
+    except CorruptError:
+        if layout.tells_of_attempts(run_dir.journal):
+            return True
+        raise

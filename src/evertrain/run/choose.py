@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from evertrain.checkpoint.catalog import step_names
+from evertrain.checkpoint.catalog import misplaced_names, step_names
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.read import Loaded, map_checkpoint
 from evertrain.checkpoint.store import Store
+from evertrain.checkpoint.strict import corrupt
 from evertrain.core.errors import CorruptError, NotFoundError, UsageError
 from evertrain.core.rundir import RunDir, typed_step
 
@@ -62,6 +63,8 @@ def choose(store: Store, resume: Resume, on_corrupt: OnCorrupt) -> Choice:
         CorruptError: It is damaged, and it was asked for by name.
         UsageError: `resume` means nothing.
     """
+    for name in misplaced_names(store.path):  # its step could not be saved
+        on_corrupt(int(name), corrupt(store.path / name, "it is no directory"))
     steps = [int(name) for name in step_names(store.path)]  # also those that cannot be read
     if resume == "never":
         return Choice(None, "a fresh start was asked for", is_rewind=True)

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 from evertrain.checkpoint import trash
 from evertrain.checkpoint.commit import Tools, sweep
 from evertrain.core import lock
+from evertrain.core.changes import diff_config
 from evertrain.core.clock import Clock
 from evertrain.core.errors import UsageError
 from evertrain.core.fs import Fs, make_dir
@@ -25,11 +26,10 @@ from evertrain.core.rundir import (
     Identity,
     RunDir,
     claim_run_dir,
-    diff_config,
     new_identity,
-    read_identity,
     write_identity,
 )
+from evertrain.run.regain import look_up, remembered, set_aside
 
 T = TypeVar("T")
 
@@ -179,7 +179,7 @@ def _identify(  # noqa: PLR0913
     fs: Fs,
     clock: Clock,
 ) -> tuple[Identity, tuple[str, ...]]:
-    known = read_identity(run_dir)
+    known, fault = look_up(run_dir)
     command = _command(environ)
     config = known.config if known and plea.config is None else dict(plea.config or {})
     if known is None:
@@ -192,11 +192,14 @@ def _identify(  # noqa: PLR0913
             config=config,
             recipe=plea.recipe,
         )
+        identity = remembered(identity, run_dir, journal)
     else:
         identity = replace(known, config=config, unit=plea.unit, recipe=plea.recipe or known.recipe)
         if ENV_COMMAND in environ:
             identity = replace(identity, command=command, cwd=_cwd(environ))
     changes = _changes(known, identity, plea, journal)
+    if fault is not None:
+        set_aside(run_dir, fs)
     if identity != known:
         write_identity(run_dir, identity, fs=fs)
     attempt = lease.owner.attempt
@@ -210,9 +213,12 @@ def _identify(  # noqa: PLR0913
         supervised=ENV_SUPERVISED in environ,
         versions=versions(),
     )
+    if fault is not None:
+        journal.record("rebuilt", attempt=attempt, file="run.json", why=fault)
     if changes:
         journal.record("config_changed", attempt=attempt, changes=changes)
     notes = [f"config changed: {key}: {old} -> {new}" for key, (old, new) in changes.items()]
+    notes += [] if fault is None else [f"run.json is made anew: {fault}"]
     return identity, tuple(notes)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evertrain.core.clock import Clock
+from evertrain.core.errors import CorruptError
 from evertrain.core.journal import Journal
 from evertrain.core.rundir import new_identity, read_identity, write_identity
 from evertrain.supervise import report
@@ -91,8 +92,10 @@ class Notes:
 
     def ensure_identity(self) -> None:
         """Make the directory a run where no `Run` in the child will."""
-        task = self._task
-        if read_identity(task.run_dir) is None:
+        task, known = self._task, None
+        with suppress(CorruptError):  # then a new one, as where there is none
+            known = read_identity(task.run_dir)
+        if known is None:
             identity = new_identity(clock=self._clock, command=task.command, cwd=str(Path.cwd()))
             with suppress(OSError):
                 write_identity(task.run_dir, identity)
