@@ -10,6 +10,7 @@ import click
 import pytest
 
 from evertrain.checkpoint.manifest import Manifest
+from evertrain.checkpoint.tree.decode import _KINDS
 from evertrain.cli.main import COMMANDS, cli
 from evertrain.core import errors, heartbeat
 from evertrain.core.lock import Owner
@@ -179,6 +180,15 @@ def test_every_field_of_a_file_is_documented() -> None:
     assert [each.name for each in fields(Owner) if f"`{each.name}`" not in lease] == []
     written = {each.name for each in fields(Manifest)} - {"size_bytes"}  # the file's own size
     assert written - first_column("## A checkpoint") == set()
+
+
+def test_every_kind_of_leaf_is_documented() -> None:
+    """What a skeleton may hold stands in docs/format.md, and nothing else does."""
+    text = (REPO / "docs" / "format.md").read_text()
+    listed = re.search(r"a `\$` that names its kind: (.+)\.\n", text)
+    assert listed is not None
+
+    assert sorted(re.findall(r"`(\w+)`", listed[1])) == sorted(_KINDS)
 
 
 def test_the_heartbeats_layout_is_documented() -> None:
