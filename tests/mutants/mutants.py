@@ -104,7 +104,7 @@ MUTANTS = (
     Mutant(
         "metrics are not synced before their checkpoint",
         "run/saver.py",
-        "self._with_room(flight.save, self.rows.sync)",
+        "self._guard.with_room(flight.save.step, self.rows.sync)",
         "pass",
         "run/test_background.py::test_rows_are_durable_before_their_checkpoint",
     ),
