@@ -9,11 +9,12 @@ BENCH_STAMP := $(BENCH)/.installed
 BENCH_DIR ?= $(or $(TMPDIR),/tmp)
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install quickstart test check format bench soak clean
+.PHONY: help install quickstart test test-user check format bench soak clean
 
 help:
 	@echo "make quickstart   train a small recipe, kill it three times, prove the resume exact"
 	@echo "make test         run the tests, with branch coverage"
+	@echo "make test-user    the same as an unprivileged user, from root"
 	@echo "make check        format, lint, types, layers, spelling"
 	@echo "make bench        compare with other checkpointers (a quarter of an hour; own .venv-bench)"
 	@echo "make format       format the code"
@@ -34,6 +35,16 @@ quickstart: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -m "not soak and not bench" --cov --cov-report=term
+
+# Root may read and write everything, so what permissions do only shows as somebody else.
+NOBODY := setpriv --reuid=65534 --regid=65534 --clear-groups
+test-user: $(STAMP)
+	@test "$$(id -u)" = 0 || { echo "you are no root: make test is that test"; exit 1; }
+	@$(NOBODY) sh -c 'test -x $(BIN)/python' \
+	  || { echo "nobody may run $(BIN)/python: its Python lies where only root may look"; exit 1; }
+	@home=$$(mktemp -d) && chown 65534:65534 $$home && trap 'rm -rf '$$home EXIT && \
+	  HOME=$$home TMPDIR=$$home HYPOTHESIS_STORAGE_DIRECTORY=$$home PYTHONDONTWRITEBYTECODE=1 \
+	  $(NOBODY) $(BIN)/python -m pytest -m "not soak and not bench" -p no:cacheprovider $(TESTS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

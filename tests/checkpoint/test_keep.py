@@ -177,10 +177,12 @@ def test_the_hour_that_comes_twice() -> None:
     assert keep_hourly(5, zone=BERLIN)(found) == {0, 1}
 
 
-def test_newest_is_by_time() -> None:
-    """A clock that was set back does not confuse steps and times; a tie goes to the later step."""
-    found = [CheckpointInfo(step=s, saved_at_s=t) for s, t in enumerate((900.0, 100.0, 900.0))]
+def test_newest_is_by_step() -> None:
+    """Whatever the clock said: what was saved after it went back is newer all the same."""
+    found = [CheckpointInfo(step=s, saved_at_s=t) for s, t in enumerate((900.0, 9e8, 4000.0))]
     assert keep_hourly(1, zone=UTC)(found) == {2}
+    assert keep_daily(2, zone=UTC)(found) == {1, 2}
+    assert keep_within(hours=1)(found) == {0, 1, 2}
 
 
 def test_within_counts_from_the_newest() -> None:

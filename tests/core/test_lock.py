@@ -171,6 +171,33 @@ def test_an_owner_on_another_machine_is_not_judged(
             lock.take(tmp_path / "lock")
 
 
+def test_an_owner_in_another_container_is_not_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pid means somebody else here, or nobody: it is not dead because it is not seen."""
+    holder = lock.take(tmp_path / "lock")
+    text = (tmp_path / "lock").read_text()
+    (tmp_path / "lock").write_text(text.replace(f'"pid": {os.getpid()}', '"pid": 4194000'))
+    monkeypatch.setattr(proc, "pid_space", lambda: "pid:[1]")
+
+    with pytest.raises(LockedError, match="in use by pid 4194000"):
+        lock.take(tmp_path / "lock")
+    holder.release()
+
+
+def test_a_record_of_an_earlier_version_names_no_pid_space(tmp_path: Path) -> None:
+    """It is read as one of here."""
+    with lock.take(tmp_path / "lock") as lease:
+        record = json.loads((tmp_path / "lock").read_text())
+        del record["pid_space"]
+        (tmp_path / "lock").write_text(json.dumps(record))
+        found = lock.read_owner(tmp_path / "lock")
+
+        assert found is not None
+        assert found.is_alive
+        assert found.attempt == lease.owner.attempt
+
+
 def test_an_unreadable_record_is_no_owner(tmp_path: Path) -> None:
     """Garbage in the lock file is overwritten by the next owner."""
     (tmp_path / "lock").write_bytes(b"\xff{")
@@ -195,7 +222,7 @@ def test_a_forked_child_does_not_hold_the_guard(tmp_path: Path) -> None:
 
 
 OWNER = {"pid": os.getpid(), "start_time": 1, "boot_id": "b", "host": "h", "attempt": 7}
-OWNER |= {"since": "now"}
+OWNER |= {"since": "now", "pid_space": "p"}
 ODD: list[object] = [None, [], {}, "x", -1, 2.5, True, 2**70]
 
 

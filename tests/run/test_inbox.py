@@ -157,16 +157,29 @@ def test_a_trainer_without_its_supervisor_is_on_its_own(tmp_path: Path) -> None:
 
 
 def test_a_waiting_stop_is_seen_by_who_looks(tmp_path: Path) -> None:
-    """A supervisor asks for what is younger than itself, of one kind."""
+    """A supervisor asks for what was not there when it began, of one kind, whatever the clock."""
     desk = Desk(tmp_path / "run")
     desk.post("save")
-    desk.clock.advance(1)
-    began_s = desk.clock.now_s()
-    assert not is_waiting(desk.run_dir, "stop", since_s=0.0)
-    assert not is_waiting(desk.run_dir, "save", since_s=began_s)
-
     desk.post("stop")
-    assert is_waiting(desk.run_dir, "stop", since_s=began_s)
+    before = {each.id for each in pending(desk.run_dir)}
+    assert not is_waiting(desk.run_dir, "pin")
+    assert not is_waiting(desk.run_dir, "stop", besides=before)
+
+    desk.clock.jump(-86_400)
+    desk.post("stop")
+    assert is_waiting(desk.run_dir, "stop", besides=before)
+
+
+def test_a_request_from_the_future_was_meant_for_another(tmp_path: Path) -> None:
+    """It was there before, under a clock that was ahead: nobody is stopped by it for a year."""
+    desk = Desk(tmp_path / "run")
+    desk.clock.jump(365 * 86_400)
+    desk.post("stop")
+    desk.clock.jump(-365 * 86_400)
+    desk.open()
+
+    assert desk.look() == []
+    assert desk.waiting == []
 
 
 def test_a_full_disk_does_not_keep_a_stop_from_being_obeyed(tmp_path: Path) -> None:

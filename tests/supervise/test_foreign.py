@@ -206,11 +206,22 @@ def _saved(name: str, at_s: float) -> Found:
     return Found(Path(name), step_in(name), at_s)
 
 
-def test_what_lies_behind_a_rewind_counts_once_it_is_written_anew(folder: Path) -> None:
-    """Sent back to 5: 6 of the new branch counts, 7 and 21 of the old one do not."""
-    for step, at_s in ((4, 10.0), (5, 11.0), (6, 31.0), (7, 13.0), (21, 30.5)):
-        _saved(f"ep{step}.pt", at_s)
-    branch = Branch(folder / "ep5.pt", since_s=30.9)
+def _left(*found: Found) -> dict[str, float]:
+    """Return what a rewind left behind."""
+    return {str(each.path.absolute()): each.changed_at_s for each in found}
+
+
+@pytest.mark.parametrize("anew_s", [31.0, 2.0])
+def test_what_lies_behind_a_rewind_counts_once_it_is_written_anew(
+    folder: Path, anew_s: float
+) -> None:
+    """Sent back to 5: 6 of the new branch counts, 7 and 21 of the old one do not.
+
+    Whatever the clock says: it may have gone back since.
+    """
+    saved = [_saved(f"ep{step}.pt", step + 10.0) for step in (4, 5, 6, 7, 21)]
+    branch = Branch(folder / "ep5.pt", _left(*saved[2:]))
+    _saved("ep6.pt", anew_s)
 
     choice = choose("ep*.pt", split=branch.split)
 
@@ -221,9 +232,8 @@ def test_what_lies_behind_a_rewind_counts_once_it_is_written_anew(folder: Path) 
 
 def test_behind_a_rewind_lies_at_least_its_own_checkpoint(folder: Path) -> None:
     """Before the new branch has saved, it goes on from there; if that is damaged, from before."""
-    for step in (4, 5, 6):
-        _saved(f"ep{step}.pt", 10.0 + step)
-    split = Branch(folder / "ep5.pt", since_s=30.0).split
+    saved = [_saved(f"ep{step}.pt", 10.0 + step) for step in (4, 5, 6)]
+    split = Branch(folder / "ep5.pt", _left(saved[2])).split
 
     assert choose("ep*.pt", split=split).found == Found(Path("ep5.pt"), 5, 15.0)
     Path("ep5.pt").write_bytes(b"")
@@ -234,8 +244,7 @@ def test_behind_a_rewind_lies_at_least_its_own_checkpoint(folder: Path) -> None:
 def test_a_checkpoint_from_elsewhere_begins_a_branch(folder: Path) -> None:
     """Nothing of the old branch counts, and until there is something new it is the newest."""
     base = _saved("other.pt", 5.0)
-    _saved("ep9.pt", 10.0)
-    split = Branch(folder / "other.pt", since_s=30.0).split
+    split = Branch(folder / "other.pt", _left(_saved("ep9.pt", 10.0))).split
 
     assert choose("ep*.pt", split=split).found == Found(folder / "other.pt", None, 5.0)
     assert choose("ep*.pt", split=split).abandoned == (Path("ep9.pt"),)
@@ -247,8 +256,7 @@ def test_a_checkpoint_from_elsewhere_begins_a_branch(folder: Path) -> None:
 
 def test_after_a_fresh_start_only_what_is_new_counts(folder: Path) -> None:
     """Also where the names have no steps."""
-    _saved("old.pt", 10.0)
-    split = Branch(None, since_s=30.0).split
+    split = Branch(None, _left(_saved("old.pt", 10.0))).split
 
     assert choose("*.pt", split=split).found is None
     new = _saved("new.pt", 31.0)
@@ -259,6 +267,6 @@ def test_after_a_fresh_start_only_what_is_new_counts(folder: Path) -> None:
 def test_a_rewind_that_the_journal_tells_oddly_is_none(tmp_path: Path, odd: object) -> None:
     """What somebody has put there breaks nothing."""
     run_dir = RunDir(tmp_path)
-    Journal(run_dir.journal).record("rewound", since_s=odd, path=3)
+    Journal(run_dir.journal).record("rewound", left=odd, path=3)
 
     assert remembered(run_dir) == Branch()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from evertrain.checkpoint.commit import Tools  # saving is not part of listing
 
 PINS: Final = "pins"
+DEMOTED: Final = "demoted"
 
 
 class Catalog:
@@ -152,6 +153,19 @@ def pinned_names(root: Path) -> frozenset[str]:
         return frozenset()
     except OSError as error:  # what is pinned must not pass for unpinned
         raise refusal(error, root / PINS) from error
+
+
+def demoted(root: Path) -> list[CheckpointInfo]:
+    """Return the readable demoted checkpoints, ascending by step; of one step the latest last."""
+    try:
+        names = os.listdir(root / DEMOTED)  # noqa: PTH208
+    except OSError:  # nearly always: there is none
+        return []
+    found = []
+    for name in names:
+        with suppress(OSError):  # the note beside one, or not readable
+            found += [info for info in [_read(root / DEMOTED / name)] if info is not None]
+    return sorted(found, key=lambda info: (info.step, info.attempt, info.path.name))
 
 
 def _read(path: Path) -> CheckpointInfo | None:

@@ -155,7 +155,8 @@ def keep_daily(count: int, *, zone: tzinfo | None = None) -> Rule:
 def keep_within(*, days: float = 0, hours: float = 0, minutes: float = 0) -> Rule:
     """Keep what was saved in the time before the newest checkpoint.
 
-    Counted from there and not from now: a run that rests for a month loses nothing.
+    Counted from there and not from now: a run that rests for a month loses nothing. The
+    newest is the one of the highest step: a clock that went back makes none older.
 
     Raises:
         ConfigError: The time is not longer than nothing.
@@ -172,8 +173,7 @@ def keep_within(*, days: float = 0, hours: float = 0, minutes: float = 0) -> Rul
         )
 
     def why(found: Found) -> dict[int, str]:
-        newest_s = max((info.saved_at_s for info in found), default=0.0)
-        first_s = newest_s - span.total_seconds()
+        first_s = found[-1].saved_at_s - span.total_seconds() if found else 0.0
         return {
             info.step: f"within {span_text(span)}" for info in found if info.saved_at_s >= first_s
         }
@@ -249,7 +249,7 @@ def _newest_of(
 
     def why(found: Found) -> dict[int, str]:
         newest: dict[object, int] = {}
-        for info in sorted(found, key=lambda info: (info.saved_at_s, info.step), reverse=True):
+        for info in reversed(found):  # by step: a clock that went back makes none older
             at = wall_clock(info.saved_at_s, zone)
             if at is not None and len(newest) < count:
                 newest.setdefault(period(at), info.step)

@@ -1,4 +1,4 @@
-"""Moving checkpoints aside: to quarantine, superseded, emergency; and pins.
+"""Moving checkpoints aside: to quarantine, demoted, superseded, emergency; and pins.
 
 A move is a rename, durable at its target before it is durable at its source:
 a power cut can show a checkpoint twice, never not at all.
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from evertrain.checkpoint.about import About
-from evertrain.checkpoint.catalog import PINS, Catalog, step_names
+from evertrain.checkpoint.catalog import DEMOTED, PINS, Catalog, step_names
 from evertrain.checkpoint.commit import Tools, write_checkpoint
 from evertrain.checkpoint.directory import opened
 from evertrain.checkpoint.info import CheckpointInfo
@@ -24,7 +24,7 @@ from evertrain.checkpoint.read import read_manifest
 from evertrain.core.clock import iso_utc
 from evertrain.core.errors import EvertrainError, NotFoundError
 from evertrain.core.fs import Fs, make_dir, write_atomic
-from evertrain.core.rundir import parse_step, step_name
+from evertrain.core.rundir import step_name
 
 QUARANTINE: Final = "quarantine"
 SUPERSEDED: Final = "superseded"
@@ -53,9 +53,21 @@ def quarantine(root: Path, step: int, reason: str, tools: Tools = _TOOLS) -> Pat
         The move survives a power cut once this returns; a note that the disk
         has no room for is left out.
     """
+    return _shelve(root, QUARANTINE, step, reason, tools)
+
+
+def demote(root: Path, step: int, reason: str, tools: Tools = _TOOLS) -> Path:
+    """Move a checkpoint that is whole, and kills whoever restores it, out of the way.
+
+    Args, errors and durability are those of `quarantine`; it goes to `demoted/`.
+    """
+    return _shelve(root, DEMOTED, step, reason, tools)
+
+
+def _shelve(root: Path, shelf: str, step: int, reason: str, tools: Tools) -> Path:
     if not os.path.lexists(root / step_name(step)):
         raise _missing(root, step)
-    target = free(root / QUARANTINE, step_name(step))
+    target = free(root / shelf, step_name(step))
     make_dir(target.parent, fs=tools.fs)
     note = {"step": step, "reason": reason, "time": iso_utc(tools.clock.now_s())}
     text = json.dumps(note, indent=2) + "\n"
@@ -86,17 +98,38 @@ def supersede(root: Path, after_step: int, tools: Tools = _TOOLS) -> list[int]:
     Durability:
         The moves survive a power cut once this returns.
     """
-    later = [name for name in step_names(root) if (parse_step(name) or 0) > after_step]
-    if not later:
+    steps = [int(name) for name in step_names(root)]
+    later = [step for step in steps if step > after_step]
+    set_aside(root, later, tools)
+    return later
+
+
+def set_aside(root: Path, steps: Sequence[int], tools: Tools = _TOOLS) -> list[Path]:
+    """Move checkpoints to `superseded/`, the newest first; return where each one is, as given.
+
+    Args:
+        root: Directory of the checkpoints (`Store.path`).
+        steps: Which ones; each is there.
+        tools: Disk and clock.
+
+    Raises:
+        OSError: The disk refused.
+
+    Durability:
+        As `supersede`.
+    """
+    if not steps:
         return []
     shelf = root / SUPERSEDED
     make_dir(shelf, fs=tools.fs)
-    for name in reversed(later):
-        target = free(shelf, f"{name}-attempt{_attempt(root / name)}")
-        move(root, [(name, target)], tools.fs)
-        unpin(root, int(name), tools.fs)
+    places: dict[int, Path] = {}
+    for step in sorted(steps, reverse=True):
+        name = step_name(step)
+        places[step] = free(shelf, f"{name}-attempt{_attempt(root / name)}")
+        move(root, [(name, places[step])], tools.fs)
+        unpin(root, step, tools.fs)
     _refresh(root, tools)
-    return [int(name) for name in later]
+    return [places[step] for step in steps]
 
 
 def save_emergency(
@@ -127,12 +160,12 @@ def save_emergency(
 
 
 def emergencies(root: Path) -> list[CheckpointInfo]:
-    """Return the readable emergency checkpoints, oldest first."""
+    """Return the readable emergency checkpoints, oldest first, whatever the clock said then."""
     found = []
     for path in sorted((root / EMERGENCY).glob("[0-9]*-*")):
         with suppress(EvertrainError, OSError), opened(path) as directory:
             found.append(to_info(read_manifest(directory), path))
-    return sorted(found, key=lambda info: (info.saved_at_s, info.path.name))
+    return sorted(found, key=lambda info: (info.attempt, info.saved_at_s, info.path.name))
 
 
 def pin(root: Path, step: int, fs: Fs) -> None:

@@ -20,7 +20,7 @@ from typing import Final, SupportsIndex, TypeVar
 from evertrain.checkpoint import shelf, trash
 from evertrain.checkpoint.about import About
 from evertrain.checkpoint.arena import Arena
-from evertrain.checkpoint.catalog import Catalog, step_names
+from evertrain.checkpoint.catalog import DEMOTED, Catalog, step_names
 from evertrain.checkpoint.commit import Tools, sweep, write_snapshot
 from evertrain.checkpoint.commit import draft as draft_manifest
 from evertrain.checkpoint.counts import lies
@@ -191,8 +191,8 @@ class Store:
         """
         step = _whole(step)
         _check_names(state)
-        self._target(step)
         full = self._ranked(about or About())
+        self._target(step, full)
         draft = draft_manifest(step, full, self._tools)
         with self._writing:  # a commit under way reads the memory that is copied to
             snapshot = take(state, self._base, self._arena if copy else None, self._doubted)
@@ -211,8 +211,9 @@ class Store:
         Durability:
             As `save`.
         """
+        fence = pending.about.fence or _no_fence
         with self._writing:
-            target, snapshot = self._target(pending.step), pending.snapshot
+            target, snapshot = self._target(pending.step, pending.about), pending.snapshot
             self._check_copy(pending)
             self._sweep_litter()
             self._base = None  # a failed save leaves nothing to trust
@@ -229,6 +230,7 @@ class Store:
             self._doubt(snapshot, manifest)
             info = to_info(manifest, target)
             self._catalog.learn(info)
+            fence()  # who lost it meanwhile has committed for nobody, and must not prune
             self._refresh()
         return info
 
@@ -419,7 +421,8 @@ class Store:
         """
         with self._writing:
             fs = self._tools.fs
-            places = (self.path, self.path / shelf.EMERGENCY, self.path / shelf.QUARANTINE)
+            shelves = (shelf.EMERGENCY, shelf.QUARANTINE, DEMOTED)
+            places = (self.path, *(self.path / each for each in shelves))
             gone = [name for place in places for name in sweep(place, fs)]
             trash.empty(self.path / trash.TRASH, self._tools)
             self._refresh()
@@ -432,8 +435,10 @@ class Store:
                 sweep(self.path, self._tools.fs)
                 self._has_litter = False
 
-    def _target(self, step: int) -> Path:
+    def _target(self, step: int, about: About) -> Path:
         target = self.path / step_name(step)
+        if target.exists() and about.fence is not None:
+            about.fence()  # whose it is: this process may have lost the run, or somebody else has
         if target.exists():
             raise UsageError(
                 f"there is a checkpoint of step {step} already: {target}.",
@@ -564,6 +569,10 @@ class Store:
             with suppress(FileNotFoundError):
                 return read()
         return read()
+
+
+def _no_fence() -> None:
+    """Let everybody commit: the store of no run."""
 
 
 def _place(path: object) -> Path:

@@ -37,6 +37,12 @@ def best(found: RunStatus) -> str:
     return f"{top.metric or 'score'} {number(top.value)} @ {top.step}" if top else "-"
 
 
+def demoted(found: RunStatus) -> str:
+    """Return `250, 260 (...)`: the checkpoints that nobody resumes from unasked; "" for none."""
+    steps = ", ".join(str(each.step) for each in found.demoted)
+    return f"{steps} (killed whoever restored it; taken only by name: --from STEP)" if steps else ""
+
+
 def run_json(found: RunStatus | Unreadable) -> dict[str, Any]:
     """Return one run as `ls --json` and `status --json` show it."""
     if isinstance(found, Unreadable):
@@ -62,6 +68,7 @@ def run_json(found: RunStatus | Unreadable) -> dict[str, Any]:
         if found.pace
         else None,
         "checkpoints": len(found.checkpoints),
+        "demoted": [{"step": each.step, "path": str(each.path)} for each in found.demoted],
         "checkpoint": {
             "step": last.step,
             "saved_at": rfc3339(last.saved_at_s),

@@ -11,7 +11,7 @@ import click
 
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.share import added_bytes
-from evertrain.cli.facts import Unreadable, best, checkpoint_json, kind, progress, run_json
+from evertrain.cli.facts import Unreadable, best, checkpoint_json, demoted, kind, progress, run_json
 from evertrain.cli.render import (
     Column,
     ago,
@@ -172,6 +172,8 @@ def _list_checkpoints(found: RunStatus, *, detailed: bool, as_json: bool) -> int
         print(f"Latest {unit}: {infos[-1].step}")
     if found.best:
         print(f"Best {unit}: {best(found)}")
+    if found.demoted:
+        print(f"Demoted: {demoted(found)}")
     return EXIT_OK
 
 

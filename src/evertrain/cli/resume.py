@@ -91,8 +91,9 @@ def _cost(found: list[CheckpointInfo], where: str) -> str:
     if where == "never":
         return f" (a fresh start; {len(found)} checkpoints are set aside)" if found else ""
     step = typed_step(where)
-    later = [info for info in found if step is not None and info.step > step]
-    return f" ({len(later)} later checkpoints are set aside)" if later else ""
+    is_among_them = any(info.step == step for info in found)  # else it is a demoted one
+    later = [info for info in found if step is not None and (info.step > step or not is_among_them)]
+    return f" ({len(later)} checkpoints are set aside)" if later else ""
 
 
 def _confirm() -> None:

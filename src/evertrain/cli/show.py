@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from evertrain.checkpoint.manifest import MANIFEST, Manifest, parse, state_digest
-from evertrain.cli.facts import checkpoint_json, kind, run_json
+from evertrain.cli.facts import checkpoint_json, demoted, kind, run_json
 from evertrain.cli.render import (
     Column,
     clean,
@@ -67,6 +67,7 @@ def _show_run(found: RunStatus, *, as_json: bool) -> None:
         ("command", shlex.join(known.command) or "-"),
         ("directory", known.cwd or "-"),
         ("checkpoints", str(len(found.checkpoints))),
+        *([("demoted", demoted(found))] if found.demoted else []),
         ("size", size(found.size_bytes)),
         *((f"config {key}", value) for key, value in _flat(known.config)),
     ]

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from evertrain.checkpoint.space import Outlook
-from evertrain.cli.facts import best, progress, run_json
+from evertrain.cli.facts import best, demoted, progress, run_json
 from evertrain.cli.render import (
     Column,
     ago,
@@ -84,6 +84,8 @@ def _pairs(found: RunStatus) -> list[tuple[str, str]]:
         pairs.append(("saves", _pace(found.pace)))
     if found.best:
         pairs.append(("best", best(found)))
+    if found.demoted:
+        pairs.append(("demoted", demoted(found)))
     pairs.append(("crashes", str(found.crash_count)))
     kept = _count(len(found.checkpoints), "checkpoint")
     pairs.append(("on disk", f"{size(found.size_bytes)}, {kept}"))

@@ -4,6 +4,7 @@ Layer: core. Imports core only.
 """
 
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,8 @@ from typing import Final
 from evertrain.core.errors import ConfigError
 from evertrain.core.journal import Journal
 
-# What evertrain itself may put into a directory before `run.json` exists.
+_IDENTITY: Final = "run.json"
+# What evertrain itself may put into a directory before that exists.
 _OURS: Final = frozenset(
     {
         "lock",
@@ -32,16 +34,20 @@ def check_kind(path: Path) -> None:
     Raises:
         ConfigError: It is a file, or a symbolic link that leads nowhere.
     """
-    if path.is_dir():
-        return
-    if path.exists():
+    try:
+        is_dir = stat.S_ISDIR(path.stat().st_mode)  # one look: a rival may just be making it
+    except OSError as error:
+        if path.is_symlink():
+            raise _dangling(path) from error
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            return
+        raise
+    if not is_dir:
         raise ConfigError(
             f"{path} is a file.",
             "a run is a directory.",
             "Give another path: --run runs/NAME",
         )
-    if path.is_symlink():
-        raise _dangling(path)
 
 
 def check_unmixed(path: Path) -> None:
@@ -51,7 +57,7 @@ def check_unmixed(path: Path) -> None:
         ConfigError: The message names what is there.
     """
     foreign = sorted(_foreign_names(path)) if path.is_dir() else []
-    if foreign:
+    if foreign and not (path / _IDENTITY).exists():  # a rival makes that one first
         raise ConfigError(
             f"{path} holds other things ({', '.join(foreign[:3])}) and no run.json.",
             "a run would mix its files with theirs, and its retention would delete there.",

@@ -34,6 +34,7 @@ class Owner:
         start_time: Its start, in clock ticks since boot: pids are reused, pairs are not.
         boot_id: Boot of the machine it ran on.
         host: Name of that machine.
+        pid_space: In which pids mean what they say: a container has its own. "" is not known.
         attempt: Fencing token.
         since: RFC 3339 time at which it took the lease.
     """
@@ -44,11 +45,13 @@ class Owner:
     host: str
     attempt: int
     since: str
+    pid_space: str = ""
 
     @property
     def is_here(self) -> bool:
-        """Whether it runs or ran on this boot of this machine."""
-        return self.boot_id == proc.boot_id() and self.host == proc.host()
+        """Whether it runs or ran on this boot of this machine, where its pid can be seen."""
+        is_visible = self.pid_space in {"", proc.pid_space()}
+        return is_visible and self.boot_id == proc.boot_id() and self.host == proc.host()
 
     @property
     def is_alive(self) -> bool:
@@ -72,6 +75,7 @@ _KINDS: Final = {
     "host": is_text,
     "attempt": is_count,
     "since": is_text,
+    "pid_space": is_text,
 }
 
 
@@ -209,10 +213,10 @@ def read_owner(path: Path) -> Owner | None:
     """Return the record of the lease at `path`, or None if it holds none."""
     try:
         found = json.loads(read_regular(path))
-        known = {name: found[name] for name in _KINDS}
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        known = {name: found[name] for name in _KINDS if name in found}
+        return None if misfit(known, _KINDS) is not None else Owner(**known)
+    except (OSError, ValueError, TypeError, RecursionError):  # TypeError: one is missing
         return None
-    return None if misfit(known, _KINDS) is not None else Owner(**known)
 
 
 def live_owner(path: Path) -> Owner | None:
@@ -235,11 +239,10 @@ def _open(path: Path, fs: Fs) -> int:
 
 
 def _flock(handle: int) -> bool:
-    try:
+    with suppress(BlockingIOError):
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        return True
+    return False
 
 
 def _displace(path: Path, *, take_over: bool, fs: Fs) -> None:
@@ -256,14 +259,14 @@ def _displace(path: Path, *, take_over: bool, fs: Fs) -> None:
             "Wait a moment and try again, or find it with: fuser -v " + str(path),
         )
     if owner.is_alive or not owner.is_here:
-        if not take_over:
+        # It may be another user's, and live on.
+        may = take_over and (not owner.is_alive or proc.kill_and_wait(owner.pid, owner.start_time))
+        if not may:
             raise LockedError(
                 f"{path.parent} is in use by {owner}{_stopped_note(owner)}.",
                 "two trainers on one run would overwrite each other's checkpoints.",
                 _way_out(path, owner),
             )
-        if owner.is_alive:
-            proc.kill_and_wait(owner.pid, owner.start_time)
     # The flock is held by what a dead owner left behind: a new file, a new lock.
     fresh = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     fs.write(fresh, (_encode(owner),))
@@ -293,4 +296,5 @@ def _self(attempt: int, clock: Clock) -> Owner:
         host=proc.host(),
         attempt=attempt,
         since=iso_utc(clock.now_s()),
+        pid_space=proc.pid_space(),
     )

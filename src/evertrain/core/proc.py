@@ -78,6 +78,14 @@ def host() -> str:
     return os.uname().nodename
 
 
+def pid_space() -> str:
+    """Return a name of the pid namespace of this process, "" if the system does not tell."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
 def start_time(pid: int) -> int | None:
     """Return when `pid` started, in clock ticks since boot, or None if there is no such process."""
     stat = _stat(pid)
@@ -347,10 +355,10 @@ def _below_me(spare: Sequence[Proc]) -> list[Proc]:
 
 
 def kill_and_wait(pid: int, started: int, timeout_s: float = 10.0) -> bool:
-    """Kill one process and wait until it is gone. Say whether it is."""
+    """Kill one process and wait until it is gone. Say whether it is: another user's is not."""
     target = Proc(pid, started)
-    send(target, signal.SIGKILL)
-    return wait_gone([target], timeout_s)
+    may_take_s = timeout_s if send(target, signal.SIGKILL) else 0.0
+    return wait_gone([target], may_take_s)
 
 
 def reap() -> dict[int, int]:

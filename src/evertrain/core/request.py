@@ -6,7 +6,7 @@ Layer: core. Imports core only.
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -70,10 +70,15 @@ def pending(run_dir: RunDir) -> Iterator[Request]:
             yield Request(Path(name).stem, cast("Verb", verb), step)
 
 
-def is_waiting(run_dir: RunDir, verb: Verb, *, since_s: float) -> bool:
-    """Say whether somebody has asked for `verb` since then (Unix seconds), in vain so far."""
-    posted = (each.posted_at_s for each in pending(run_dir) if each.verb == verb)
-    return any(at_s is not None and at_s >= since_s for at_s in posted)
+def is_waiting(run_dir: RunDir, verb: Verb, *, besides: Collection[str] = ()) -> bool:
+    """Say whether somebody has asked for `verb`, in vain so far.
+
+    Args:
+        run_dir: Of whom.
+        verb: What for.
+        besides: Ids of requests that do not count: they were there before.
+    """
+    return any(each.verb == verb and each.id not in besides for each in pending(run_dir))
 
 
 def _names(path: Path) -> list[str]:

@@ -177,6 +177,7 @@ def _text(row: Row, key: str) -> str:
 _TELL: Final[dict[str, Callable[[Attempt, Row], Attempt]]] = {
     "launched": _launched,
     "attempt_started": _started,
+    "restoring": _resumed,
     "resumed": _resumed,
     "saved": _saved,
     "stopped": _ended,

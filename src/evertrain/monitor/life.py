@@ -79,7 +79,7 @@ def _between(
     number = (last.number if last else 0) + (last is None or last.end != "running")
     started_s, wait_s = unix_s(newest.get("time")), number_of(newest, "seconds")
     if newest.get("event") == "backoff" and started_s is not None and wait_s is not None:
-        left = human_duration(started_s + wait_s - now_s)
+        left = human_duration(min(started_s + wait_s - now_s, wait_s))  # the clock may go back
         return f"backing off{ended}: attempt {number} in {left}"
     return f"attempt {number} under supervisor pid {supervisor}{ended}"
 

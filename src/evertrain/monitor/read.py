@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evertrain.checkpoint.catalog import Catalog
+from evertrain.checkpoint.catalog import Catalog, demoted
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.rank import ranked
 from evertrain.checkpoint.share import disk_bytes
@@ -85,6 +85,7 @@ class RunStatus:
         bad_line_count: Journal lines that did not parse.
         pace: How often the newest attempt saves, and why: `rule interval why`; None is unknown.
         disk: How long its disk will do; None where the file system does not say.
+        demoted: Checkpoints that are whole, and killed whoever restored them.
     """
 
     path: Path
@@ -103,6 +104,7 @@ class RunStatus:
     bad_line_count: int
     pace: Row | None = None
     disk: Outlook | None = None
+    demoted: tuple[CheckpointInfo, ...] = ()
 
 
 def status(run_dir: RunDir | Path, *, clock: Clock = SYSTEM_CLOCK) -> RunStatus:
@@ -144,6 +146,7 @@ def status(run_dir: RunDir | Path, *, clock: Clock = SYSTEM_CLOCK) -> RunStatus:
         bad_line_count=journal.bad_count,
         pace=next((row for row in reversed(journal.rows) if row.get("event") == "paced"), None),
         disk=outlook_of(where.checkpoints, journal.rows, found[-1].path if found else None),
+        demoted=tuple(demoted(where.checkpoints)),
     )
 
 

@@ -3,23 +3,25 @@
 Layer: run. Imports checkpoint and core.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from evertrain.checkpoint.catalog import misplaced_names, step_names
+from evertrain.checkpoint.catalog import demoted, misplaced_names, step_names
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.read import Loaded, map_checkpoint
 from evertrain.checkpoint.store import Store
 from evertrain.checkpoint.strict import corrupt
 from evertrain.core.errors import CorruptError, NotFoundError, UsageError
-from evertrain.core.rundir import RunDir, typed_step
+from evertrain.core.rundir import RunDir, step_name, typed_step
 
 KEYWORDS: Final = ("auto", "never", "must", "latest", "best", "last-stage")
 MEANINGS: Final = f"one of {', '.join(KEYWORDS)}, a step, stage:N, or the path of a checkpoint"
 Resume = str | int | Path
 OnCorrupt = Callable[[int, CorruptError], None]
+# By name of a checkpoint, the attempts that it killed in a row, one after another.
+Deadly = Mapping[str, Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +33,15 @@ class Choice:
         why: The reason, for people and the journal.
         is_rewind: Whether later checkpoints must be set aside.
         is_import: Whether it lies outside this run's branch, all of which must be set aside.
+        passed_over: Newer ones that are whole, and kill whoever restores them: by step, the
+            attempts that they killed. They are demoted once this one has proved better.
     """
 
     loaded: Loaded | None
     why: str
     is_rewind: bool = False
     is_import: bool = False
+    passed_over: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
     @property
     def step(self) -> int:
@@ -50,16 +55,20 @@ class Choice:
         )
 
 
-def choose(store: Store, resume: Resume, on_corrupt: OnCorrupt) -> Choice:
+def choose(
+    store: Store, resume: Resume, on_corrupt: OnCorrupt, deadly: Deadly | None = None
+) -> Choice:
     """Choose the checkpoint that `resume` asks for.
 
     Args:
         store: The run's checkpoints.
         resume: A keyword, a step, "stage:N", or the path of a checkpoint.
         on_corrupt: Called for each damaged checkpoint on the way; it sets it aside.
+        deadly: Checkpoints that "auto" and "must" pass over. What is asked for in other
+            words is taken all the same.
 
     Raises:
-        NotFoundError: What was asked for is not there.
+        NotFoundError: What was asked for is not there, or all that is left is deadly.
         CorruptError: It is damaged, and it was asked for by name.
         UsageError: `resume` means nothing.
     """
@@ -69,9 +78,12 @@ def choose(store: Store, resume: Resume, on_corrupt: OnCorrupt) -> Choice:
     if resume == "never":
         return Choice(None, "a fresh start was asked for", is_rewind=True)
     if resume in {"auto", "must", "latest"}:
-        return _newest_whole(store, steps, must=resume != "auto", on_corrupt=on_corrupt)
-    if _is_path(resume):
-        return _at_path(store, steps, Path(str(resume)))
+        spared = {} if resume == "latest" else deadly or {}
+        must = resume != "auto"
+        return _newest_whole(store, steps, must=must, on_corrupt=on_corrupt, deadly=spared)
+    path = Path(str(resume)) if _is_path(resume) else _demoted_path(store, resume)
+    if path is not None:
+        return _at_path(store, steps, path)
     info = _named(store, store.list(), resume)
     loaded = store.map(info.step)
     return Choice(loaded, f"{resume!r} was asked for", is_rewind=info.step < steps[-1])
@@ -97,7 +109,8 @@ def check(store: Store, resume: str) -> None:
     if resume in {"auto", "never", "must", "latest"}:
         return
     if not _is_path(resume):
-        _named(store, store.list(), resume)
+        if _demoted_path(store, resume) is None:
+            _named(store, store.list(), resume)
     elif not (Path(resume) / "manifest.json").is_file():
         raise _not_at(Path(resume))
 
@@ -129,22 +142,48 @@ def read_path(path: Path) -> Loaded:
         raise _not_at(path) from error
 
 
-def _newest_whole(store: Store, steps: list[int], *, must: bool, on_corrupt: OnCorrupt) -> Choice:
+def _newest_whole(
+    store: Store, steps: list[int], *, must: bool, on_corrupt: OnCorrupt, deadly: Deadly
+) -> Choice:
     """Choose the newest that loads. A newer format ends the search: it is no damage."""
-    skipped = 0
+    skipped, passed_over = 0, dict[int, Sequence[int]]()
     for step in reversed(steps):
+        if step_name(step) in deadly:
+            passed_over[step] = deadly[step_name(step)]
+            continue
         try:
             loaded = store.map(step)
         except CorruptError as error:
             on_corrupt(step, error)
             skipped += 1
             continue
-        note = f"the newest whole one; {skipped} damaged set aside" if skipped else "the newest"
-        return Choice(loaded, note)
+        return Choice(loaded, _note(skipped, passed_over), passed_over=passed_over)
+    if passed_over or demoted(store.path):  # a fresh start would throw them away unseen
+        raise _none_lives(store, passed_over)
     if must:
         raise _none_at_all(store)
     note = f"all {skipped} checkpoints are damaged" if skipped else "no checkpoints found"
     return Choice(None, note)
+
+
+def _note(skipped: int, passed_over: Mapping[int, Sequence[int]]) -> str:
+    name = "the newest whole one" if skipped else "the newest"
+    if passed_over:
+        name += f" before {_listed(passed_over)}, of which attempts died"
+    return f"{name}; {skipped} damaged set aside" if skipped else name
+
+
+def _listed(steps: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(steps)))
+
+
+def _demoted_path(store: Store, resume: Resume) -> Path | None:
+    """Return where the demoted checkpoint of a step is, if there is no other one of it."""
+    step = typed_step(str(resume))
+    if step is None or (store.path / step_name(step)).exists():
+        return None
+    found = [info.path for info in demoted(store.path) if info.step == step]
+    return found[-1] if found else None
 
 
 def _named(store: Store, found: list[CheckpointInfo], resume: Resume) -> CheckpointInfo:
@@ -183,6 +222,19 @@ def _none_at_all(store: Store) -> NotFoundError:
         f"{store.path} holds no checkpoint to resume from.",
         "resuming was demanded, and starting anew would throw the past away unseen.",
         "Check the path; to start anew use --resume auto or never.",
+    )
+
+
+def _none_lives(store: Store, passed_over: Mapping[int, Sequence[int]]) -> NotFoundError:
+    died = sorted({attempt for each in passed_over.values() for attempt in each})
+    steps = _listed(passed_over) or _listed(info.step for info in demoted(store.path))
+    who = f" (attempts {_listed(died)})" if died else ""
+    return NotFoundError(
+        f"{store.path} holds no checkpoint that lets an attempt live.",
+        f"whoever restored {steps} died before a step had ended{who}: where that is so of each of"
+        " them, the machine or the program is more likely at fault than the checkpoints.",
+        "Mend it and go on from the newest with --resume latest, from one of them with"
+        " --resume STEP, or start anew with --resume never.",
     )
 
 

@@ -6,7 +6,7 @@ drops anyway as soon as this save is there.
 Layer: run. Imports checkpoint and core.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,10 +103,10 @@ class Guard:
                 raise
         return act()
 
-    def prune(self, ahead: Pending | None = None) -> None:
+    def prune(self, ahead: Pending | None = None, *, protect: Collection[int] = ()) -> None:
         """Apply retention. What goes wrong there must not end the training."""
         try:
-            verdicts = self.store.prune(self.keep, ahead=ahead)
+            verdicts = self.store.prune(self.keep, ahead=ahead, protect=protect)
         except Exception as error:  # noqa: BLE001  (a rule is a program's own function)
             text = f"evertrain: old checkpoints could not be removed: {first_line(error)}"
             self.account.say(text)

@@ -124,9 +124,11 @@ class Inbox:
             self._journal.record(event, must=False, step=request.step, request=request.id)
 
     def _drop_stale(self, since_s: float) -> None:
+        """Drop what was there before; what comes from the future, a clock that went back left."""
+        until_s = self._clock.now_s() + 1.0  # names of files are rounded
         for request in pending(self._run_dir):
             posted_at_s = request.posted_at_s
-            is_stale = posted_at_s is not None and posted_at_s < since_s
+            is_stale = posted_at_s is not None and not since_s <= posted_at_s <= until_s
             if is_stale and request.verb in _FOR_THE_LOOP:
                 self._acknowledge(request, is_stale=True)
                 self._remove(request)

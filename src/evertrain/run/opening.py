@@ -29,6 +29,7 @@ from evertrain.core.rundir import (
     new_identity,
     write_identity,
 )
+from evertrain.run.choose import Resume
 from evertrain.run.regain import look_up, remembered, set_aside
 
 T = TypeVar("T")
@@ -106,6 +107,16 @@ def directory_for(path: Path, environ: Mapping[str, str]) -> tuple[Path, tuple[s
     if Path(given).absolute() == path.absolute():
         return Path(given), ()
     return Path(given), (f"run directory: {given} (set by {ENV_RUN} instead of {path})",)
+
+
+def where(resume: Resume, environ: Mapping[str, str]) -> Resume:
+    """Return where to begin: what a person tells the supervisor comes before the program's word.
+
+    A program that always says "latest" cannot have looked at what that does to it; where
+    nobody looks, a supervisor has to get past a checkpoint that kills.
+    """
+    is_watched = ENV_SUPERVISED not in environ
+    return environ.get(ENV_RESUME) or ("must" if resume == "latest" and not is_watched else resume)
 
 
 def begin(plea: Plea, environ: Mapping[str, str], *, fs: Fs, clock: Clock) -> Opened:

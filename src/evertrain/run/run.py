@@ -19,7 +19,7 @@ from evertrain.checkpoint.commit import Tools
 from evertrain.checkpoint.info import CheckpointInfo, Kind
 from evertrain.checkpoint.keep import Keep, keep_any, keep_best, keep_last, keep_stages
 from evertrain.checkpoint.plugin import Tree
-from evertrain.checkpoint.shelf import quarantine, supersede
+from evertrain.checkpoint.shelf import demote, quarantine, supersede
 from evertrain.checkpoint.store import Store
 from evertrain.checkpoint.when import When, auto, quiet_of
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
@@ -30,6 +30,7 @@ from evertrain.core.journal import Row
 from evertrain.core.refusal import refusing
 from evertrain.core.rundir import step_name
 from evertrain.monitor.metrics import read_metrics
+from evertrain.monitor.poison import deadly
 from evertrain.run import arguments, opening
 from evertrain.run.boundary import Boundary, Record
 from evertrain.run.calls import (
@@ -43,6 +44,7 @@ from evertrain.run.calls import (
 from evertrain.run.calm import RESTLESS, Calm, calm
 from evertrain.run.capture import RUN, Capture
 from evertrain.run.choose import Choice, Resume, choose, starts_fresh
+from evertrain.run.claim import Claim
 from evertrain.run.console import Console
 from evertrain.run.emergency import Emergency
 from evertrain.run.inbox import Inbox, addressed_since_s
@@ -63,6 +65,7 @@ from evertrain.run.stage import (
     outline_of,
 )
 from evertrain.run.stop import Stopped, StopSignals
+from evertrain.run.trial import Trial
 
 if TYPE_CHECKING:
     from evertrain.run.audited.auditor import Auditor
@@ -156,7 +159,7 @@ class Run:
             recipe=recipe,
         )
         record, seed = Record(given.best), given.seed
-        where = os.environ.get(opening.ENV_RESUME) or given.resume
+        where = opening.where(given.resume, os.environ)
         place, _ = opening.directory_for(given.path, os.environ)
         if init_from is not None and starts_fresh(place, where):
             check_source(init_from)
@@ -174,7 +177,7 @@ class Run:
         self._finished: str | None = None
         self._advanced: int | None = None
         self._is_restored = self._is_in_step = self._is_closed = self._is_recorded = False
-        self._is_in_loop = False
+        self._is_in_loop = self._is_on_branch = False
         self._calm: Calm = RESTLESS
         self._process = OwnProcess()
         self._dir, self._lease, self._journal = opened.run_dir, opened.lease, opened.journal
@@ -191,10 +194,13 @@ class Run:
         self._heart = _start_heart(self._dir.heartbeat, os.environ, fs)
         self._store = Store(self._dir.checkpoints, best=best, fs=fs, clock=clock, warn=self._warn)
         self._tools = Tools(fs, clock)
+        self._trial = Trial(self._journal, self.attempt, self._process)
+        self._claim = Claim(self._lease, self._store, self._journal, self.say, opened.identity.id)
         try:
             self._auditor = _auditor_for(self._dir.path, self.attempt, os.environ, self.say)
             with refusing(self._store.path):
                 self._store.recover()
+                self._claim.enter()
                 self._choice = self._choose(where)
             self._set_position()
             self._share()
@@ -207,7 +213,7 @@ class Run:
             store=self._store,
             journal=self._journal,
             rows=self._rows,
-            lease=self._lease,
+            lease=self._claim,
             when=save or auto(),
             keep=keep or keep_any(keep_last(5), keep_best(1), keep_stages()),
             identity={
@@ -305,8 +311,10 @@ class Run:
         self._require_use("restore()")
         self._seeder.seed_new()
         self._capture.begin()
-        is_resumed = self._choice.loaded is not None
-        if is_resumed:
+        info = self.resumed_from
+        is_resumed = info is not None
+        if info is not None:
+            self._trial.begin(info, self._store.path)
             trees, where = self._take_state()
             self._capture.restore(trees, self._partial, where)
         elif self._init_from is not None:
@@ -315,8 +323,8 @@ class Run:
         if self._auditor is not None:
             self._auditor.take_over(self._saver, self.total)
         self._saver.start(self.step)
-        with refusing(self.path):
-            self._rewind()
+        if not self._choice.passed_over:  # else it has to live through a step first
+            self._take_branch()
         self._stay_finished()
         self._announce()
         if is_resumed:
@@ -519,6 +527,8 @@ class Run:
         self.step += counted
         self.iteration += 1
         self._is_in_step, self._advanced = False, None
+        self._take_branch()
+        self._trial.survive(self.step)
         if self._auditor is not None and self._auditor.ends(self.step):
             self.finish("the audit ends here")
         ended = self._curriculum.move_on(self, ends_stage=ends_stage)
@@ -589,6 +599,7 @@ class Run:
         self._signals.uninstall()
         self._console.finish()
         self._rows.drop_open()
+        self._trial.leave()
         try:
             self._rows.flush(sync=True)
         finally:
@@ -608,11 +619,11 @@ class Run:
             self._journal.record("quarantined", about, must=False)
             self.say(f"evertrain: checkpoint {step} is damaged and set aside: {error.what}")
 
-        return choose(self._store, resume, set_aside)
+        return choose(self._store, resume, set_aside, deadly(self._journal.events()))
 
     def _set_position(self) -> None:
         meta = self._position()
-        self.step = self._choice.step
+        self.step = self._claim.base_step = self._choice.step
         self.iteration: int = meta.get("iteration", 0)
         self._saved_iteration = self.iteration
         self._record.best_score = meta.get("best_score")
@@ -656,26 +667,45 @@ class Run:
     def _warn(self, text: str) -> None:
         self.say(f"evertrain: {text}")
 
+    def _take_branch(self) -> None:
+        """Go on from what was chosen: from now on, whatever lies behind it is abandoned."""
+        if self._is_on_branch:
+            return
+        with refusing(self.path):
+            self._rewind()
+        self._is_on_branch = True
+
     def _rewind(self) -> None:
         """Set the abandoned branch aside, then write down where this attempt starts."""
-        info = self.resumed_from
+        info, step = self.resumed_from, self._choice.step
+        for each, attempts in sorted(self._choice.passed_over.items(), reverse=True):
+            self._demote(each, attempts)
         if self._choice.is_rewind:
             is_new_branch = info is None or self._choice.is_import
-            after_step = -1 if is_new_branch else self.step
+            after_step = -1 if is_new_branch else step
             moved = supersede(self._store.path, after_step, self._tools)
             if moved:
-                self._journal.record("superseded", must=False, after=self.step, steps=moved)
+                self._journal.record("superseded", must=False, after=step, steps=moved)
         if self._choice.is_import:  # from now on a checkpoint of this run
             self._saver.save(self._what("step", ("imported",), self.stage), must=True)
         self._journal.record(
             "resumed",
             {"from": info.path.name if info else None},
             attempt=self.attempt,
-            step=self.step,
+            step=step,
             kind=info.kind if info else None,
             total=self.total,
             why=self._choice.why,
         )
+
+    def _demote(self, step: int, attempts: Sequence[int]) -> None:
+        """Set aside what kills whoever restores it, now that an older one has proved better."""
+        died = ", ".join(map(str, attempts))
+        why = f"the attempts {died} restored it, and died before a step had ended"
+        path = demote(self._store.path, step, why)
+        about = {"step": step, "attempts": list(attempts), "reason": why, "path": str(path)}
+        self._journal.record("demoted", about, must=False)
+        self.say(f"evertrain: checkpoint {step} is demoted: {why}; it lies in {path}")
 
     def _stay_finished(self) -> None:
         """Let a run that was ended early stay so, unless more or something else is asked for."""
@@ -791,7 +821,7 @@ class Run:
         if (self._store.path / step_name(self.step)).exists():
             if self.step == pace.last_step:
                 return True
-            self._lease.check()  # somebody else has saved it: is the run still ours?
+            self._claim.check()  # somebody else has saved it: is the run still ours?
         if boundary.must_save or not pace.failures:
             return False
         patience_s = _RETRY_S * 2 ** (pace.failures - 1)
@@ -843,6 +873,7 @@ class Run:
         if self._is_recorded or self.is_stopped:
             return
         self.restore()
+        self._take_branch()
         self._save_end()
         self._is_recorded = True
         if self.resumed_from is not None and self.resumed_from.step == self.step:

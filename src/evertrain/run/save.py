@@ -5,12 +5,12 @@ Layer: run. Imports checkpoint and core.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from evertrain.checkpoint.about import About
 from evertrain.checkpoint.info import Kind
 from evertrain.checkpoint.plugin import Tree
-from evertrain.core.lock import Lease
+from evertrain.core.lock import Owner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +76,23 @@ class Flight:
     needed_bytes: int | None = None
 
 
+class Right(Protocol):
+    """The right to commit: a lease, or more."""
+
+    @property
+    def owner(self) -> Owner:
+        """Who has it."""
+
+    def check(self) -> None:
+        """Return if it still holds.
+
+        Raises:
+            FencedError: A later attempt took the run.
+        """
+
+
 def about(
-    save: Save, identity: Mapping[str, Any], metrics: Mapping[str, Any], lease: Lease
+    save: Save, identity: Mapping[str, Any], metrics: Mapping[str, Any], right: Right
 ) -> About:
     """Return what the checkpoint will say about itself.
 
@@ -85,7 +100,7 @@ def about(
         save: What is written.
         identity: Fields that each checkpoint of the run repeats.
         metrics: The live metrics of its step.
-        lease: What must still be held when it is committed.
+        right: What must still hold when it is committed.
     """
     metric = identity.get("metric_name")
     return About(
@@ -98,8 +113,8 @@ def about(
         is_best=save.is_best,
         stage=save.stage[0] if save.stage else None,
         stage_index=save.stage[1] if save.stage else None,
-        attempt=lease.owner.attempt,
+        attempt=right.owner.attempt,
         run_id=str(identity["run_id"]),
         parent=identity.get("parent"),
-        fence=lease.check,
+        fence=right.check,
     )

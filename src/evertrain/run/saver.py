@@ -21,7 +21,6 @@ from evertrain.core.clock import Clock
 from evertrain.core.errors import EvertrainError, first_line
 from evertrain.core.fs import LOCAL_FS, Fs
 from evertrain.core.journal import Journal
-from evertrain.core.lock import Lease
 from evertrain.core.machine import cores
 from evertrain.monitor.disk import last_written_bytes
 from evertrain.run.account import Account
@@ -30,7 +29,7 @@ from evertrain.run.failure import MAX_FAILURES, may_pass, unsaved
 from evertrain.run.guard import Guard
 from evertrain.run.mtbf import PRIOR_S, mean_life_s
 from evertrain.run.rows import Rows
-from evertrain.run.save import Flight, Pace, Save, about
+from evertrain.run.save import Flight, Pace, Right, Save, about
 from evertrain.run.shortage import way_out
 
 _PATIENCE_S: Final = 5.0  # of an emergency with a save in flight
@@ -56,7 +55,7 @@ class Saver:
     store: Store
     journal: Journal
     rows: Rows
-    lease: Lease
+    lease: Right
     when: When
     keep: Keep
     identity: Mapping[str, Any]
@@ -255,7 +254,7 @@ class Saver:
             written_bytes=flight.needed_bytes,
         )
         self._account.look_for_standstill(info)
-        self._guard.prune()
+        self._guard.prune(protect=(info.step,))
 
     def _end(self, flight: Flight, outcome: Outcome[CheckpointInfo]) -> Save | None:
         """Learn from a save that is over."""

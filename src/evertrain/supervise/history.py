@@ -1,8 +1,9 @@
 """What the journal tells about attempts.
 
-Layer: supervise. Imports core only.
+Layer: supervise. Imports monitor and core.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,8 @@ from evertrain.core import lock, proc
 from evertrain.core.heartbeat import read_beat
 from evertrain.core.journal import Journal, Row
 from evertrain.core.proc import Proc
-from evertrain.core.rundir import RunDir
+from evertrain.core.rundir import RunDir, parse_step
+from evertrain.monitor.poison import deadly
 from evertrain.supervise.options import SuperviseOptions
 
 
@@ -53,8 +55,10 @@ def read_story(run_dir: RunDir, attempt: int) -> Story:
     names = {row["event"] for row in mine}
     if "attempt_started" not in names:
         return Story()
-    resumed = next((row for row in mine if row["event"] == "resumed"), {})
-    source = resumed.get("from")
+    # One that dies of what it restores has not got any further.
+    restoring = next((row for row in mine if row["event"] == "restoring"), {})
+    resumed = next((row for row in mine if row["event"] == "resumed"), restoring)
+    source = resumed.get("from") or restoring.get("path")
     return Story(
         is_run=True,
         is_finished="finished" in names,
@@ -63,6 +67,24 @@ def read_story(run_dir: RunDir, attempt: int) -> Story:
         step_to=_last_step(run_dir, mine),
         resumed_from=source if isinstance(source, str) else None,
     )
+
+
+def next_checkpoint(run_dir: RunDir, resume: str) -> str | None:
+    """Return the name of the checkpoint that a `Run` will try first, or None.
+
+    As far as names and the journal tell: it may turn out to be damaged.
+
+    Args:
+        run_dir: The run.
+        resume: "auto", "must" or "latest", which takes it even if it kills.
+    """
+    passed_over = {} if resume == "latest" else deadly(Journal(run_dir.journal).events())
+    try:
+        names = [name for name in os.listdir(run_dir.checkpoints) if parse_step(name) is not None]  # noqa: PTH208
+    except OSError:
+        return None
+    left = [name for name in names if name not in passed_over]
+    return max(left or names, key=int, default=None)
 
 
 def stray_leader(run_dir: RunDir) -> Proc | None:

@@ -14,7 +14,7 @@ from evertrain.core import lock, proc
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import EXIT_OK, EXIT_STOPPED
 from evertrain.core.fs import LOCAL_FS, make_dir
-from evertrain.core.request import is_waiting
+from evertrain.core.request import is_waiting, pending
 from evertrain.core.rundir import claim_run_dir
 from evertrain.supervise import foreign, history, report
 from evertrain.supervise.attempt import Later, run_attempt
@@ -102,7 +102,8 @@ class _Job:
         self._screen = world.screen
         self._notes = Notes(task, screen=world.screen, clock=world.clock)
         self._records: list[Record] = []
-        self._began_at_s = world.clock.now_s()
+        # Not by their times: the clock may have been set since.
+        self._old_requests = frozenset(each.id for each in pending(task.run_dir))
         self._choice = Choice(None)
         self._branch = remembered(task.run_dir)
         if task.options.resume not in {"auto", "latest", "never"}:
@@ -128,13 +129,13 @@ class _Job:
 
     def _is_asked_to_stop(self) -> bool:
         """Whether a trainer was asked to stop, and ended before it saw that."""
-        return is_waiting(self._task.run_dir, "stop", since_s=self._began_at_s)
+        return is_waiting(self._task.run_dir, "stop", besides=self._old_requests)
 
     def _attempt(self) -> Restart | Stop:
         task, options = self._task, self._task.options
         attempt = history.next_attempt(task.run_dir)
         has_begun = history.has_resumed(task.run_dir, [each.attempt for each in self._records])
-        resume = "auto" if has_begun else options.resume
+        resume = "auto" if has_begun else options.resume_at(len(self._records))
         report.announce(self._screen, task, attempt, self._choice, resume=resume)
         if options.checkpoints is not None:
             self._notes.ensure_identity()
@@ -142,7 +143,7 @@ class _Job:
             LOCAL_FS.unlink(task.run_dir.heartbeat)
         began_at_s = self._world.clock.now_s()
         order = self._order(attempt)
-        env = task.environment(attempt, resume="auto" if has_begun else options.resume_first)
+        env = task.environment(attempt, resume=resume if has_begun or resume != "auto" else None)
         later = Later(_FOREIGN_S, lambda: self._settle(attempt))
         outcome = run_attempt(order, env, self._world, later)
         found, is_asked = self._choice.found, self._is_asked_to_stop()
@@ -177,8 +178,9 @@ class _Job:
         options = self._task.options
         self._choice = self._choose(options.resume)
         if options.checkpoints is not None and options.resume not in _GOES_ON:
-            self._branch = send_back(self._choice, self._notes, self._world.clock)
-            _, abandoned = self._branch.split(foreign.list_found(options.checkpoints))
+            there = foreign.list_found(options.checkpoints)
+            self._branch = send_back(self._choice, there, self._notes)
+            _, abandoned = self._branch.split(there)
             paths = tuple(each.path for each in abandoned)
             self._choice = replace(self._choice, abandoned=paths)
 

@@ -35,10 +35,14 @@ class SuperviseOptions:
     resume_arg: str | None = None
     resume: str = "auto"
 
-    @property
-    def resume_first(self) -> str | None:
-        """Where the training is told to begin; None leaves that to the program."""
-        return None if self.resume == "auto" else self.resume
+    def resume_at(self, attempt_count: int) -> str:
+        """Return where to begin, as long as no attempt has.
+
+        Args:
+            attempt_count: How many have tried. "latest" insists on a checkpoint that may be
+                deadly, once: then it is the newest that lets an attempt live.
+        """
+        return "must" if self.resume == "latest" and attempt_count else self.resume
 
     def __post_init__(self) -> None:
         """Reject values that cannot work."""

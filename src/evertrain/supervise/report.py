@@ -19,6 +19,7 @@ from evertrain.supervise.attempt import Outcome
 from evertrain.supervise.cause import Tail, name_of, signal_name
 from evertrain.supervise.decide import End, Stop
 from evertrain.supervise.foreign import Choice
+from evertrain.supervise.history import next_checkpoint
 from evertrain.supervise.screen import Screen
 from evertrain.supervise.task import Task
 
@@ -101,14 +102,13 @@ def announce(screen: Screen, task: Task, attempt: int, choice: Choice, *, resume
         screen.say(f"skipping {path}: {problem}", "yellow")
     if choice.abandoned:
         screen.say(_left_behind(choice.abandoned), "yellow")
-    latest = task.run_dir.checkpoints / "latest"
+    name = next_checkpoint(task.run_dir, resume)
     if choice.found is not None:
         screen.say(f"Found checkpoint: {choice.found.path}", "green")
-    elif resume == "never" or task.options.checkpoints or not latest.exists():
+    elif resume == "never" or task.options.checkpoints or name is None:
         screen.say("Starting fresh training", "blue")
     elif resume in {"auto", "latest", "must"}:
-        path = task.shown / "checkpoints" / latest.resolve().name
-        screen.say(f"Found checkpoint: {path}", "green")
+        screen.say(f"Found checkpoint: {task.shown / 'checkpoints' / name}", "green")
     else:
         screen.say(f"Resuming from: {resume}", "green")
     screen.say()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from evertrain.checkpoint.care.listing import LISTING
-from evertrain.checkpoint.catalog import PINS, pinned_names, step_names
+from evertrain.checkpoint.catalog import DEMOTED, PINS, pinned_names, step_names
 from evertrain.checkpoint.commit import Tools, sweep
 from evertrain.checkpoint.shelf import EMERGENCY, QUARANTINE, SUPERSEDED
 from evertrain.core import proc
@@ -91,7 +91,7 @@ def snapshot(
 
 
 def _attempts(run_dir: RunDir) -> int:
-    names = ("attempt_started", "resumed", "superseded", "quarantined")
+    names = ("attempt_started", "resumed", "superseded", "quarantined", "demoted", "disowned")
     return len(Journal(run_dir.journal).events(*names))
 
 
@@ -111,7 +111,7 @@ def _hold_checkpoints(
                     "it was never saved, or it is gone already.",
                     f"List what there is with: evertrain ls {run_dir.path}",
                 ) from error
-    for shelf in (EMERGENCY, SUPERSEDED, QUARANTINE) if steps is None else ():
+    for shelf in (EMERGENCY, SUPERSEDED, DEMOTED, QUARANTINE) if steps is None else ():
         if (root / shelf).is_dir():
             _hold(root / shelf, target / shelf, tools)
     for name in sorted(pinned_names(root) & set(names)):

@@ -1,0 +1,66 @@
+"""Which checkpoints a process committed that had lost the run."""
+
+import pytest
+
+from evertrain.checkpoint.info import CheckpointInfo
+from evertrain.core.journal import Row
+from evertrain.run.claim import intruders, late
+
+
+def made(step: int, attempt: int) -> CheckpointInfo:
+    """Return a checkpoint in its place."""
+    return CheckpointInfo(step=step, saved_at_s=0.0, attempt=attempt)
+
+
+def saved(step: int, attempt: int) -> Row:
+    """Return an event."""
+    return {"event": "saved", "step": step, "attempt": attempt}
+
+
+def resumed(step: int, attempt: int) -> Row:
+    """Return an event."""
+    return {"event": "resumed", "step": step, "attempt": attempt}
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_late"),
+    [
+        ([], False),
+        ([saved(40, 1)], False),
+        ([saved(30, 1), resumed(30, 2)], True),
+        ([saved(30, 1), resumed(30, 2), saved(40, 1)], True),
+        ([resumed(40, 2)], False),
+        ([resumed(30, 1)], False),
+        ([saved(40, 1), resumed(0, 2)], False),
+        ([resumed(0, 1), resumed(50, 2)], False),
+        ([resumed(40, 2), resumed(30, 3)], True),
+        ([{"event": "resumed", "step": "x", "attempt": None}], False),
+    ],
+    ids=[
+        "nobody came",
+        "nobody came, and it was told",
+        "somebody had gone on before",
+        "it was told later",
+        "somebody went on from it",
+        "its own start",
+        "it was told, moved away by hand, and came back",
+        "only from later steps",
+        "the second of two",
+        "odd",
+    ],
+)
+def test_what_is_late(rows: list[Row], *, is_late: bool) -> None:
+    """A checkpoint is late where a later attempt had gone on from below before it was told."""
+    assert late([made(40, 1)], rows) == ([made(40, 1)] if is_late else [])
+
+
+def test_what_no_attempt_wrote_is_never_late() -> None:
+    """A store may be filled by other means."""
+    assert late([made(40, 0)], [resumed(0, 2)]) == []
+    assert intruders([made(40, 0)], 2, 0) == []
+
+
+def test_intruders() -> None:
+    """Of an earlier attempt, behind the step that this one began at."""
+    found = [made(20, 1), made(30, 1), made(40, 1), made(50, 2)]
+    assert intruders(found, 2, 30) == [made(40, 1)]
