@@ -19,6 +19,7 @@ RUN_KEYS = {
     "created_at",
     "recipe",
     "state",
+    "demoted",
     "reason",
     "unit",
     "step",

@@ -27,7 +27,7 @@ from evertrain.core.fs import LocalFs
 from evertrain.core.journal import Journal
 from evertrain.run import saver  # noqa: F401  (so that the children need not import it)
 
-FROZEN_AT = 4  # the step whose save is interrupted
+FROZEN_AT = 6  # the step whose save is interrupted; the sleeper has saved 3 before
 WON, LOST, BROKEN = b"W", b"L", b"!"
 
 
@@ -140,7 +140,7 @@ def freeze_at(phase: str) -> None:
 
 def train(path: Path, until: int, *, dies: bool = True, name: str | None = None) -> int:
     """Train up to `until`, and die there; each step adds the attempt to the story."""
-    with Run(path, total=12, save=every(steps=1), keep=keep_last(2)) as run:
+    with Run(path, total=12, save=every(steps=3), keep=keep_last(1)) as run:
         run.state.story = [0]
         began = run.step
         for step in run:
@@ -160,10 +160,10 @@ def train(path: Path, until: int, *, dies: bool = True, name: str | None = None)
 def succeed(path: Path, told: int, woken: int, when: str) -> int:
     """Go on in the sleeper's place; say where from, and go on once it is awake.
 
-    The sleeper wakes up "behind" this one's save of that step, "before" its first step,
-    or as this one "dies" there.
+    The sleeper wakes up "behind" this one's save of that step, "below" it, "before" its
+    first step, or as this one "dies" there.
     """
-    with Run(path, total=12, save=every(steps=1), keep=keep_last(2)) as run:
+    with Run(path, total=12, save=every(steps=1), keep=keep_last(1)) as run:
         run.state.story = [0]
         run.restore()
         began = run.step
@@ -172,13 +172,17 @@ def succeed(path: Path, told: int, woken: int, when: str) -> int:
             os.write(told, b"%d" % began)
             os.read(woken, 1)
 
-        if when != "behind":
+        if when in {"before", "dies"}:
             meet()
         if when == "dies":
             os._exit(7)
         for step in run:
             run.state.story = [*run.state.story, run.attempt]
             run.log(attempt_was=run.attempt)
+            if step == FROZEN_AT and when == "below":
+                run.wait()
+                meet()
+                os._exit(7)
             if step == FROZEN_AT + 3 and when == "behind":
                 run.wait()  # retention has removed the step of that save
                 meet()
@@ -247,7 +251,7 @@ def worker(root: Path) -> dict[str, Any]:
             replace(fs, src, dst)
 
         LocalFs.replace = slow  # type: ignore[assignment,method-assign]
-        with Run(path, total=12, save=every(steps=1), keep=keep_last(2)) as run:
+        with Run(path, total=12, save=every(steps=1), keep=keep_last(1)) as run:
             run.state.story = [0]
             for step in run:
                 run.state.story = [*run.state.story, run.attempt]
