@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from evertrain.checkpoint.catalog import Catalog, step_names
+from evertrain.checkpoint.commit import Tools
 from evertrain.checkpoint.directory import opened
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.read import read_manifest
@@ -33,6 +34,7 @@ class Claim:
         journal: Where it is written down what had to go.
         say: Prints one line.
         run_id: The run. What was copied here from another one is nobody's late word.
+        tools: Disk and clock.
         base_step: Step that the attempt goes on from. Whatever lies behind it is its own.
     """
 
@@ -41,6 +43,7 @@ class Claim:
     journal: Journal
     say: Callable[[str], None]
     run_id: str
+    tools: Tools
     base_step: int = 0
     _known: frozenset[str] = field(default_factory=frozenset)
 
@@ -77,7 +80,7 @@ class Claim:
 
     def _move(self, found: Sequence[CheckpointInfo]) -> None:
         found = [info for info in found if self._is_of_this_run(info)]
-        moved = set_aside(self.store.path, [info.step for info in found])
+        moved = set_aside(self.store.path, [info.step for info in found], self.tools)
         for info, path in zip(found, moved, strict=True):
             place = str(path.relative_to(self.store.path))
             about = {"step": info.step, "path": place, "writer": info.attempt}
@@ -129,6 +132,7 @@ def intruders(
     Args:
         found: Checkpoints in their places.
         attempt: The attempt that owns the run.
+        tools: Disk and clock.
         base_step: Step that it went on from: there was nothing behind it then.
     """
     return [info for info in found if 0 < info.attempt < attempt and info.step > base_step]

@@ -195,7 +195,9 @@ class Run:
         self._store = Store(self._dir.checkpoints, best=best, fs=fs, clock=clock, warn=self._warn)
         self._tools = Tools(fs, clock)
         self._trial = Trial(self._journal, self.attempt, self._process)
-        self._claim = Claim(self._lease, self._store, self._journal, self.say, opened.identity.id)
+        self._claim = Claim(
+            self._lease, self._store, self._journal, self.say, opened.identity.id, self._tools
+        )
         try:
             self._auditor = _auditor_for(self._dir.path, self.attempt, os.environ, self.say)
             with refusing(self._store.path):
@@ -702,7 +704,7 @@ class Run:
         """Set aside what kills whoever restores it, now that an older one has proved better."""
         died = ", ".join(map(str, attempts))
         why = f"the attempts {died} restored it, and died before a step had ended"
-        path = demote(self._store.path, step, why)
+        path = demote(self._store.path, step, why, self._tools)
         about = {"step": step, "attempts": list(attempts), "reason": why, "path": str(path)}
         self._journal.record("demoted", about, must=False)
         self.say(f"evertrain: checkpoint {step} is demoted: {why}; it lies in {path}")
