@@ -137,17 +137,6 @@ def test_numbers_that_json_lacks_are_kept_by_their_names(
     assert "config changed" not in capsys.readouterr().out
 
 
-def test_a_bare_nan_of_an_earlier_start_is_no_change(open_run: OpenRun) -> None:
-    """A run.json that is not strict is read as what it means, and becomes strict."""
-    path = open_run(config={"clip": 1.0}).path / "run.json"
-    path.write_text(path.read_text().replace("1.0", "NaN"))
-
-    run = open_run(config={"clip": float("nan")})
-
-    assert Journal(run.path / "journal.jsonl").last("config_changed") is None
-    assert json.loads(path.read_text(), parse_constant=pytest.fail)["config"] == {"clip": "NaN"}
-
-
 def test_a_mapping_of_mappings_stays_one(open_run: OpenRun) -> None:
     """What behaves like a dict is stored as one, at any depth."""
     run = open_run(config=MappingProxyType({"net": MappingProxyType({"width": 8})}))

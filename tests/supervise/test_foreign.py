@@ -15,7 +15,8 @@ from evertrain.core.errors import ConfigError, NotFoundError
 from evertrain.core.journal import Journal
 from evertrain.core.rundir import RunDir
 from evertrain.supervise.branch import Branch, remembered
-from evertrain.supervise.foreign import Found, choose, problem_of, resume_arguments, step_in
+from evertrain.supervise.foreign import Found, choose, resume_arguments, step_in
+from evertrain.supervise.wholeness import problem_of
 
 
 @pytest.fixture

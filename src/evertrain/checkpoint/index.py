@@ -16,6 +16,7 @@ from evertrain.checkpoint.manifest import take_kind, take_numbers
 from evertrain.checkpoint.rank import ranked
 from evertrain.checkpoint.strict import Fields, check_seal, dumps, float_to_json, loads, seal
 from evertrain.core.clock import iso_utc
+from evertrain.core.document import DOCUMENT_BYTES
 from evertrain.core.errors import CorruptError
 from evertrain.core.fs import NO_LINK, Fs, symlink_atomic, write_atomic
 from evertrain.core.regular import read_regular
@@ -72,7 +73,7 @@ def read_index(root: Path) -> Known:
     """Return what `index.json` knows; nothing if it is missing, damaged or of another format."""
     path = root / INDEX
     try:
-        data = read_regular(path)
+        data = read_regular(path, DOCUMENT_BYTES)
         check_seal(data, path)
         top = Fields(loads(data, path), path)
         if top.take("format", int) != FORMAT:
@@ -122,7 +123,7 @@ def _known(root: Path, row: Fields) -> tuple[str, tuple[Stamp, CheckpointInfo]]:
         row.fail(f"'manifest' is {stamp!r:.60}")
     info = CheckpointInfo(
         step=step,
-        saved_at_s=row.number("saved_at_s"),
+        saved_at_s=row.time("saved_at_s"),
         kind=take_kind(row),
         score=row.number_or_none("score"),
         attempt=row.count("attempt"),

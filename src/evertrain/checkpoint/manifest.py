@@ -15,8 +15,9 @@ from typing import Any, Final, get_args
 
 from evertrain.checkpoint.cut import part_bytes, part_count
 from evertrain.checkpoint.info import CheckpointInfo, Kind
-from evertrain.checkpoint.parts import size_of, take_shape
+from evertrain.checkpoint.parts import MAX_HEADER_BYTES, size_of, take_shape
 from evertrain.checkpoint.strict import Fields, check_seal, dumps, float_to_json, loads, seal
+from evertrain.core.document import DOCUMENT_BYTES, MAX_VALUES, count_values
 from evertrain.core.errors import StateError
 from evertrain.core.rundir import check_format
 
@@ -24,7 +25,7 @@ FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 METADATA: Final = "metadata.json"
 SUFFIX: Final = ".safetensors"
-MAX_BYTES: Final = 1 << 29
+MAX_BYTES: Final = DOCUMENT_BYTES
 CLOCK: Final = "clock"  # an attached object of this name holds times, which never repeat
 
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
@@ -163,10 +164,11 @@ def encode(manifest: Manifest) -> bytes:
         StateError: It is larger than a reader accepts.
     """
     data = seal({name: dumps(_to_json(manifest, name)) for name in _MEMBERS})
-    if len(data) > MAX_BYTES:
+    if len(data) > MAX_BYTES or count_values(data) > MAX_VALUES:
         raise StateError(
-            f"the structure of the state needs {len(data)} bytes of JSON.",
-            f"a manifest may have {MAX_BYTES}.",
+            f"the structure of the state needs {len(data)} bytes of JSON"
+            f" and {count_values(data)} values.",
+            f"a manifest may have {MAX_BYTES} and {MAX_VALUES}: it is read as a whole.",
             "Turn long lists of numbers into numpy arrays.",
         )
     return data
@@ -204,7 +206,7 @@ def parse(data: bytes, path: Path) -> Manifest:
         kind=take_kind(top),
         unit=top.take("unit", str),
         saved_at=top.take("saved_at", str),
-        saved_at_s=top.number("saved_at_s"),
+        saved_at_s=top.time("saved_at_s"),
         run_id=top.take("run_id", str),
         attempt=top.count("attempt"),
         stage=top.take_or_none("stage", str),
@@ -357,6 +359,8 @@ def _files(fields: Fields) -> dict[str, FileEntry]:
             fields.fail(f"{name!r:.60} is no name of a file of a checkpoint")
         each = fields.inner(name)
         entry = FileEntry(each.count("bytes"), _hex(each), each.count("head_bytes"))
+        if entry.head_bytes > MAX_HEADER_BYTES:
+            each.fail(f"'head_bytes' is {entry.head_bytes}")
         if entry.head_bytes > entry.bytes or (name == METADATA) > (entry.head_bytes == entry.bytes):
             each.fail(f"'head_bytes' is {entry.head_bytes} of {entry.bytes}")
         files[name] = entry

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from evertrain.checkpoint.plugin import RawArray
 from evertrain.checkpoint.strict import Fields, corrupt, dumps, loads
+from evertrain.core.document import MAX_VALUES, count_values
 from evertrain.core.errors import FormatError, StateError
 from evertrain.core.fs import Bytes
 
@@ -42,7 +43,7 @@ ITEM_BYTES: Final[Mapping[str, int]] = {
     "F64": 8,
     "C64": 8,
 }
-MAX_HEADER_BYTES: Final = 100_000_000  # the limit of the safetensors library
+MAX_HEADER_BYTES: Final = 100_000_000  # the limit of the safetensors library, length included
 MAX_DIMS: Final = 64  # numpy's
 CHUNK_BYTES: Final = 1 << 20
 _LARGE_BYTES: Final = 1 << 16  # from here on, a write of its own is cheaper than a copy
@@ -98,10 +99,10 @@ def plan(arrays: Mapping[str, RawArray]) -> Layout:
         }
     ).encode()
     text += b" " * (-len(text) % 8)
-    if len(text) > MAX_HEADER_BYTES:
+    if _LENGTH.size + len(text) > MAX_HEADER_BYTES or count_values(text) > MAX_VALUES:
         raise StateError(
             f"{len(arrays)} arrays need a header of {len(text)} bytes.",
-            f"safetensors allows {MAX_HEADER_BYTES}.",
+            f"safetensors allows {MAX_HEADER_BYTES}, and a reader {MAX_VALUES} values.",
             "Store fewer, larger arrays: stack them.",
         )
     start = _LENGTH.size + len(text)
@@ -152,24 +153,27 @@ def header_bytes(first: bytes, size_bytes: int, path: Path) -> int:
     if len(first) != _LENGTH.size:
         raise corrupt(path, f"it has only {size_bytes} bytes")
     (length,) = _LENGTH.unpack(first)
-    if length > MAX_HEADER_BYTES or _LENGTH.size + length > size_bytes:
+    head = _LENGTH.size + int(length)
+    if head > min(MAX_HEADER_BYTES, size_bytes):
         raise corrupt(path, f"it says its header has {length} bytes")
-    return _LENGTH.size + int(length)
+    return head
 
 
 def parse_header(head: bytes, size_bytes: int, path: Path) -> dict[str, Placed]:
     """Return where each array lies.
 
     Args:
-        head: The bytes before the arrays.
+        head: The bytes before the arrays, their length first.
         size_bytes: Size of the file.
         path: The file, for messages.
 
     Raises:
-        CorruptError: The header is not JSON of the format, or the arrays
-            overlap, leave holes, or do not end where the file ends.
+        CorruptError: The header is not JSON of the format or of another length than
+            it says, or the arrays overlap, leave holes, or do not end where the file ends.
         FormatError: A dtype is unknown.
     """
+    if header_bytes(head[: _LENGTH.size], size_bytes, path) != len(head):
+        raise corrupt(path, f"its header has {len(head)} bytes, and says otherwise")
     top = Fields(loads(head[_LENGTH.size :], path), path)
     places = {key: _place(top.inner(key), len(head)) for key in top.names() if key != _METADATA}
     end = len(head)
@@ -206,7 +210,7 @@ def _place(fields: Fields, start: int) -> Placed:
     if [type(each) for each in offsets] != [int, int] or not 0 <= offsets[0] <= offsets[1]:
         fields.fail(f"data_offsets are {offsets!r:.60}")
     if offsets[1] - offsets[0] != size_of(dtype, shape):
-        fields.fail(f"data_offsets {offsets!r:.60} do not fit {dtype} of shape {shape}")
+        fields.fail(f"data_offsets {offsets!r:.60} do not fit {dtype} of shape {shape!s:.60}")
     return Placed(dtype, shape, start + offsets[0], offsets[1] - offsets[0])
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 GROUP: Final = "evertrain.plugins"
+_MAX_WORD: Final = 40
 
 # A tree is made of dicts, lists, tuples, sets, deques, scalars, strings, bytes,
 # arrays, dataclasses and what codecs add. It is checked when it is flattened.
@@ -219,10 +220,11 @@ def codec_named(name: str) -> Codec:
     for codec in plugin.codecs if plugin else ():
         if codec.name == name:
             return codec
+    is_word = top.isascii() and top.replace("-", "_").isidentifier()  # it may come from anybody
     raise MissingExtraError(
-        f"the checkpoint holds a {name!r}, which nothing here can read.",
-        f"the plugin {top!r} that stores such values is not installed.",
-        f"pip install 'evertrain[{top}]'",
+        f"the checkpoint holds a {name!r:.60}, which nothing here can read.",
+        f"the plugin {top!r:.60} that stores such values is not installed.",
+        f"pip install 'evertrain[{top}]'" if is_word and len(top) <= _MAX_WORD else "Look at it.",
     )
 
 

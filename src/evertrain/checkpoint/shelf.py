@@ -22,7 +22,7 @@ from evertrain.checkpoint.manifest import to_info
 from evertrain.checkpoint.plugin import Tree
 from evertrain.checkpoint.read import read_manifest
 from evertrain.core.clock import iso_utc
-from evertrain.core.errors import EvertrainError, NotFoundError
+from evertrain.core.errors import ConfigError, EvertrainError, NotFoundError
 from evertrain.core.fs import Fs, make_dir, write_atomic
 from evertrain.core.rundir import step_name
 
@@ -68,7 +68,7 @@ def _shelve(root: Path, shelf: str, step: int, reason: str, tools: Tools) -> Pat
     if not os.path.lexists(root / step_name(step)):
         raise _missing(root, step)
     target = free(root / shelf, step_name(step))
-    make_dir(target.parent, fs=tools.fs)
+    make_shelf(target.parent, tools.fs)
     note = {"step": step, "reason": reason, "time": iso_utc(tools.clock.now_s())}
     text = json.dumps(note, indent=2) + "\n"
     with suppress(OSError):  # a full disk must not leave a damaged one in the way
@@ -121,7 +121,7 @@ def set_aside(root: Path, steps: Sequence[int], tools: Tools = _TOOLS) -> list[P
     if not steps:
         return []
     shelf = root / SUPERSEDED
-    make_dir(shelf, fs=tools.fs)
+    make_shelf(shelf, tools.fs)
     places: dict[int, Path] = {}
     for step in sorted(steps, reverse=True):
         name = step_name(step)
@@ -150,6 +150,7 @@ def save_emergency(
     Durability:
         As `Store.save`.
     """
+    check_shelf(root / EMERGENCY)
     target = free(root / EMERGENCY, f"{step_name(step)}-{about.kind.upper()}")
     manifest = write_checkpoint(target, step, state, about, tools)
     for old in emergencies(root)[:-MAX_EMERGENCY]:
@@ -177,8 +178,10 @@ def pin(root: Path, step: int, fs: Fs) -> None:
     """
     if not (root / step_name(step)).is_dir():
         raise _missing(root, step)
-    make_dir(root / PINS, fs=fs)
-    fs.write(root / PINS / step_name(step), ())
+    make_shelf(root / PINS, fs)
+    marker = root / PINS / step_name(step)
+    if not marker.exists():  # what is there may be a second name of something else
+        fs.write(marker, ())
     fs.sync_dir(root / PINS)
 
 
@@ -192,6 +195,31 @@ def unpin(root: Path, step: int, fs: Fs) -> None:
     if marker.exists():
         fs.unlink(marker)
         fs.sync_dir(marker.parent)
+
+
+def make_shelf(path: Path, fs: Fs) -> None:
+    """Make a directory for what is set aside, unless it is there.
+
+    Raises:
+        ConfigError: It is a link.
+        OSError: The disk refused.
+    """
+    check_shelf(path)
+    make_dir(path, fs=fs)
+
+
+def check_shelf(path: Path) -> None:
+    """Refuse a link: whatever it leads to is not the store's to fill and empty.
+
+    Raises:
+        ConfigError: It is one.
+    """
+    if path.is_symlink():
+        raise ConfigError(
+            f"{path} is a symbolic link to {path.readlink()}.",
+            "checkpoints would be moved out of their store, and what is there be deleted.",
+            f"Look at it, and remove the link: ls -ld {path}",
+        )
 
 
 def move(root: Path, moves: Sequence[tuple[str, Path]], fs: Fs) -> list[Path]:

@@ -421,8 +421,8 @@ class Store:
         """
         with self._writing:
             fs = self._tools.fs
-            shelves = (shelf.EMERGENCY, shelf.QUARANTINE, DEMOTED)
-            places = (self.path, *(self.path / each for each in shelves))
+            shelves = (self.path / each for each in (shelf.EMERGENCY, shelf.QUARANTINE, DEMOTED))
+            places = [self.path, *(each for each in shelves if not each.is_symlink())]
             gone = [name for place in places for name in sweep(place, fs)]
             trash.empty(self.path / trash.TRASH, self._tools)
             self._refresh()

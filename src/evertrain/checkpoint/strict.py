@@ -1,4 +1,4 @@
-"""JSON as the store writes it: exact, bounded, and believed only after a look.
+"""JSON as the store writes it: sealed, and its members believed only after a look.
 
 Layer: checkpoint. Imports core only.
 """
@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
+from evertrain.core.clock import is_time
+from evertrain.core.document import DOCUMENT_BYTES, parse_json
 from evertrain.core.errors import CorruptError, EvertrainError
 
 T = TypeVar("T")
@@ -16,13 +18,15 @@ Json = Any
 
 _DAMAGED: Final = " is damaged: "
 _INT_LIMIT: Final = 2**62
+_MAX_SAID: Final = 400
+MAX_DEPTH: Final = 400  # of JSON: a level of a tree takes up to three
 _NON_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def corrupt(path: Path, problem: str) -> CorruptError:
     """Return the error for a file that is not what evertrain wrote."""
     return CorruptError(
-        f"{path}{_DAMAGED}{problem}.",
+        f"{path}{_DAMAGED}{shortened(problem)}.",
         "these are not the bytes that were saved; training on from them could go silently wrong.",
         "Use another checkpoint; list the damaged ones with: evertrain verify RUN",
     )
@@ -33,18 +37,21 @@ def problem_of(error: EvertrainError) -> str:
     return error.what.partition(_DAMAGED)[2].rstrip(".") or error.what
 
 
-def loads(data: bytes, path: Path) -> Json:
-    """Parse strict JSON: UTF-8, no NaN, no key twice, no depth that breaks the parser.
+def shortened(text: str) -> str:
+    """Return `text`, or the beginning of it: a name in a file may have a million letters."""
+    return text if len(text) <= _MAX_SAID else f"{text[:_MAX_SAID]}..."
+
+
+def loads(data: bytes, path: Path, *, max_bytes: int = DOCUMENT_BYTES) -> Json:
+    """Parse strict JSON, as `core.document` does, as deep as a tree may be stored.
 
     Raises:
         CorruptError: It is anything else.
     """
     try:
-        return json.loads(
-            data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
-        )
-    except (ValueError, RecursionError) as error:
-        raise corrupt(path, f"it is not strict JSON ({type(error).__name__}: {error})") from error
+        return parse_json(data, max_bytes=max_bytes, max_depth=MAX_DEPTH)
+    except ValueError as error:
+        raise corrupt(path, f"it is not strict JSON ({error})") from error
 
 
 def dumps(value: Json) -> str:
@@ -119,7 +126,7 @@ class Fields:
         Raises:
             CorruptError: Always.
         """
-        raise corrupt(self._path, f"{self._at or 'the document'}: {problem}")
+        raise corrupt(self._path, f"{self._at[:100] or 'the document'}: {problem}")
 
     def take(self, name: str, kind: type[T]) -> T:
         """Return the member `name`, which is exactly a `kind`."""
@@ -157,6 +164,13 @@ class Fields:
         """Return a number or null."""
         return None if self._node.get(name, _MISSING) is None else self.number(name)
 
+    def time(self, name: str) -> float:
+        """Return Unix seconds that a calendar can say."""
+        found = self.number(name)
+        if not is_time(found):
+            self.fail(f"{name!r} is no time: {found!r}")
+        return found
+
     def inner(self, name: str) -> "Fields":
         """Return the object `name`."""
         return Fields(self.take(name, dict), self._path, f"{self._at}.{name}".lstrip("."))
@@ -176,14 +190,3 @@ def _digest(data: bytes) -> str:
     from blake3 import blake3
 
     return blake3(data).hexdigest()
-
-
-def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return found
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from evertrain.checkpoint.commit import Tools, hidden
-from evertrain.checkpoint.shelf import free, move, unpin
-from evertrain.core.fs import make_dir
+from evertrain.checkpoint.shelf import free, make_shelf, move, unpin
 from evertrain.core.refusal import is_full
 from evertrain.core.rundir import parse_step, step_name
 
@@ -67,7 +66,7 @@ def discard(root: Path, steps: Collection[int], tools: Tools, *, grace_s: float 
         return []
     names = [step_name(step) for step in sorted(steps)]
     try:
-        make_dir(root / TRASH, fs=tools.fs)
+        make_shelf(root / TRASH, tools.fs)
         places = [_place(root / TRASH, name, tools, grace_s) for name in names]
     except OSError as error:
         if grace_s > 0 or not is_full(error):
@@ -85,7 +84,7 @@ def discard_tree(path: Path, shelf: Path, tools: Tools, *, grace_s: float) -> Pa
     Raises:
         OSError: The disk refused.
     """
-    make_dir(shelf, fs=tools.fs)
+    make_shelf(shelf, tools.fs)
     target = _place(shelf, path.name, tools, grace_s)
     move(path.parent, [(path.name, target)], tools.fs)
     return target
@@ -118,9 +117,12 @@ def empty(shelf: Path, tools: Tools, *, is_urgent: bool = False) -> int:
 
 
 def contents(shelf: Path) -> list[Path]:
-    """Return what lies in the trash, by name; nothing where it cannot be looked into."""
+    """Return what lies in the trash, by name; nothing where it cannot be looked into.
+
+    What a link leads to is not ours to delete.
+    """
     try:
-        return sorted(shelf.iterdir())
+        return [] if shelf.is_symlink() else sorted(shelf.iterdir())
     except OSError:
         return []
 

@@ -22,6 +22,7 @@ from evertrain.core.rundir import RunDir, open_run_dir
 
 _POLL_S: Final = 0.5
 _BLOCK_BYTES: Final = 65_536
+_MAX_TAIL_BYTES: Final = 16 << 20  # of lines that never end, the end must do
 _NAME: Final = re.compile(r"attempt-(\d+)\.log")
 _ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
@@ -62,10 +63,11 @@ def last_lines(path: Path, count: int) -> tuple[list[str], int]:
     with open_regular(path) as file:
         end = start = file.seek(0, 2)
         data = b""
-        while start > 0 and data.count(b"\n") <= count:
-            start = max(0, start - _BLOCK_BYTES)
+        while start > 0 and data.count(b"\n") <= count and end - start < _MAX_TAIL_BYTES:
+            size_bytes = min(start, _BLOCK_BYTES)
+            start -= size_bytes
             file.seek(start)
-            data = file.read(end - start)
+            data = file.read(size_bytes) + data
     lines = data.split(b"\n")
     if lines and not lines[-1]:
         lines.pop()

@@ -152,7 +152,7 @@ def _list_checkpoints(found: RunStatus, *, detailed: bool, as_json: bool) -> int
         totals = {"size_bytes": sum(each.size_bytes for each in infos), "disk_bytes": sum(added)}
         print_json({"run": run_json(found), "checkpoints": rows, "totals": totals})
         return EXIT_OK
-    unit = found.identity.unit
+    unit = clean(found.identity.unit)
     print(f"{clean(str(found.path))}: {found.state}, {unit} {progress(found)}\n")
     if infos:
         metrics = _metric_names(infos, found)
@@ -171,9 +171,9 @@ def _list_checkpoints(found: RunStatus, *, detailed: bool, as_json: bool) -> int
     if infos:
         print(f"Latest {unit}: {infos[-1].step}")
     if found.best:
-        print(f"Best {unit}: {best(found)}")
+        print(f"Best {unit}: {clean(best(found))}")
     if found.demoted:
-        print(f"Demoted: {demoted(found)}")
+        print(f"Demoted: {clean(demoted(found))}")
     return EXIT_OK
 
 

@@ -17,9 +17,10 @@ from typing import Any, Final, Literal
 
 import click
 
-from evertrain.core.clock import human_duration, iso_utc
+from evertrain.core.clock import human_duration, is_time, iso_utc
 from evertrain.core.disk import human_bytes
 from evertrain.core.journal import finite
+from evertrain.core.printable import printable
 
 SCHEMA_VERSION: Final = 1
 
@@ -64,6 +65,7 @@ def print_json(body: Mapping[str, Any]) -> None:
 
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
     """Print a table, as the place it goes to can show it."""
+    columns = [Column(clean(each.title), each.align) for each in columns]
     shown = [[clean(cell) for cell in row] for row in rows]
     if is_fancy():
         _print_rich(columns, shown)
@@ -100,7 +102,7 @@ def is_fancy() -> bool:
 
 def clean(text: str) -> str:
     """Return `text` without control characters: names come from files, and files may lie."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+    return printable(text)
 
 
 def number(value: object) -> str:
@@ -117,17 +119,17 @@ def number(value: object) -> str:
 
 def local_date(at_s: float) -> str:
     """Return the day of a Unix time, in the reader's time zone."""
-    return _local(at_s).strftime("%Y-%m-%d")
+    return _local(at_s, "%Y-%m-%d")
 
 
 def local_time(at_s: float | None) -> str:
     """Return a Unix time to the second in the reader's time zone, `-` for none."""
-    return "-" if at_s is None else _local(at_s).strftime("%Y-%m-%d %H:%M:%S")
+    return "-" if at_s is None else _local(at_s, "%Y-%m-%d %H:%M:%S")
 
 
 def rfc3339(at_s: float | None) -> str | None:
-    """Return a Unix time as JSON carries it."""
-    return None if at_s is None else iso_utc(at_s)
+    """Return a Unix time as JSON carries it; None for what no calendar can say."""
+    return iso_utc(at_s) if at_s is not None and is_time(at_s) else None
 
 
 def ago(age_s: float | None) -> str:
@@ -135,8 +137,10 @@ def ago(age_s: float | None) -> str:
     return "-" if age_s is None else f"{human_duration(age_s)} ago"
 
 
-def _local(at_s: float) -> datetime:
-    return datetime.fromtimestamp(at_s, tz=UTC).astimezone()
+def _local(at_s: float, form: str) -> str:
+    if not is_time(at_s):
+        return "-"
+    return datetime.fromtimestamp(at_s, tz=UTC).astimezone().strftime(form)
 
 
 def _print_rich(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:

@@ -13,6 +13,7 @@ import click
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.store import Store
 from evertrain.cli.beginning import check_beginning
+from evertrain.cli.render import clean
 from evertrain.cli.supervision import check_where, supervision_options
 from evertrain.core.errors import ConfigError, UsageError
 from evertrain.core.rundir import Identity, RunDir, open_run_dir, read_identity, typed_step
@@ -80,8 +81,8 @@ def _command(run_dir: RunDir, identity: Identity | None) -> list[str]:
 def _show(run_dir: RunDir, command: list[str], where: str) -> None:
     found = Store(run_dir.checkpoints).list()
     newest = f"step {found[-1].step}" if found else "none"
-    click.echo(f"Run:         {run_dir.path}")
-    click.echo(f"Command:     {shlex.join(command)}")
+    click.echo(f"Run:         {clean(str(run_dir.path))}")
+    click.echo(f"Command:     {clean(shlex.join(command))}")
     click.echo(f"Checkpoints: {len(found)}, newest: {newest}")
     click.echo(f"Resume from: {where}{_cost(found, where)}")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from evertrain.checkpoint.manifest import MANIFEST, Manifest, parse, state_digest
+from evertrain.checkpoint.manifest import MANIFEST, MAX_BYTES, Manifest, parse, state_digest
 from evertrain.cli.facts import checkpoint_json, demoted, kind, run_json
 from evertrain.cli.render import (
     Column,
@@ -119,7 +119,7 @@ def _manifest(path: Path) -> Manifest:
         CorruptError: It is damaged.
     """
     file = path / MANIFEST
-    return parse(read_regular(file), file)
+    return parse(read_regular(file, MAX_BYTES), file)
 
 
 def _objects(manifest: Manifest) -> list[dict[str, Any]]:

@@ -50,7 +50,7 @@ def status(*, run: str, as_json: bool) -> None:
         )
         return
     print(f"{clean(str(found.path))}: {found.state} - {clean(found.reason)}\n")
-    print_pairs([(label, clean(value)) for label, value in _pairs(found)])
+    print_pairs([(clean(label), clean(value)) for label, value in _pairs(found)])
     if found.attempts:
         print()
         shown = found.attempts[-_SHOWN_ATTEMPTS:]

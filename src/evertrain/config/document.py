@@ -1,23 +1,36 @@
 """A YAML file as plain values, each with its line and column.
 
 YAML 1.2, so `1e-4` is a number and `on` is a word. Positions come from the
-parser's nodes; nothing in a file can name a Python type.
+parser's nodes; nothing in a file can name a Python type. The file may come from
+anybody: how long, how deep and how large it is has a limit.
 
 Layer: config. Imports core only.
 """
 
 import difflib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from evertrain.config.fault import Fault
-from evertrain.config.layer import Layer, Loc, Origin, dotted
+from evertrain.config.layer import Layer, Loc, Origin, dotted, locs
 
-# Aliases of aliases can make a small file mean a huge one.
-_MAX_NODES: Final = 100_000
-_MERGE_TAG: Final = "tag:yaml.org,2002:merge"
+_MAX_BYTES: Final = 1 << 18
+# Aliases of aliases, and merges of merges, can make a small file mean a huge one.
+_MAX_NODES: Final = 10_000
+_MAX_DEPTH: Final = 50
+_MAX_FAULTS: Final = 100
+_MAX_BITS: Final = 3_000
+_NOTHING: Final = object()
+_MAX_OPEN: Final = 4 * _MAX_DEPTH
+_BRACKET: Final = re.compile(r"[\[\]{}]")
+_TAGS: Final = "tag:yaml.org,2002:"
+_MERGE_TAG: Final = f"{_TAGS}merge"
+_TABLE_TAGS: Final = frozenset({f"{_TAGS}map", f"{_TAGS}seq"})
+# What making a value of a text raises that only looks like one: 31st of June, 0x, !!bool maybe.
+_WRONG: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 
 
 def read_document(path: Path) -> tuple[Layer, list[Fault]]:
@@ -27,11 +40,11 @@ def read_document(path: Path) -> tuple[Layer, list[Fault]]:
     and the first value is kept, so that the rest can still be judged.
     """
     try:
-        text = path.read_text("utf-8")
+        text = _text_of(path)
     except FileNotFoundError:
         problem, meant = "there is no such file", _nearby(path)
         return Layer(), [Fault(where=str(path), key="", problem=problem, suggestion=meant)]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         return Layer(), [Fault(where=str(path), key="", problem=f"cannot be read: {error}")]
     return parse_document(text, str(path))
 
@@ -45,6 +58,10 @@ def parse_document(text: str, name: str) -> tuple[Layer, list[Fault]]:
         values = reader.read(text)
     except YAMLError as error:
         return Layer(), [_syntax_fault(error, name)]
+    except RecursionError:
+        return Layer(), [Fault(where=name, key="", problem="is nested too deep")]
+    except _TooMuchError as error:
+        return Layer(), [*reader.faults, error.fault]
     if values is None:
         values = {}
     if not isinstance(values, dict):
@@ -63,12 +80,31 @@ def parse_value(text: str) -> Any:
 
     reader = _Reader("value")
     try:
+        if len(text) > _MAX_BYTES:
+            raise ValueError("longer than any setting")
         value = reader.read(text)
     except YAMLError as error:
         raise ValueError(_syntax_fault(error, "").problem) from error
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    except _TooMuchError as error:
+        raise ValueError(error.fault.problem) from error
     if reader.faults:
         raise ValueError(reader.faults[0].problem)
     return value
+
+
+class _TooMuchError(Exception):
+    """Reading must not go on: whatever came, there would be more of it.
+
+    Attributes:
+        fault: Where, and why.
+    """
+
+    def __init__(self, fault: Fault) -> None:
+        """Keep the fault."""
+        super().__init__(fault.problem)
+        self.fault = fault
 
 
 @dataclass(slots=True)
@@ -85,29 +121,54 @@ class _Reader:
     def read(self, text: str) -> Any:
         from ruamel.yaml import YAML
 
+        if _most_open(text) > _MAX_OPEN:  # the parser would take minutes to find out
+            raise RecursionError
         self._yaml = YAML(typ="safe", pure=True)
         node = self._yaml.compose(text)
         return None if node is None else self._value(node, ())
 
     def _value(self, node: Any, loc: Loc) -> Any:
-        self._count += 1
-        if self._count > _MAX_NODES or any(each is node for each in self._open):
-            self._fault(node, loc, "refers to itself, or holds too much through its aliases")
+        self._count_one(node, loc)
+        if any(each is node for each in self._open):
+            self._fault(node, loc, "refers to itself")
+            return None
+        if isinstance(node.value, str):
+            return self._scalar(node, loc)
+        if node.tag not in _TABLE_TAGS:
+            self._fault(node, loc, f"has the tag {node.tag!s:.60}, which means nothing here")
             return None
         self._open.append(node)
         try:
-            if isinstance(node.value, str):
-                return self._yaml.constructor.construct_object(node)
             if node.id == "mapping":
                 return self._table(node, loc)
             return [self._item(each, (*loc, index)) for index, each in enumerate(node.value)]
         finally:
             self._open.pop()
 
+    def _count_one(self, node: Any, loc: Loc) -> None:
+        self._count += 1
+        if self._count > _MAX_NODES:
+            self._stop(node, loc, "the file holds too much, perhaps through its aliases")
+        if len(loc) > _MAX_DEPTH:
+            self._stop(node, loc, "is nested too deep")
+
+    def _scalar(self, node: Any, loc: Loc) -> Any:
+        try:
+            value = self._yaml.constructor.construct_object(node)
+        except _WRONG:
+            value = _NOTHING
+        is_giant = isinstance(value, int) and value.bit_length() > _MAX_BITS  # nobody prints it
+        if value is _NOTHING or is_giant:
+            kind = str(node.tag).removeprefix(_TAGS)
+            self._fault(node, loc, f"looks like a value of the kind {kind}, and is none")
+            return None
+        return value
+
     def _table(self, node: Any, loc: Loc) -> dict[str, Any]:
         table: dict[str, Any] = {}
         own: set[str] = set()
         for key_node, value_node, is_own in _pairs(node):
+            self._count_one(key_node, loc)
             key = key_node.value if isinstance(key_node.value, str) else None
             if key is None:
                 self._fault(key_node, loc, "a key must be a word")
@@ -117,7 +178,8 @@ class _Reader:
                 self._fault(key_node, (*loc, key), problem)
             elif is_own or key not in table:
                 own |= {key} if is_own else set()
-                self._forget((*loc, key))
+                if key in table:
+                    self._forget((*loc, key), table[key])
                 self.origins[(*loc, key)] = self._origin(key_node)
                 table[key] = self._value(value_node, (*loc, key))
         return table
@@ -126,19 +188,44 @@ class _Reader:
         self.origins[loc] = self._origin(node)
         return self._value(node, loc)
 
-    def _forget(self, loc: Loc) -> None:
-        for each in [each for each in self.origins if each[: len(loc)] == loc]:
-            del self.origins[each]
+    def _forget(self, loc: Loc, value: Any) -> None:
+        for each in [(), *locs(value)]:
+            self.origins.pop((*loc, *each), None)
 
     def _origin(self, node: Any) -> Origin:
         line, column = node.start_mark.line + 1, node.start_mark.column + 1
         return Origin("file", f"{self.name}:{line}:{column}", line, column)
 
     def _fault(self, node: Any, loc: Loc, problem: str) -> None:
+        self.faults.append(self._fault_at(node, loc, problem))
+        if len(self.faults) >= _MAX_FAULTS:
+            self._stop(node, loc, f"this is the fault number {_MAX_FAULTS}")
+
+    def _stop(self, node: Any, loc: Loc, problem: str) -> NoReturn:
+        raise _TooMuchError(self._fault_at(node, loc[:3], problem))
+
+    def _fault_at(self, node: Any, loc: Loc, problem: str) -> Fault:
         at = self._origin(node)
-        self.faults.append(
-            Fault(where=at.where, key=dotted(loc), problem=problem, line=at.line, column=at.column)
+        return Fault(
+            where=at.where, key=dotted(loc), problem=problem, line=at.line, column=at.column
         )
+
+
+def _most_open(text: str) -> int:
+    """Return how many brackets are open at once; those in texts and comments count, too."""
+    count = most = 0
+    for found in _BRACKET.finditer(text):
+        count = max(0, count + (1 if found[0] in "[{" else -1))
+        most = max(most, count)
+    return most
+
+
+def _text_of(path: Path) -> str:
+    with path.open("rb") as file:  # a pipe is welcome: <(generate)
+        data = file.read(_MAX_BYTES + 1)
+    if len(data) > _MAX_BYTES:
+        raise ValueError(f"it is longer than {_MAX_BYTES} bytes")
+    return data.decode("utf-8")
 
 
 def _pairs(node: Any) -> Iterator[tuple[Any, Any, bool]]:
@@ -146,12 +233,24 @@ def _pairs(node: Any) -> Iterator[tuple[Any, Any, bool]]:
 
     `<<: *base` takes the keys of `base` that `node` does not set itself.
     """
+    yield from ((key, value, False) for key, value in _merged(node, {id(node)}))
+    yield from ((key, value, True) for key, value in _own(node))
+
+
+def _merged(node: Any, seen: set[int]) -> Iterator[tuple[Any, Any]]:
+    """Yield what `node` takes from others, what counts most first; from each of them once."""
     for key, value in node.value:
-        if key.tag == _MERGE_TAG:
-            for each in value.value if value.id == "sequence" else [value]:
-                if each.id == "mapping" and each is not node:
-                    yield from ((*pair[:2], False) for pair in _pairs(each))
-    yield from ((key, value, True) for key, value in node.value if key.tag != _MERGE_TAG)
+        if key.tag != _MERGE_TAG:
+            continue
+        for each in value.value if value.id == "sequence" else [value]:
+            if each.id == "mapping" and id(each) not in seen:
+                seen.add(id(each))
+                yield from _own(each)
+                yield from _merged(each, seen)
+
+
+def _own(node: Any) -> Iterator[tuple[Any, Any]]:
+    return ((key, value) for key, value in node.value if key.tag != _MERGE_TAG)
 
 
 def _syntax_fault(error: Any, name: str) -> Fault:
@@ -181,4 +280,4 @@ def _nearby(path: Path) -> str | None:
 
 
 def _kind(value: object) -> str:
-    return "a list" if isinstance(value, list) else f"the value {value!r}"
+    return "a list" if isinstance(value, list) else f"the value {value!r:.60}"

@@ -57,7 +57,7 @@ def preset_layer(values: Mapping[str, Any], name: str) -> Layer:
     """Return the settings that ship with a recipe, as the lowest layer."""
     layer = Layer()
     lay(layer, Layer(dict(values), {}))
-    layer.origins.update(dict.fromkeys(_locs(layer.values), Origin("preset", f"preset {name}")))
+    layer.origins.update(dict.fromkeys(locs(layer.values), Origin("preset", f"preset {name}")))
     return layer
 
 
@@ -77,16 +77,16 @@ def put(layer: Layer, loc: Loc, value: Any, origin: Origin) -> str | None:
         key: Any = int(part) if isinstance(here, list) else part
         at = (*at, key)
         if depth == len(loc) - 1:
+            _forget(layer, at, here[key] if isinstance(here, list) else here.get(key))
             here[key] = value
-            _forget(layer, at)
             break
         inner = here[key] if isinstance(here, list) else here.get(key)
         if not isinstance(inner, (dict, list)):
-            _forget(layer, at)
+            _forget(layer, at, inner)
             inner = here[key] = {}
             layer.origins[at] = origin
         here = inner
-    layer.origins.update({(*at, *below): origin for below in [(), *_locs(value)]})
+    layer.origins.update({(*at, *below): origin for below in [(), *locs(value)]})
     return None
 
 
@@ -106,11 +106,10 @@ def _merge(below: Layer, over: Layer, base: Any, new: Mapping[str, Any], at: Loc
                 below.origins[loc] = over.origins[loc]
             _merge(below, over, base[key], value, loc)
         else:
+            _forget(below, loc, base.get(key))
             base[key] = _copied(value)
-            _forget(below, loc)
-            below.origins.update(
-                {each: origin for each, origin in over.origins.items() if each[: len(loc)] == loc}
-            )
+            inside = [(*loc, *each) for each in [(), *locs(value)]]
+            below.origins.update({x: over.origins[x] for x in inside if x in over.origins})
 
 
 def _missing_item(here: Any, part: str | int, at: Loc) -> str | None:
@@ -120,9 +119,10 @@ def _missing_item(here: Any, part: str | int, at: Loc) -> str | None:
     return None
 
 
-def _forget(layer: Layer, loc: Loc) -> None:
-    for each in [each for each in layer.origins if each[: len(loc)] == loc]:
-        del layer.origins[each]
+def _forget(layer: Layer, loc: Loc, value: Any) -> None:
+    """Drop the origins of `value`, which stood at `loc`, and of everything inside it."""
+    for each in [(), *locs(value)]:
+        layer.origins.pop((*loc, *each), None)
 
 
 def _copied(value: Any) -> Any:
@@ -133,7 +133,7 @@ def _copied(value: Any) -> Any:
     return value
 
 
-def _locs(value: Any) -> list[Loc]:
+def locs(value: Any) -> list[Loc]:
     """Return the place of everything inside `value`."""
     if isinstance(value, Mapping):
         pairs = list(value.items())
@@ -141,4 +141,4 @@ def _locs(value: Any) -> list[Loc]:
         pairs = list(enumerate(value))
     else:
         return []
-    return [(key, *below) for key, each in pairs for below in [(), *_locs(each)]]
+    return [(key, *below) for key, each in pairs for below in [(), *locs(each)]]

@@ -22,6 +22,7 @@ PREFIX: Final = "EVERTRAIN_"
 RESERVED: Final = frozenset(
     {"RUN", "ATTEMPT", "COMMAND", "HEARTBEAT", "RESUME", "SUPERVISED", "CONFIG", "RECIPE"}
 )
+MAX_WORDS: Final = 50  # as deep as a file may be nested
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,9 @@ def from_options(options: Sequence[str]) -> tuple[list[Override], list[Fault]]:
     for option in options:
         key, equals, text = option.partition("=")
         loc: Loc = tuple(key.strip().split("."))
-        if not equals or not all(loc):
+        if not equals or not all(loc) or len(loc) > MAX_WORDS:
             problem = "is not of the form key=value, as in -o ppo.gamma=0.99"
-            faults.append(Fault(where=f"-o {option}", key="", problem=problem))
+            faults.append(Fault(where=f"-o {option:.80}", key="", problem=problem))
         else:
             found.append(Override(loc, text, Origin("command line", f"-o {option}")))
     return found, faults
@@ -62,6 +63,10 @@ def from_environment(
     faults: list[Fault] = []
     top = keys_at(model, ())
     for variable, text, words in _candidates(environ):
+        if len(words) > MAX_WORDS:
+            problem = f"names a setting of {len(words)} words; none is that deep"
+            faults.append(Fault(where=f"{variable[:60]}...", key="", problem=problem))
+            continue
         loc = tuple(_spelled(model, words))
         if loc[0] in top or len(loc) > 1:
             found.append(Override(loc, text, Origin("environment", variable)))
@@ -79,7 +84,7 @@ def apply(layer: Layer, overrides: Sequence[Override]) -> list[Fault]:
         try:
             problem = put(layer, each.loc, parse_value(each.text), each.origin)
         except ValueError as error:
-            problem = f"the value {each.text!r} is {error}; quote it if it is text"
+            problem = f"the value {each.text!r:.80} is {error}; quote it if it is text"
         if problem:
             faults.append(Fault(where=each.origin.where, key=dotted(each.loc), problem=problem))
     return faults

@@ -154,9 +154,10 @@ def _problem(error: Mapping[str, Any]) -> str:
     text = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if text.startswith("Input should"):
         text = text.removeprefix("Input ")
+    if isinstance(error["input"], (dict, list, BaseModel)) or not error["loc"]:
+        return text
     shown = repr(error["input"])
-    is_short = not isinstance(error["input"], (dict, list, BaseModel)) and len(shown) <= 60  # noqa: PLR2004
-    return f"{text}, found {shown}" if is_short and error["loc"] else text
+    return f"{text}, found {shown}" if len(shown) <= 60 else text  # noqa: PLR2004
 
 
 def _real(values: Any, loc: Loc, *, is_missing: bool) -> Loc:

@@ -47,6 +47,14 @@ class SystemClock:
 
 SYSTEM_CLOCK: Final = SystemClock()
 
+# In the year 9892: any calendar can say it, in any zone.
+_LATEST_S: Final = 250_000_000_000.0
+
+
+def is_time(at_s: float) -> bool:
+    """Say whether Unix seconds are a time that a calendar can say, from 1970 on."""
+    return 0 <= at_s < _LATEST_S
+
 
 def iso_utc(at_s: float) -> str:
     """Return Unix seconds `at_s` as RFC 3339 in UTC, to the millisecond."""

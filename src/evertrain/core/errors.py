@@ -19,10 +19,12 @@ was found, with its values; *why* that is a problem; the *fix* to try next.
 
 The number is the exit code of the command line; `docs/exit-codes.md` lists them.
 
-Layer: core. Imports nothing from evertrain.
+Layer: core. Imports core only.
 """
 
 from typing import ClassVar, Final
+
+from evertrain.core.printable import printable
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
@@ -58,8 +60,11 @@ class EvertrainError(Exception):
         self.fix = fix
 
     def __str__(self) -> str:
-        """Return the three parts, one per line, ready to print."""
-        return f"{self.what}\n  why: {self.why}\n  fix: {self.fix}"
+        """Return the three parts, one per line, ready to print.
+
+        What they quote may come from a file, and a file may hold what a terminal obeys.
+        """
+        return printable(f"{self.what}\n  why: {self.why}\n  fix: {self.fix}", keep="\n")
 
 
 class UsageError(EvertrainError, ValueError):

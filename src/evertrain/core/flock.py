@@ -25,7 +25,7 @@ def exclusive(handle: int) -> Iterator[None]:
 @contextmanager
 def guarded(path: Path) -> Iterator[None]:
     """Let one process at a time decide on the lease `path`: judging a dead owner is not atomic."""
-    flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC
+    flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
     handle = os.open(path.with_name(f".{path.name}.guard"), flags, 0o644)
     with exclusive(handle):
         yield

@@ -20,8 +20,9 @@ NO_LINK: Final = frozenset({errno.EPERM, errno.EMLINK, errno.EXDEV, errno.ENOTSU
 # Directories of some file systems cannot be synced; they say so with one of these.
 NO_DIR_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 
-# Without O_NONBLOCK, opening a FIFO that stands in the way would wait for its reader.
-_CREATE: Final = os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+# Without O_NONBLOCK, opening a FIFO that stands in the way would wait for its reader; without
+# O_NOFOLLOW, a link that somebody has put there would lead what is written out of the run.
+_CREATE: Final = os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 
 FILE_MODE: Final = 0o444
 DIR_MODE: Final = 0o755

@@ -6,6 +6,7 @@ same small file, so a frozen reader never blocks the writer.
 Layer: core. Imports core only.
 """
 
+import math
 import mmap
 import struct
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ def read_beat(path: Path) -> Beat | None:
     """Return the newest beat, or None before the first one or where no file can be read."""
     for _ in range(100):
         try:
-            data = read_regular(path)
+            data = read_regular(path, _SIZE_BYTES)
         except OSError:  # nobody beats, or nobody can hear it
             return None
         if len(data) != _SIZE_BYTES or not data.startswith(_MAGIC):
@@ -94,5 +95,6 @@ def read_beat(path: Path) -> Beat | None:
         if count == 0:
             return None
         if count % 2 == 0:
-            return Beat(pid, step, name.rstrip(b"\0").decode(errors="replace"), at_s)
+            phase = name.rstrip(b"\0").decode(errors="replace")
+            return Beat(pid, step, phase, at_s) if math.isfinite(at_s) else None
     return None

@@ -7,6 +7,7 @@ parse, wherever it stands.
 Layer: core. Imports core only.
 """
 
+import io
 import json
 import math
 import os
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from evertrain.core.clock import SYSTEM_CLOCK, Clock, iso_utc
+from evertrain.core.document import LINES_BYTES, parse_line
 from evertrain.core.flock import exclusive
 from evertrain.core.fs import LOCAL_FS, Fs
 from evertrain.core.refusal import refusal
@@ -95,11 +97,11 @@ def read_lines(path: Path) -> Lines:
     """Read what is there; a missing file is empty. Takes no lock.
 
     Raises:
-        EvertrainError: It is no file, or may not be read. A memory that is there
-            but closed must not pass for an empty one.
+        EvertrainError: It is no file, may not be read, or is too large. A memory that
+            is there but closed must not pass for an empty one.
     """
     try:
-        data = read_regular(path)
+        data = read_regular(path, LINES_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         return Lines((), 0)
     except OSError as error:
@@ -111,7 +113,7 @@ def parse_lines(data: bytes) -> Lines:
     """Parse JSON lines, skipping and counting whatever is not an object."""
     rows: list[Row] = []
     bad_count = 0
-    for line in data.split(b"\n"):
+    for line in io.BytesIO(data):  # one by one: a gibibyte of newlines must not become a list
         if not line.strip():
             continue
         row = _parse(line)
@@ -206,8 +208,8 @@ class Journal:
 
 def _parse(line: bytes) -> Row | None:
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
+        row = parse_line(line)
+    except ValueError:
         return None
     return row if isinstance(row, dict) else None
 

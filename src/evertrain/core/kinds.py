@@ -11,6 +11,8 @@ from typing import Any, Final
 Kind = Callable[[object], bool]
 
 MAX_COUNT: Final = 2**62
+MAX_NAME: Final = 255
+_MAX_ATTEMPT: Final = 2**53
 
 
 def is_text(value: object) -> bool:
@@ -18,9 +20,19 @@ def is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
+def is_name(value: object) -> bool:
+    """Say whether it is a string that can stand in a line of a message."""
+    return isinstance(value, str) and len(value) <= MAX_NAME and value.isprintable()
+
+
 def is_count(value: object) -> bool:
     """Say whether it is a whole number, 0 or more, that any system can hold."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_COUNT
+
+
+def is_attempt(value: object) -> bool:
+    """Say whether it is the number of an attempt that others may still follow."""
+    return isinstance(value, int) and is_count(value) and value < _MAX_ATTEMPT
 
 
 def is_object(value: object) -> bool:

@@ -4,6 +4,7 @@ Layer: core. Imports core only.
 """
 
 import os
+import re
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,6 +27,17 @@ _OURS: Final = frozenset(
         "inbox",
     }
 )
+# What evertrain puts into a directory that may be a link to another disk.
+_KEPT: Final = {
+    "checkpoints": re.compile(
+        r"[0-9]{9,19}|latest|best|index\.json|pins|emergency|superseded|quarantine|trash"
+    ),
+    "logs": re.compile(r"attempt-[0-9]{4,}\.log"),
+    "crashes": re.compile(r"attempt-[0-9]{4,}\.json"),
+    "inbox": re.compile(r"[^/]*\.json"),
+}
+_SHELVES: Final = ("pins", "emergency", "superseded", "quarantine", "trash")
+_OF_THE_DISK: Final = "lost+found"
 
 
 def check_kind(path: Path) -> None:
@@ -73,7 +85,8 @@ def tells_of_attempts(journal: Path) -> bool:
 def check_entries(directories: Iterable[Path], files: Iterable[Path]) -> None:
     """Refuse what stands where a run has its own; what is missing is fine.
 
-    A link to a directory is welcome: checkpoints may lie on another disk.
+    A link to a directory is welcome, as far as `check_links` allows: checkpoints may lie
+    on another disk. A link to a file is not: what is written there would go elsewhere.
 
     Args:
         directories: What must be directories that can be written.
@@ -85,9 +98,34 @@ def check_entries(directories: Iterable[Path], files: Iterable[Path]) -> None:
     for path in directories:
         if _is_there(path):
             _check_entry(path, "directory", os.R_OK | os.W_OK | os.X_OK, is_kind=path.is_dir())
+            check_link(path)
     for path in files:
         if _is_there(path):
             _check_entry(path, "file", os.R_OK | os.W_OK, is_kind=path.is_file())
+            if path.is_symlink():
+                raise _leading_out(path, "a link there would have a run write elsewhere.")
+
+
+def check_link(path: Path) -> None:
+    """Refuse a directory of a run that is a link to anything but such a directory.
+
+    A run empties its trash, and prunes: what a link leads to must be its own.
+
+    Raises:
+        ConfigError: What it leads to holds other things, or one of its shelves is a link.
+    """
+    if path.is_symlink() and path.is_dir():
+        kept = _KEPT[path.name]
+        foreign = sorted(
+            name
+            for name in os.listdir(path)  # noqa: PTH208
+            if not kept.fullmatch(name) and not name.startswith(".") and name != _OF_THE_DISK
+        )
+        if foreign:
+            raise _leading_out(path, f"other things are there ({', '.join(foreign[:3])}).")
+    for shelf in _SHELVES if path.name == "checkpoints" else ():
+        if (path / shelf).is_symlink():
+            raise _leading_out(path / shelf, "a run deletes what lies in its trash.")
 
 
 def check_writable(path: Path) -> None:
@@ -132,6 +170,14 @@ def _check_entry(path: Path, kind: str, mode: int, *, is_kind: bool) -> None:
             "a run goes on with what is in it.",
             f"Look at its owner and permissions: ls -ld {path}",
         )
+
+
+def _leading_out(path: Path, why: str) -> ConfigError:
+    return ConfigError(
+        f"{path} is a symbolic link to {path.readlink()}.",
+        why,
+        f"Look at it, and remove the link if it is not yours: ls -ld {path}",
+    )
 
 
 def _dangling(path: Path) -> ConfigError:

@@ -18,10 +18,11 @@ from typing import Final, Self
 
 from evertrain.core import proc
 from evertrain.core.clock import SYSTEM_CLOCK, Clock, iso_utc
+from evertrain.core.document import NOTE_BYTES, parse_json
 from evertrain.core.errors import FencedError, LockedError
 from evertrain.core.flock import guarded
 from evertrain.core.fs import LOCAL_FS, Fs
-from evertrain.core.kinds import is_count, is_text, misfit
+from evertrain.core.kinds import is_count, is_name, misfit
 from evertrain.core.regular import read_regular
 
 
@@ -71,11 +72,11 @@ _MAX_PID: Final = 2**31
 _KINDS: Final = {
     "pid": _is_pid,
     "start_time": is_count,
-    "boot_id": is_text,
-    "host": is_text,
+    "boot_id": is_name,
+    "host": is_name,
     "attempt": is_count,
-    "since": is_text,
-    "pid_space": is_text,
+    "since": is_name,
+    "pid_space": is_name,
 }
 
 
@@ -212,10 +213,10 @@ def take(
 def read_owner(path: Path) -> Owner | None:
     """Return the record of the lease at `path`, or None if it holds none."""
     try:
-        found = json.loads(read_regular(path))
+        found = parse_json(read_regular(path, NOTE_BYTES))
         known = {name: found[name] for name in _KINDS if name in found}
         return None if misfit(known, _KINDS) is not None else Owner(**known)
-    except (OSError, ValueError, TypeError, RecursionError):  # TypeError: one is missing
+    except (OSError, ValueError, TypeError):  # TypeError: no object, or one is missing
         return None
 
 
@@ -235,7 +236,7 @@ def owner_of(path: Path) -> Owner | None:
 def _open(path: Path, fs: Fs) -> int:
     if not path.exists():
         fs.append(path, b"")
-    return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
 
 
 def _flock(handle: int) -> bool:

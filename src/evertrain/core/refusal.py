@@ -18,7 +18,15 @@ from evertrain.core.errors import ConfigError, EvertrainError, SaveError
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM})
 _IN_THE_WAY: Final = frozenset(
-    {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENXIO, errno.ENODEV}
+    {
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EEXIST,
+        errno.ELOOP,
+        errno.ENXIO,
+        errno.ENODEV,
+        errno.EFBIG,
+    }
 )
 
 
@@ -72,7 +80,8 @@ def refusal(error: OSError, place: Path | None = None) -> EvertrainError:
     if error.errno in _IN_THE_WAY:
         return ConfigError(
             f"{path} is not what belongs there: {said}.",
-            "a file, a directory or a link of another kind stands where a run has its own.",
+            "a file, a directory or a link of another kind, or far larger, stands where a run"
+            " has its own.",
             f"Look at it, and move it away: ls -ld {path}",
         )
     if error.errno == errno.ENAMETOOLONG:

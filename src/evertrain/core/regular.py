@@ -31,15 +31,24 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(regular_handle(path), "rb")
 
 
-def read_regular(path: Path) -> bytes:
+def read_regular(path: Path, max_bytes: int) -> bytes:
     """Return all bytes of the regular file `path`. Never waits for another process.
+
+    Args:
+        path: The file.
+        max_bytes: The most that it may have: a sparse file of a tebibyte costs nobody a block.
 
     Raises:
         IsADirectoryError: It is a directory.
-        OSError: It is a FIFO, a socket or a device (ENXIO), or the system refuses.
+        OSError: It is a FIFO, a socket or a device (ENXIO), too large (EFBIG), or the
+            system refuses.
     """
     with open_regular(path) as file:
-        return file.read()
+        size_bytes = os.fstat(file.fileno()).st_size
+        if size_bytes > max_bytes:
+            what = f"it has {size_bytes} bytes, at most {max_bytes} are read"
+            raise OSError(errno.EFBIG, what, str(path))
+        return file.read(size_bytes)  # so much is allocated at once
 
 
 def regular_handle(path: Path) -> int:

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
+from evertrain.core.document import NOTE_BYTES, parse_json
 from evertrain.core.fs import LOCAL_FS, Fs, make_dir, write_atomic
+from evertrain.core.kinds import is_count
+from evertrain.core.layout import check_link
 from evertrain.core.regular import read_regular
 from evertrain.core.rundir import RunDir
 
@@ -50,11 +53,16 @@ def post(
 ) -> Request:
     """Leave a request for the owner of `run_dir`.
 
+    Raises:
+        ConfigError: Its inbox is a link to something else.
+        OSError: The disk refused.
+
     Durability:
         It survives a power cut, and waits until an owner takes it.
     """
     name = f"{int(clock.now_s() * 1e9):020d}-{verb}-{secrets.token_hex(3)}"
     request = Request(name, verb, step)
+    check_link(run_dir.inbox)
     make_dir(run_dir.inbox, fs=fs)
     body = {"verb": verb} | ({} if step is None else {"step": step})
     write_atomic(run_dir.inbox / f"{name}.json", json.dumps(body).encode(), fs=fs)
@@ -66,7 +74,7 @@ def pending(run_dir: RunDir) -> Iterator[Request]:
     for name in sorted(_names(run_dir.inbox)):
         found = _read(run_dir.inbox / name)
         verb, step = found.get("verb"), found.get("step")
-        if isinstance(verb, str) and verb in get_args(Verb) and isinstance(step, int | None):
+        if isinstance(verb, str) and verb in get_args(Verb) and (step is None or is_count(step)):
             yield Request(Path(name).stem, cast("Verb", verb), step)
 
 
@@ -91,7 +99,7 @@ def _names(path: Path) -> list[str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(read_regular(path))
-    except (OSError, ValueError, RecursionError):
+        found = parse_json(read_regular(path, NOTE_BYTES))
+    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from evertrain.core import layout
 from evertrain.core.clock import SYSTEM_CLOCK, Clock, iso_utc
+from evertrain.core.document import CARD_BYTES, parse_json
 from evertrain.core.errors import CorruptError, FormatError, NotFoundError
 from evertrain.core.fs import LOCAL_FS, Fs, make_dir, write_atomic
 from evertrain.core.journal import finite
@@ -24,7 +25,7 @@ FORMAT: Final = 1
 STEP_DIGITS: Final = 9
 
 _TYPED_STEP: Final = re.compile(r"[0-9]{1,19}")
-_STEP_NAME: Final = re.compile(r"\d{9,}")
+_STEP_NAME: Final = re.compile(r"[0-9]{9,19}")
 
 
 def step_name(step: int) -> str:
@@ -199,19 +200,18 @@ def read_identity(run_dir: RunDir) -> Identity | None:
     """
     path = run_dir.identity
     try:
-        text = read_regular(path)
+        text = read_regular(path, CARD_BYTES)
     except (FileNotFoundError, NotADirectoryError) as error:
         if not path.is_symlink():
             return None
-        raise _damaged(
-            path, f"it is a symbolic link that leads nowhere: {path.readlink()}"
-        ) from error
+        problem = f"it is a symbolic link that leads nowhere: {path.readlink()}"
+        raise _damaged(path, problem) from error
     except OSError as error:
         raise refusal(error, path) from error
     try:
-        found = json.loads(text)
+        found = parse_json(text)
         version = found["format"]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise _damaged(path, f"reading it fails with {type(error).__name__}: {error}") from error
     check_format(path, version)
     wrong = misfit(found, _KINDS)
@@ -238,10 +238,10 @@ def check_format(path: Path, version: object, newest: int = FORMAT) -> None:
     Raises:
         FormatError: `version` is newer, or not a version at all.
     """
-    if isinstance(version, int) and not isinstance(version, bool) and 1 <= version <= newest:
+    if type(version) is int and 1 <= version <= newest:
         return
     raise FormatError(
-        f"{path} has format {version!r}.",
+        f"{path} has format {version!r:.40}.",
         f"this evertrain reads formats 1 to {newest}; guessing could damage the run.",
         "Upgrade evertrain (pip install -U evertrain), or use the version that wrote it.",
     )

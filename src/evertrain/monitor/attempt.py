@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Literal
 
+from evertrain.core.clock import is_time
 from evertrain.core.errors import EXIT_STOPPED
 from evertrain.core.journal import Row
 from evertrain.monitor.metrics import int_of, number_of
@@ -85,7 +86,8 @@ def unix_s(text: object) -> float | None:
         found = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    at_s = (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    return at_s if is_time(at_s) else None
 
 
 def _told(attempt: Attempt, row: Row) -> Attempt:

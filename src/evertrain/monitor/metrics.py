@@ -73,11 +73,16 @@ def series(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[list[float], li
     found: dict[str, tuple[list[float], list[float]]] = {}
     for row in rows:
         for name, value in row.items():
-            if name not in NOT_METRICS and isinstance(value, (int, float)):
+            if name not in NOT_METRICS and _is_drawable(value):
                 steps, values = found.setdefault(name, ([], []))
                 steps.append(row["step"])
                 values.append(float(value))
     return found
+
+
+def _is_drawable(value: object) -> bool:
+    """Say whether it is a number that a float can be."""
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < MAX_COUNT)
 
 
 def as_number(value: Any) -> Any:
@@ -86,10 +91,13 @@ def as_number(value: Any) -> Any:
 
 
 def number_of(row: Mapping[str, Any], key: str) -> float | None:
-    """Return the finite number under `key`, or None: files may hold anything."""
+    """Return the number under `key` if any clock or count can have it, or None.
+
+    Files may hold anything.
+    """
     value = row.get(key)
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return value if abs(value) < MAX_COUNT else None
     return int_of(row, key)
 
 

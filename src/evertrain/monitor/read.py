@@ -6,7 +6,6 @@ vanishes while being looked at) makes the answer poorer, never an error.
 Layer: monitor. Imports checkpoint and core.
 """
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from evertrain.checkpoint.rank import ranked
 from evertrain.checkpoint.share import disk_bytes
 from evertrain.checkpoint.space import Outlook
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
+from evertrain.core.document import CARD_BYTES, parse_json
 from evertrain.core.errors import NotFoundError
 from evertrain.core.journal import Row, read_lines
 from evertrain.core.regular import read_regular
@@ -175,8 +175,8 @@ def checkpoints_of(run_dir: RunDir) -> list[CheckpointInfo]:
 def metadata_of(info: CheckpointInfo) -> dict[str, Any]:
     """Return the `metadata.json` of a checkpoint; empty if it cannot be read."""
     try:
-        found = json.loads(read_regular(info.path / "metadata.json"))
-    except (OSError, ValueError, RecursionError):
+        found = parse_json(read_regular(info.path / "metadata.json", CARD_BYTES))
+    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from evertrain.checkpoint.plugin import Adapter, Mismatch, Tree, active
+from evertrain.checkpoint.tree.generators import MAX_SPAWNED, check_position
 from evertrain.checkpoint.tree.registry import by_type as registered_type
 from evertrain.core.errors import StateError
 from evertrain.run.containers import DataclassAdapter, DictAdapter, SequenceAdapter
@@ -115,11 +116,15 @@ class GeneratorAdapter:
             version, words, gauss = state
             thing.setstate((version, tuple(words), gauss))
         elif hasattr(thing, "set_state"):
+            check_position(state)
             thing.set_state(state)
         else:
+            check_position(state)
             bits = getattr(thing, "bit_generator", thing)
             bits.state = state
             missing = tree.get("spawned", 0) - getattr(bits.seed_seq, "n_children_spawned", 0)
+            if missing > MAX_SPAWNED:
+                raise ValueError(f"it has spawned {missing} others")
             if missing > 0:  # so that the next `spawn` gives the next child, not the first again
                 bits.seed_seq.spawn(missing)
 

@@ -14,6 +14,7 @@ from typing import Any, Final, SupportsIndex
 from evertrain.checkpoint import keep, when
 from evertrain.checkpoint.rank import Best, parse_best
 from evertrain.checkpoint.store import MAX_STEP
+from evertrain.core.document import parse_json
 from evertrain.core.errors import UsageError
 from evertrain.core.journal import finite
 from evertrain.run.choose import MEANINGS, is_meant
@@ -92,14 +93,16 @@ def plain_config(config: Any) -> dict[str, Any]:
     NaN and the infinities become their names. Pydantic models dump themselves.
 
     Raises:
-        UsageError: It is no mapping, or has keys that JSON cannot have.
+        UsageError: It is no mapping, has keys that JSON cannot have, or is too large or
+            too deep to be read again.
     """
     try:
         dump = getattr(config, "model_dump", None)
         found = dump(mode="json") if callable(dump) else config
         if isinstance(found, Mapping):
-            plain: dict[str, Any] = finite(json.loads(json.dumps(dict(found), default=_other)))
-            return plain
+            plain = finite(json.loads(json.dumps(dict(found), default=_other)))
+            read_back: dict[str, Any] = parse_json(json.dumps(plain).encode())
+            return read_back
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(
             f"config= cannot be written as JSON: {error}.",

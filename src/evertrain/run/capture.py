@@ -19,7 +19,7 @@ from evertrain.run.adapters import adapter_for, find_adapter
 from evertrain.run.classes import NONE, Classes, familiar
 from evertrain.run.cycle import refusing_cycles
 from evertrain.run.filling import Container
-from evertrain.run.fitting import check_fillable, join, matches, misfits, restore_one
+from evertrain.run.fitting import check_fillable, join, judging, matches, misfits, restore_one
 from evertrain.run.outline import outline
 from evertrain.run.refusals import does_not_fit, not_resumable, too_late
 from evertrain.run.state import State, values_of
@@ -166,10 +166,12 @@ class Capture:
                 its state itself, by `load_state_dict`, may refuse after others were
                 restored: the program must not go on then.
         """
-        trees = {name: self._familiar(name, tree) for name, tree in trees.items()}
-        faults, fitting = self._compare(trees)
-        mine, stored = values_of(self.state), self._stored_state(trees)
-        faults += self._state_faults(mine, stored)
+        mine = values_of(self.state)
+        with judging(where):
+            trees = {name: self._familiar(name, tree) for name, tree in trees.items()}
+            faults, fitting = self._compare(trees)
+            stored = self._stored_state(trees)
+            faults += self._state_faults(mine, stored)
         left = [each for each in faults if not matches(each.path, partial)]
         if left:
             raise does_not_fit(left, where)
@@ -177,7 +179,7 @@ class Capture:
             thing, adapter = self._things[name]
             restore_one(name, thing, adapter, trees[name])
         mine.update({name: fill(mine.get(name), tree) for name, tree in stored.items()})
-        rng.restore(trees.get(RNG, {}))
+        rng.restore(trees.get(RNG, {}), where)
 
     @property
     def things(self) -> Mapping[str, tuple[Any, Adapter]]:
@@ -202,11 +204,12 @@ class Capture:
         Raises:
             StateError: None is there, or one does not fit. Nothing was changed.
         """
-        shared = {
-            name: taken(thing, adapter, self._familiar(name, trees[name]))
-            for name, (thing, adapter) in self._things.items()
-            if name in trees and not is_fresh(adapter)
-        }
+        with judging(where):
+            shared = {
+                name: taken(thing, adapter, self._familiar(name, trees[name]))
+                for name, (thing, adapter) in self._things.items()
+                if name in trees and not is_fresh(adapter)
+            }
         if not shared:
             raise StateError(
                 f"init_from: {where} holds {', '.join(trees) or 'nothing'}.",
@@ -214,11 +217,12 @@ class Capture:
                 f" ({', '.join(self._things) or 'nothing is'}).",
                 "Attach the model under the name it had there.",
             )
-        found = [
-            Mismatch(join(name, each.path), each.problem)
-            for name, tree in shared.items()
-            for each in rigid_misfits(*self._things[name], tree)
-        ]
+        with judging(where):
+            found = [
+                Mismatch(join(name, each.path), each.problem)
+                for name, tree in shared.items()
+                for each in rigid_misfits(*self._things[name], tree)
+            ]
         left = [each for each in (*faults, *found) if not matches(each.path, partial)]
         if left:
             raise does_not_fit(left, where)

@@ -9,6 +9,7 @@ import sys
 from typing import Final, TextIO
 
 from evertrain.core.clock import SYSTEM_CLOCK, Clock, human_duration
+from evertrain.core.printable import printable
 
 _TTY_EVERY_S: Final = 0.2
 _PLAIN_EVERY_S: Final = 60.0
@@ -36,7 +37,7 @@ class Console:
     def say(self, text: str) -> None:
         """Print one line (or more), clear of the progress line."""
         self._clear()
-        self._write(text + "\n")
+        self._write(printable(text, keep="\n\t") + "\n")
 
     def banner(self, text: str) -> None:
         """Print `text` between two rules."""

@@ -3,12 +3,13 @@
 Layer: run. Imports checkpoint and core.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from evertrain.checkpoint.plugin import Adapter, Mismatch, Tree
-from evertrain.core.errors import StateError
+from evertrain.core.errors import EvertrainError, StateError
 from evertrain.run.filling import Container, unfillable
 from evertrain.run.rebuild import class_names, whole
 from evertrain.run.refusals import cannot_be_filled
@@ -32,6 +33,29 @@ def misfits(adapter: Adapter | None, thing: Any, tree: Tree) -> Sequence[Mismatc
     return names or adapter.mismatches(thing, tree)
 
 
+@contextmanager
+def judging(where: str) -> Iterator[None]:
+    """Refuse a state of such a form that it cannot even be compared.
+
+    Args:
+        where: Name of what holds it, for the message.
+
+    Raises:
+        StateError: Comparing it failed.
+    """
+    try:
+        yield
+    except EvertrainError:
+        raise
+    except (*_REFUSALS, ArithmeticError) as error:
+        raise StateError(
+            f"{where} holds what cannot be compared with this program:"
+            f" {type(error).__name__}: {error!s:.200}",
+            "no run saves a state of such a form.",
+            "Restore the program that made it, or start anew with --resume never.",
+        ) from error
+
+
 def check_fillable(name: str, thing: Any, adapter: Adapter) -> None:
     """Refuse what a resume could not write to.
 
@@ -49,9 +73,9 @@ def restore_one(name: str, thing: Any, adapter: Adapter, tree: Tree) -> None:
         return  # named in `partial`, else we would not be here
     try:
         adapter.restore(thing, tree)
-    except _REFUSALS as error:
+    except (*_REFUSALS, ArithmeticError) as error:
         raise StateError(
-            f"{name} refused its stored state: {type(error).__name__}: {error}",
+            f"{name} refused its stored state: {type(error).__name__}: {error!s:.400}",
             "the checkpoint was made by another version of this program.",
             "Restore the program that made it, or start anew with --resume never.",
         ) from error

@@ -17,6 +17,7 @@ from evertrain.core.errors import NotFoundError, StateError
 from evertrain.core.rundir import open_run_dir, typed_step
 from evertrain.run.capture import Capture
 from evertrain.run.choose import read_path
+from evertrain.run.fitting import judging
 from evertrain.run.weights import fit, is_fresh, rigid_misfits, taken
 
 _SUFFIXES: Final = (".safetensors", ".pt", ".pth")
@@ -42,11 +43,14 @@ def start_from(source: str | Path, capture: Capture, partial: Sequence[str]) -> 
     """
     path, faults = Path(source), list[Mismatch]()
     if _is_file(path):
-        where, (fitting, faults) = str(path), fit(load_file(path), capture.things, str(path))
+        where, found = str(path), load_file(path)
+        with judging(where):
+            fitting, faults = fit(found, capture.things, where)
         trees: Mapping[str, Tree] = fitting
     else:
         trees, where = load_initial(source)
-    took = _took(trees, faults, capture)  # before they are taken, and then fit
+    with judging(where):
+        took = _took(trees, faults, capture)  # before they are taken, and then fit
     capture.restore_weights(trees, partial, where, faults)
     fresh = ", ".join(name for name in capture.names if name not in took)
     line = f"Starting with the weights of {where}: {', '.join(took.values()) or 'none'}"
@@ -174,4 +178,10 @@ def _as_numpy(path: Path) -> dict[str, Any]:
             f"init_from: {path} holds arrays of the dtype {error.args[0]}.",
             "numpy has none of that name.",
             "Import torch before the run is restored.",
+        ) from error
+    except ValueError as error:
+        raise StateError(
+            f"init_from: {path} holds an array that numpy cannot have: {error!s:.200}.",
+            "what is no array fits nothing that is attached.",
+            "Save the weights again with the program that made them.",
         ) from error

@@ -3,7 +3,6 @@
 Layer: run. Imports checkpoint and core.
 """
 
-import json
 import os
 import platform
 import sys
@@ -18,15 +17,18 @@ from evertrain.checkpoint.commit import Tools, sweep
 from evertrain.core import lock
 from evertrain.core.changes import diff_config
 from evertrain.core.clock import Clock
+from evertrain.core.document import parse_json
 from evertrain.core.errors import UsageError
 from evertrain.core.fs import Fs, make_dir
 from evertrain.core.journal import Journal, finite
+from evertrain.core.kinds import is_attempt
 from evertrain.core.refusal import is_full, refusing
 from evertrain.core.rundir import (
     Identity,
     RunDir,
     claim_run_dir,
     new_identity,
+    typed_step,
     write_identity,
 )
 from evertrain.run.choose import Resume
@@ -144,10 +146,10 @@ def _begin(  # noqa: PLR0913
 ) -> Opened:
     run_dir = claim_run_dir(path.absolute())  # a program may change its directory meanwhile
     make_dir(run_dir.path, fs=fs)
-    wanted = int(environ.get(ENV_ATTEMPT) or 0)
+    wanted = _attempt(environ)
     journal = Journal(run_dir.journal, fs=fs, clock=clock)
     last = journal.last("attempt_started")
-    after = int(last["attempt"]) + 1 if last and isinstance(last.get("attempt"), int) else 1
+    after = last["attempt"] + 1 if last and is_attempt(last.get("attempt")) else 1
     lease = lock.take(run_dir.lock, attempt=max(wanted, after), fs=fs, clock=clock)
     try:
         _sweep(run_dir, fs)
@@ -171,6 +173,23 @@ def _with_room(run_dir: RunDir, act: Callable[[], T], tools: Tools) -> T:
         if not is_full(error) or not trash.empty(shelf, tools, is_urgent=True):
             raise
     return act()
+
+
+def _attempt(environ: Mapping[str, str]) -> int:
+    """Return the number that the supervisor gave this attempt; 0 without one.
+
+    Raises:
+        UsageError: It is no number.
+    """
+    text = environ.get(ENV_ATTEMPT) or "0"
+    number = typed_step(text)
+    if number is not None and is_attempt(number):
+        return number
+    raise UsageError(
+        f"{ENV_ATTEMPT} is {text!r:.40}.",
+        "the supervisor sets it to the number of the attempt.",
+        f"Unset it: env -u {ENV_ATTEMPT} ...",
+    )
 
 
 def _sweep(run_dir: RunDir, fs: Fs) -> None:
@@ -260,7 +279,7 @@ def versions() -> dict[str, str]:
 def _command(environ: Mapping[str, str]) -> list[str]:
     """Return the command that starts this training again."""
     try:
-        given = json.loads(environ.get(ENV_COMMAND, ""))
+        given = parse_json(os.fsencode(environ.get(ENV_COMMAND, "")))
     except ValueError:
         given = None
     if isinstance(given, list) and all(isinstance(each, str) for each in given):

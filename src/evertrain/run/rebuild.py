@@ -10,7 +10,7 @@ Layer: run. Imports checkpoint only.
 """
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -37,8 +37,17 @@ REBUILD: Final[dict[str, Callable[[Any], Any]]] = {
 
 
 def is_wrapped(tree: Tree) -> bool:
-    """Say whether `tree` is what a container with things inside was stored as."""
-    return isinstance(tree, dict) and tree.keys() == _WRAPPER
+    """Say whether `tree` is what a container with things inside was stored as.
+
+    A file may hold anything: what only looks like it is a dict like any other.
+    """
+    if not isinstance(tree, dict) or tree.keys() != _WRAPPER:
+        return False
+    items, keys, kinds = tree["items"], tree["in_place"], tree["kinds"]
+    if not isinstance(items, dict) or not isinstance(keys, list) or not isinstance(kinds, list):
+        return False
+    is_whole = len(keys) == len(kinds) and all(isinstance(each, str | type) for each in kinds)
+    return is_whole and all(isinstance(each, Hashable) and each in items for each in keys)
 
 
 def kinds_of(tree: Tree) -> dict[Any, Kind]:

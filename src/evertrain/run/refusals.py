@@ -29,7 +29,7 @@ def cannot_be_filled(faults: Sequence[Mismatch]) -> StateError:
 
 def not_resumable(faults: Sequence[Mismatch]) -> StateError:
     """Return the error for a save that no resume could take back."""
-    first = faults[0].path
+    first = faults[0].path[:200]
     return StateError(
         "a program started again could not take this state back:\n" + _listed(faults),
         '"here" is what was set or attached before the loop; a resume starts from that.',
@@ -41,7 +41,7 @@ def not_resumable(faults: Sequence[Mismatch]) -> StateError:
 
 def does_not_fit(faults: Sequence[Mismatch], where: str) -> StateError:
     """Return the error for a checkpoint of another program."""
-    first = faults[0].path
+    first = faults[0].path[:200]
     return StateError(
         f"{where} does not fit this program:\n" + _listed(faults),
         "a resume that drops or invents state would train on silently wrong.",
@@ -50,6 +50,6 @@ def does_not_fit(faults: Sequence[Mismatch], where: str) -> StateError:
 
 
 def _listed(faults: Sequence[Mismatch]) -> str:
-    shown = [f"  {each.path}: {each.problem}" for each in faults[:20]]
+    shown = [f"  {each.path:.200}: {each.problem:.300}" for each in faults[:20]]
     more = [f"  ... and {len(faults) - 20} more"] if len(faults) > 20 else []  # noqa: PLR2004
     return "\n".join(shown + more)

@@ -5,13 +5,25 @@ Layer: run. Imports checkpoint and core.
 
 import random
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 from evertrain.checkpoint.plugin import RngSource, Tree, active
+from evertrain.checkpoint.tree.generators import check_position
+from evertrain.core.errors import StateError
 
 MAX_SEED: Final = 2**32 - 1
+
+# What a generator raises that is given something else than its state.
+_REFUSALS: Final = (
+    LookupError,
+    ValueError,
+    TypeError,
+    RuntimeError,
+    AttributeError,
+    ArithmeticError,
+)
 
 
 class PythonRng:
@@ -44,6 +56,7 @@ class NumpyRng:
 
     def restore(self, tree: Tree) -> None:
         """See `RngSource.restore`."""
+        check_position(tree)
         _numpy_random().set_state(tree)
 
     def seed(self, seed: int) -> None:
@@ -73,11 +86,35 @@ def capture() -> dict[str, Tree]:
     return {each.name: each.capture() for each in sources()}
 
 
-def restore(trees: Mapping[str, Tree]) -> None:
-    """Set every global generator that `trees` names; the others stay as they are."""
+def restore(trees: Tree, where: str) -> None:
+    """Set every global generator that `trees` names; the others stay as they are.
+
+    Args:
+        trees: States by name.
+        where: Name of what holds them, for the message.
+
+    Raises:
+        StateError: One of them is no state of its generator. Others may be set already.
+    """
+    if not isinstance(trees, dict):  # a file may hold anything
+        raise _no_state(f"{where} holds no states of generators, but a {type(trees).__name__}.")
     for each in sources():
-        if each.name in trees:
-            each.restore(trees[each.name])
+        try:
+            if each.name in trees:
+                each.restore(trees[each.name])
+        except _REFUSALS as error:
+            problem = f"{type(error).__name__}: {error!s:.200}"
+            raise _no_state(
+                f"{where} holds no state of the generator {each.name!r}: {problem}"
+            ) from error
+
+
+def _no_state(what: str) -> StateError:
+    return StateError(
+        what,
+        "numbers drawn from here on would be others than without the interruption.",
+        "Resume from another checkpoint: --resume STEP",
+    )
 
 
 class Seeder:
@@ -109,4 +146,4 @@ def isolated() -> Iterator[None]:
     try:
         yield
     finally:
-        restore(before)
+        restore(before, "memory")

@@ -50,6 +50,7 @@ from evertrain.run.emergency import Emergency
 from evertrain.run.inbox import Inbox, addressed_since_s
 from evertrain.run.initial import check_source, start_from
 from evertrain.run.owner import OwnProcess
+from evertrain.run.position import Standing, standing_of
 from evertrain.run.rng import Seeder, isolated
 from evertrain.run.rows import Rows, merged, place_in
 from evertrain.run.save import Save
@@ -57,7 +58,6 @@ from evertrain.run.saver import Saver
 from evertrain.run.stage import (
     Apply,
     Curriculum,
-    Position,
     Stage,
     StageLoop,
     StagesLoop,
@@ -624,12 +624,12 @@ class Run:
         return choose(self._store, resume, set_aside, deadly(self._journal.events()))
 
     def _set_position(self) -> None:
-        meta = self._position()
+        found = self._position()
         self.step = self._claim.base_step = self._choice.step
-        self.iteration: int = meta.get("iteration", 0)
+        self.iteration: int = found.iteration
         self._saved_iteration = self.iteration
-        self._record.best_score = meta.get("best_score")
-        self._curriculum = Curriculum(Position(*meta.get("stage", (0, 0))), meta.get("stages"))
+        self._record.best_score = found.best_score
+        self._curriculum = Curriculum(found.at, found.stages)
 
     def _share(self) -> None:
         """Let the first save share files with the checkpoint that this attempt goes on from."""
@@ -637,13 +637,13 @@ class Run:
         if loaded is not None and not self._choice.is_import:
             self._store.share_with(loaded.info.path, loaded.manifest)
 
-    def _position(self) -> Mapping[str, Any]:
+    def _position(self) -> Standing:
         """Return the run's own part of the chosen checkpoint."""
         loaded = self._choice.loaded
         if loaded is None:
-            return {}
+            return Standing()
         if RUN in loaded.state:
-            return loaded.state[RUN]  # type: ignore[no-any-return]
+            return standing_of(loaded.state[RUN], str(loaded.info.path))
         raise StateError(
             f"{loaded.info.path} was not saved by a Run.",
             "it does not say where in its training it was taken.",

@@ -19,6 +19,7 @@ Things = Mapping[str, tuple[Any, Adapter]]
 Leaves = dict[str, Any]
 
 _NOTHING: Final = ()
+_MAX_KEYS: Final = 100_000
 
 
 def is_fresh(adapter: Adapter) -> bool:
@@ -73,8 +74,9 @@ def fit(
     known = {name: leaves for name, leaves in known.items() if leaves}
     there, faults = _by_name(flat, known)
     if not there:
+        shown = [f"{key!s:.60}" for key in list(flat)[:5]]
         raise StateError(
-            f"init_from: {where} holds {', '.join(list(flat)[:5]) or 'nothing'}"
+            f"init_from: {where} holds {', '.join(shown) or 'nothing'}"
             f"{', ...' if len(flat) > 5 else ''}.",  # noqa: PLR2004
             f"what is attached here with weights: {', '.join(known) or 'nothing'}.",
             "Attach the model; if several have weights, begin each key with NAME and a dot.",
@@ -205,11 +207,21 @@ def _after(name: str, leaves: Leaves) -> Leaves:
     return found | ({"": leaves[name]} if name in leaves else {})
 
 
-def _flattened(tree: Mapping[Any, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+def _flattened(
+    tree: Mapping[Any, Any], path: str = "", left: Iterator[int] | None = None
+) -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of mappings by their paths.
+
+    Raises:
+        ValueError: They never end: a file can have a mapping hold another one many times.
+    """
+    left = iter(range(_MAX_KEYS)) if left is None else left
     for key, value in tree.items():
+        if next(left, None) is None:
+            raise ValueError(f"more than {_MAX_KEYS} names")
         inner = _join(path, str(key))
         if isinstance(value, Mapping):
-            yield from _flattened(value, inner)
+            yield from _flattened(value, inner, left)
         else:
             yield inner, value
 

@@ -1,25 +1,18 @@
 """Checkpoints of programs that never heard of evertrain: the newest one that is whole.
 
-They are looked at, never loaded: a pickle is walked opcode by opcode and nothing in it runs.
-
 Layer: supervise. Imports core only.
 """
 
 import glob
-import json
-import pickle
-import pickletools
 import re
 import shlex
-import struct
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from evertrain.core.errors import ConfigError, NotFoundError
-from evertrain.core.regular import open_regular
+from evertrain.supervise.wholeness import problem_of
 
 _WORD: Final = (
     r"((?:time|train)?steps?|iter(?:ation)?s?|updates?|episodes?|epochs?|ep|ckpt|checkpoint)"
@@ -28,9 +21,6 @@ _NUMBER: Final = r"((?<![\d.])\d+(?!\.?\d))"  # no part of 0.25
 _AFTER_WORD: Final = re.compile(rf"{_WORD}[-_= ]?{_NUMBER}", re.IGNORECASE)
 _BEFORE_WORD: Final = re.compile(rf"{_NUMBER}[-_ ]?{_WORD}", re.IGNORECASE)
 _SUFFIX: Final = re.compile(r"\.[A-Za-z]\w*$")
-_ZIP_MAGIC: Final = b"PK\x03\x04"
-_PICKLE_MARK: Final = 0x80
-_MAX_HEADER_BYTES: Final = 100 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,22 +153,6 @@ def resume_arguments(template: str, found: Found) -> list[str]:
     ]
 
 
-def problem_of(path: Path) -> str | None:
-    """Return what is wrong with the checkpoint at `path`, or None if it looks whole.
-
-    Zip archives (torch, numpy, SB3): the directory and the checksum of every member.
-    safetensors: the header, and the length that it promises. Pickles: every opcode up to
-    the end. Directories: every file. Of anything else only that it is not empty.
-    """
-    try:
-        if path.is_dir():
-            return _problem_of_dir(path)
-        with open_regular(path) as file:
-            return _problem_of_file(path, file)
-    except OSError as error:
-        return f"it cannot be read ({error.strerror})"
-
-
 def _newest(found: list[Found]) -> Choice:
     skipped: list[tuple[Path, str]] = []
     for each in reversed(found):
@@ -196,71 +170,3 @@ def _not_found(pattern: str, what: str, choice: Choice) -> NotFoundError:
         "--resume insists on it.",
         "Use --resume auto to start fresh where there is none, or correct --checkpoints.",
     )
-
-
-def _problem_of_dir(path: Path) -> str | None:
-    files = sorted(each for each in path.rglob("*") if each.is_file())
-    if not files:
-        return "empty directory"
-    # Empty files are normal inside (markers, __init__.py); an empty directory is not.
-    problems = ((each, problem_of(each)) for each in files if each.stat().st_size)
-    return next((f"{each.name}: {problem}" for each, problem in problems if problem), None)
-
-
-def _problem_of_file(path: Path, file: BinaryIO) -> str | None:
-    head = file.read(4)
-    file.seek(0)
-    if not head:
-        return "empty file"
-    if _ZIP_MAGIC.startswith(head) or path.suffix in {".zip", ".npz"}:
-        return _problem_of_zip(file)
-    if path.suffix == ".safetensors":
-        return _problem_of_safetensors(file)
-    is_pickle = head[0] == _PICKLE_MARK and (len(head) == 1 or head[1] <= pickle.HIGHEST_PROTOCOL)
-    if is_pickle or path.suffix in {".pkl", ".pickle"}:
-        return _problem_of_pickle(file)
-    return None
-
-
-def _problem_of_zip(file: BinaryIO) -> str | None:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            bad = archive.testzip()
-    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError):
-        return "truncated zip"
-    except RuntimeError:  # encrypted: its own program has to judge
-        return None
-    except Exception as error:  # noqa: BLE001  (zlib, lzma and bz2 each have their own)
-        return f"damaged zip ({error})"
-    return None if bad is None else f"damaged zip (checksum of {bad})"
-
-
-def _problem_of_safetensors(file: BinaryIO) -> str | None:
-    size_bytes = file.seek(0, 2)
-    file.seek(0)
-    head = file.read(8)
-    if len(head) < 8:  # noqa: PLR2004
-        return "truncated safetensors"
-    (header_bytes,) = struct.unpack("<Q", head)
-    if header_bytes > min(_MAX_HEADER_BYTES, size_bytes - 8):
-        return "truncated safetensors"
-    try:
-        header = json.loads(file.read(header_bytes))
-        ends = [row["data_offsets"][1] for key, row in header.items() if key != "__metadata__"]
-        wanted_bytes = 8 + header_bytes + max(ends, default=0)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-        return "damaged safetensors header"
-    return None if size_bytes == wanted_bytes else "truncated safetensors"
-
-
-def _problem_of_pickle(file: BinaryIO) -> str | None:
-    if b"joblib.numpy_pickle" in file.read(65536):  # raw arrays between its opcodes
-        file.seek(-1, 2)
-        return None if file.read(1) == b"." else "truncated pickle"
-    file.seek(0)
-    try:
-        for _ in pickletools.genops(file):
-            pass
-    except Exception:  # noqa: BLE001  (opcodes of a damaged file raise nearly anything)
-        return "truncated pickle"
-    return None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from evertrain.core import lock, proc
 from evertrain.core.heartbeat import read_beat
 from evertrain.core.journal import Journal, Row
+from evertrain.core.kinds import MAX_COUNT, is_attempt
 from evertrain.core.proc import Proc
 from evertrain.core.rundir import RunDir, parse_step
 from evertrain.monitor.poison import deadly
@@ -40,7 +41,7 @@ class Story:
 def next_attempt(run_dir: RunDir) -> int:
     """Return the number of the next attempt: one more than any on record."""
     rows = Journal(run_dir.journal).events()
-    numbers = [_number(row, "attempt") or 0 for row in rows]
+    numbers = [row["attempt"] for row in rows if is_attempt(row.get("attempt"))]
     owners = (lock.read_owner(run_dir.lock), lock.read_owner(run_dir.shim_lock))
     numbers += [owner.attempt for owner in owners if owner is not None]
     return max(numbers, default=0) + 1
@@ -140,4 +141,4 @@ def _last_step(run_dir: RunDir, rows: Sequence[Row]) -> int | None:
 
 def _number(row: Row, key: str) -> int | None:
     value = row.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if type(value) is int and abs(value) < MAX_COUNT else None

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
+from evertrain.core.printable import printable
 
 LIMIT_BYTES: Final = 4 << 20
 _COLORS: Final = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "bold": 1, "dim": 2}
@@ -76,7 +77,8 @@ class Screen:
 
     def say(self, text: str = "", color: str | None = None) -> None:
         """Show one line."""
-        self.write(self.paint(text, color).encode(errors="replace") + b"\n")
+        line = self.paint(printable(text, keep="\n\t"), color)
+        self.write(line.encode(errors="replace") + b"\n")
 
     def paint(self, text: str, color: str | None) -> str:
         """Return `text` in `color` where colors are welcome."""

@@ -28,7 +28,7 @@ from evertrain.supervise.cause import signal_name
 from evertrain.supervise.output import Output
 from evertrain.supervise.screen import Screen
 from evertrain.supervise.trainer import find_trainer
-from evertrain.supervise.wire import Order, Row, Wire, decode_order
+from evertrain.supervise.wire import Order, Row, Wire, decode_order, is_length
 
 FORCE_S: Final = 12.0  # a Run's last save may take 10
 TERMINATE_S: Final = 5.0
@@ -152,8 +152,8 @@ class Shim:
 
     def _do(self, row: Row) -> None:
         match row.get("do"):
-            case "resize":
-                self._output.resize(int(row["rows"]), int(row["columns"]))
+            case "resize" if is_length(row.get("rows")) and is_length(row.get("columns")):
+                self._output.resize(row["rows"], row["columns"])
             case "stop" if self._phase == "running":
                 self._enter("stopping", self._order.grace_s)
             case "force" if self._phase in {"running", "stopping"}:
@@ -243,6 +243,8 @@ def main() -> int:
         signal.signal(number, signal.SIG_IGN)
     proc.become_subreaper()
     order = decode_order(row)
+    if order is None:
+        return EXIT_FAILED
     run_dir = RunDir(Path(order.run))
     try:
         lease: AbstractContextManager[object] = lock.take(run_dir.shim_lock, attempt=order.attempt)

@@ -9,9 +9,17 @@ Layer: supervise. Imports core only.
 
 import socket
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final, cast
 
 from evertrain.core.journal import encode_line, parse_lines
+from evertrain.core.kinds import (
+    MAX_COUNT,
+    is_count,
+    is_text,
+    is_words,
+    misfit,
+    or_none,
+)
 
 Row = dict[str, Any]
 
@@ -42,10 +50,38 @@ def encode_order(order: Order) -> Row:
     return asdict(order)
 
 
-def decode_order(row: Row) -> Order:
-    """Return the order that `row` describes."""
+def decode_order(row: Row) -> Order | None:
+    """Return the order that `row` describes, or None if it is none."""
+    wrong = misfit(row, _KINDS)
+    if wrong is not None or not _KINDS.keys() - {"resumed_from"} <= row.keys() <= _KINDS.keys():
+        return None
     size = row["size"]
-    return Order(**{**row, "size": None if size is None else (int(size[0]), int(size[1]))})
+    return Order(**{**row, "size": None if size is None else (size[0], size[1])})
+
+
+def is_length(value: object) -> bool:
+    """Say whether it is a number of rows or columns that a terminal can have."""
+    return isinstance(value, int) and is_count(value) and value < _MAX_LENGTH
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2 and all(map(is_length, value))  # noqa: PLR2004
+
+
+def _is_seconds(value: object) -> bool:
+    return type(value) in {int, float} and 0 <= cast("float", value) < MAX_COUNT
+
+
+_MAX_LENGTH: Final = 1 << 16
+_MAX_BYTES: Final = 16 << 20
+_KINDS: Final = {
+    "command": is_words,
+    "run": is_text,
+    "attempt": is_count,
+    "grace_s": _is_seconds,
+    "size": or_none(_is_size),
+    "resumed_from": or_none(is_text),
+}
 
 
 class Wire:
@@ -73,12 +109,15 @@ class Wire:
         return True
 
     def hear(self) -> list[Row] | None:
-        """Return the rows that came, oldest first, waiting for bytes; None at the end."""
+        """Return the rows that came, oldest first, waiting for bytes; None at the end.
+
+        A line that never ends is an end, too.
+        """
         try:
             data = self._end.recv(65536)
         except OSError:
             data = b""
-        if not data:
+        if not data or len(self._rest) > _MAX_BYTES:
             return None
         whole, _, self._rest = (self._rest + data).rpartition(b"\n")
         return list(parse_lines(whole).rows)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from evertrain.checkpoint.strict import Fields, dumps, loads
+from evertrain.checkpoint.strict import Fields, dumps, loads, shortened
 from evertrain.core.errors import CorruptError
 from evertrain.core.rundir import check_format
 
@@ -70,7 +70,7 @@ def parse_listing(data: bytes, path: Path) -> Listing:
 def bad_archive(path: Path, problem: str) -> CorruptError:
     """Return the error for an archive that is damaged, or never was one of ours."""
     return CorruptError(
-        f"{path} is no archive of a run, or damaged: {problem}.",
+        f"{path} is no archive of a run, or damaged: {shortened(problem)}.",
         "nothing of it was kept: a part of a run could go silently wrong.",
         "Use another copy of the archive.",
     )

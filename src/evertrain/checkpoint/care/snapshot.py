@@ -18,6 +18,7 @@ from evertrain.checkpoint.shelf import EMERGENCY, QUARANTINE, SUPERSEDED
 from evertrain.core import proc
 from evertrain.core.errors import EvertrainError, NotFoundError, UsageError
 from evertrain.core.journal import Journal
+from evertrain.core.layout import check_link
 from evertrain.core.rundir import RunDir, step_name
 
 # Of the moment, or made anew.
@@ -63,9 +64,12 @@ def snapshot(
     Raises:
         NotFoundError: One of `steps` is not there.
         UsageError: There is something that is neither a file nor a directory.
+        ConfigError: A directory of the run is a link to something else.
         EvertrainError: Attempts begin faster than a snapshot is taken.
         OSError: The disk refused.
     """
+    for each in run_dir.directories:
+        check_link(each)
     pid = os.getpid()
     place = run_dir.path / f".tmp-archive-{pid}-{proc.start_time(pid) or 0}"
     sweep(run_dir.path, tools.fs, prefix=".tmp-archive-")

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from evertrain.checkpoint.care.listing import LISTING, Entry, Listing, bad_archive, parse_listing
+from evertrain.core.document import DOCUMENT_BYTES
 from evertrain.core.errors import CorruptError
 
 END: Final = bytes(1024)
 CHUNK_BYTES: Final = 1 << 20
 
 _BLOCK: Final = tarfile.BLOCKSIZE
-_MAX_LISTING_BYTES: Final = 1 << 27
+_MAX_LISTING_BYTES: Final = DOCUMENT_BYTES
 _MAX_PAX_BYTES: Final = 1 << 16
 _MAX_PART: Final = 255
 _MAX_DEPTH: Final = 32
@@ -172,11 +173,12 @@ class Reader:
             more = self._pax(b"".join(self._body(info.size)))
         if info.type not in {tarfile.REGTYPE, tarfile.LNKTYPE}:
             raise self._bad(f"{info.name!r:.120} is neither a file nor a hard link")
-        size = more.get("size", "")
-        is_size = size.isascii() and size.isdecimal() and len(size) <= _MAX_DIGITS
-        size_bytes = int(size) if is_size else info.size
+        size = more.get("size", str(info.size))
+        if not (size.isascii() and size.isdecimal() and len(size) <= _MAX_DIGITS):
+            raise self._bad(f"{info.name!r:.120} has {size!r:.40} bytes")
+        size_bytes = int(size)
         is_link = info.type == tarfile.LNKTYPE
-        if size_bytes < 0 or (is_link and size_bytes):
+        if is_link and size_bytes:
             raise self._bad(f"{info.name!r:.120} has {size_bytes} bytes")
         link = more.get("linkpath", info.linkname) if is_link else None
         return Header(more.get("path", info.name), size_bytes, link, not info.mode & 0o222)
@@ -219,7 +221,7 @@ class Reader:
         try:
             return self._read(count)
         except self._failures as error:
-            raise self._bad(f"it cannot be unpacked ({error})") from error
+            raise self._bad(f"it cannot be unpacked ({error!s:.120})") from error
 
     def _check_tail(self) -> None:
         left = _MAX_TAIL_BYTES

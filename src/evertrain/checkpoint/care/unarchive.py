@@ -34,7 +34,7 @@ def unarchive(path: Path, to: Path | None = None, *, tools: Tools = _TOOLS) -> R
         tools: Disk and clock.
 
     Raises:
-        UsageError: `to` exists.
+        UsageError: `to` exists; or there is none, and the archive has a hidden name for it.
         CorruptError: The archive is damaged, hostile, or none; nothing of it is left.
         FormatError: A newer version wrote it.
         MissingExtraError: Nothing here uncompresses it.
@@ -93,6 +93,12 @@ class _Disk:
 
 
 def _target(listing: Listing, to: Path | None) -> Path:
+    if to is None and listing.name[0] in ".-~":  # ".git" would be obeyed by others
+        raise UsageError(
+            f"the archive holds a run called {listing.name!r:.80}.",
+            "a name that begins like that may mean something to other programs.",
+            "Give it another: --to DIR",
+        )
     target = to or (Path("runs") if Path("runs").is_dir() else Path()) / listing.name
     if target.exists() or target.is_symlink():
         raise UsageError(

@@ -70,7 +70,7 @@ def unpacked(path: Path) -> Iterator[tuple[Read, tuple[type[Exception], ...]]]:
         stream: Any
         if name == "zstandard":
             engine = library.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
-            stream = engine.stream_reader(file, closefd=False)
+            stream = engine.stream_reader(file, read_across_frames=True, closefd=False)
         else:
             stream = library.ZstdFile(file)
         yield stream.read, (library.ZstdError, EOFError)

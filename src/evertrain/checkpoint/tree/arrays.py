@@ -145,12 +145,14 @@ def _build(shape: tuple[int, ...], dtype: "Dtype", data: "npt.NDArray[np.uint8]"
     import numpy as np
 
     count = 1
+    if len(shape) > _MAX_DIMS:
+        raise ValueError(f"{len(shape)} dimensions")
     for size in shape:
-        if type(size) is not int or size < 0:
-            raise ValueError(f"shape {shape!r}")
+        if type(size) is not int or not 0 <= size <= _MAX_SIZE:
+            raise ValueError(f"shape {shape!r:.60}")
         count *= size
     if count * dtype.itemsize != data.size or count > _MAX_ITEMS:
-        raise ValueError(f"{data.size} bytes are not shape {shape!r} of {dtype}")
+        raise ValueError(f"{data.size} bytes are not shape {shape!r:.60} of {dtype!s:.60}")
     if data.size == 0:
         return np.zeros(shape, dtype)
     array: Array = np.ndarray(shape, dtype, buffer=data.data)
@@ -177,13 +179,15 @@ def _descr(dtype: "Dtype") -> Json:
 
 
 _MAX_ITEMS: Final = 2**48  # bounds arrays whose items have no bytes
+_MAX_SIZE: Final = 2**62
+_MAX_DIMS: Final = 64
 _USER: Final = 2  # numpy.dtype.isbuiltin of types that other packages add
 
 
 def _dtype(descr: Json) -> "Dtype":
     dtype: Dtype = _format().descr_to_dtype(_tuples(descr))
     if dtype.hasobject:
-        raise ValueError(f"{descr!r} means Python objects")
+        raise ValueError(f"{descr!r:.60} means Python objects")
     return dtype
 
 
@@ -203,7 +207,7 @@ def _tuples(descr: Json) -> Any:
     if isinstance(descr, str):
         return descr
     if not isinstance(descr, list):
-        raise TypeError(f"{descr!r} is no description of a dtype")
+        raise TypeError(f"{descr!r:.60} is no description of a dtype")
     if _is_subarray(descr):
         return (_tuples(descr[0]), tuple(descr[1]))
     return [_field(each) for each in descr]
@@ -216,6 +220,6 @@ def _is_subarray(descr: list[Json]) -> bool:
 
 def _field(each: Json) -> tuple[Any, ...]:
     if not isinstance(each, list) or len(each) not in {2, 3}:
-        raise TypeError(f"{each!r} is no field of a dtype")
+        raise TypeError(f"{each!r:.60} is no field of a dtype")
     name = tuple(each[0]) if isinstance(each[0], list) else each[0]
     return (name, _tuples(each[1]), *(tuple(shape) for shape in each[2:]))

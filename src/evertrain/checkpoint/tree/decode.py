@@ -17,7 +17,17 @@ from evertrain.checkpoint.tree.kinds import EXACT_INT, MARK, MAX_DEPTH, EnumName
 from evertrain.core.errors import CorruptError, EvertrainError, FormatError, StateError
 
 # What building a value from wrong parts raises.
-_WRONG: Final = (TypeError, ValueError, KeyError, IndexError, OverflowError, AttributeError)
+_WRONG: Final = (
+    TypeError,
+    ValueError,
+    KeyError,
+    IndexError,
+    ArithmeticError,
+    AttributeError,
+    RecursionError,
+)
+_MAX_SAID: Final = 200
+_MAX_NAME: Final = 60
 
 
 def unflatten(skeleton: Json, arrays: Mapping[str, RawArray]) -> Tree:
@@ -37,15 +47,11 @@ def unflatten(skeleton: Json, arrays: Mapping[str, RawArray]) -> Tree:
 
 
 class Decoder:
-    """One unflattening.
-
-    Attributes:
-        arrays: The arrays by key.
-    """
+    """One unflattening."""
 
     def __init__(self, arrays: Mapping[str, RawArray]) -> None:
         """Keep the arrays at hand."""
-        self.arrays = arrays
+        self._arrays = dict(arrays)
 
     def decode(self, node: Json, depth: int) -> Tree:
         """Return the value that `node` describes.
@@ -95,7 +101,14 @@ class Decoder:
         """Return stored bytes."""
         if "hex" in node:
             return bytes.fromhex(node["hex"])
-        return self.arrays[node["key"]].data.tobytes()
+        return self.take(node).data.tobytes()
+
+    def take(self, node: Json) -> RawArray:
+        """Return the array that a leaf names. It stands for one leaf: a second one has none.
+
+        Else a short file could ask for a thousand copies of a long array.
+        """
+        return self._arrays.pop(node["key"])
 
     def _marked(self, node: dict[str, Json], depth: int) -> Tree:
         kind = node[MARK]
@@ -111,7 +124,7 @@ class Decoder:
         except EvertrainError:
             raise
         except (*_WRONG, struct.error, MemoryError) as error:
-            raise _hopeless(f"a {kind} cannot be put together ({error!r})") from error
+            raise _hopeless(f"a {kind} cannot be put together ({error!r:.{_MAX_SAID}})") from error
 
 
 Builder = Callable[[Decoder, dict[str, Json], int], Tree]
@@ -164,7 +177,7 @@ def _range(decoder: Decoder, node: Json, depth: int) -> range:
 
 
 def _array(decoder: Decoder, node: Json, _: int) -> Any:
-    return arrays.raw_to_array(decoder.arrays[node["key"]], node)
+    return arrays.raw_to_array(decoder.take(node), node)
 
 
 def _generator(decoder: Decoder, node: Json, depth: int) -> Any:
@@ -192,9 +205,9 @@ def _registered(decoder: Decoder, node: Json, depth: int) -> Tree:
     entry = registry.by_name(name)
     if entry is None:
         raise StateError(
-            f"the checkpoint holds a {name!r}, which this program has not registered.",
+            f"the checkpoint holds a {name!r:.{_MAX_NAME}}, which this program has not registered.",
             "only the program knows how to put such a value together.",
-            f"Call register(cls, {name!r}, to_tree, from_tree) before loading.",
+            f"Call register(cls, {name!r:.{_MAX_NAME}}, to_tree, from_tree) before loading.",
         )
     tree = decoder.decode(node["tree"], depth + 1)
     try:
@@ -216,7 +229,7 @@ def _codec(decoder: Decoder, node: Json, depth: int) -> Tree:
 
 def _refused(name: str, error: Exception) -> StateError:
     return StateError(
-        f"{name!r} refuses what the checkpoint holds: {error!r}.",
+        f"{name!r} refuses what the checkpoint holds: {error!r:.{_MAX_SAID}}.",
         "its code no longer fits the stored value.",
         "Use the version of the program that saved it, or make its from_tree accept the old form.",
     )
@@ -225,7 +238,7 @@ def _refused(name: str, error: Exception) -> StateError:
 def _text(node: Json, name: str) -> str:
     found = node[name]
     if type(found) is not str:
-        raise TypeError(f"{name} is {found!r}")
+        raise TypeError(f"{name} is {found!r:.{_MAX_NAME}}")
     return found
 
 
@@ -249,7 +262,7 @@ _KINDS: Final[Mapping[str, Builder]] = {
     "ordereddict": lambda decoder, node, depth: OrderedDict(decoder.pairs(node, depth)),
     "random": _random,
     "range": _range,
-    "raw": lambda decoder, node, _: decoder.arrays[node["key"]],
+    "raw": lambda decoder, node, _: decoder.take(node),
     "registered": _registered,
     "scalar": lambda _, node, __: arrays.scalar_from_json(node),
     "set": lambda decoder, node, depth: set(decoder.items(node, depth)),

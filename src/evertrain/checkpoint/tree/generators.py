@@ -5,6 +5,7 @@ Only generators of a fixed list are built from a file; their state is numbers.
 Layer: checkpoint. Imports core only.
 """
 
+import operator
 import random
 import sys
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 BIT_GENERATORS: Final = frozenset({"MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64"})
-_MERSENNE_WORDS: Final = 625
+MAX_SPAWNED: Final = 1 << 20
+_MERSENNE_WORDS: Final = 625  # of random.Random: 624, and where it stands
+_PHILOX_WORDS: Final = 4
 
 
 def is_numpy_generator(value: object) -> bool:
@@ -55,6 +58,7 @@ def generator_from_tree(tree: dict[str, Tree]) -> Any:
 
     if tree["class"] == "RandomState":
         legacy = np.random.RandomState(np.random.MT19937())
+        check_position(tree["state"])
         legacy.set_state(tree["state"])
         return legacy
     bits = _bits_from_tree(tree)
@@ -63,6 +67,27 @@ def generator_from_tree(tree: dict[str, Tree]) -> Any:
     if tree["class"] == "BitGenerator":
         return bits
     raise ValueError(f"generator class {tree['class']!r}")
+
+
+def check_position(state: Tree) -> None:
+    """Refuse the state of a bit generator that stands outside of its own numbers.
+
+    numpy takes any position, and the next draw would read whatever memory lies there.
+
+    Raises:
+        ValueError: It does.
+        TypeError: It is no state of a bit generator.
+        KeyError: Idem.
+    """
+    name = state["bit_generator"]
+    if name == "MT19937":
+        at, most = operator.index(state["state"]["pos"]), _MERSENNE_WORDS - 1
+    elif name == "Philox":
+        at, most = operator.index(state["buffer_pos"]), _PHILOX_WORDS
+    else:
+        return
+    if not 0 <= at <= most:
+        raise ValueError(f"a {name} stands at {at} of {most}")
 
 
 def random_to_tree(value: random.Random) -> dict[str, Tree]:
@@ -120,6 +145,7 @@ def _bits_from_tree(tree: dict[str, Tree]) -> Any:
     seed = tree["seed"]
     sequence = np.random.SeedSequence(**_seed_fields(seed)) if seed is not None else 0
     bits = getattr(np.random, tree["bits"])(sequence)
+    check_position(tree["state"])
     bits.state = tree["state"]
     return bits
 
@@ -146,10 +172,18 @@ def _numbers(value: Any) -> Tree:
 
 
 _SEED_FIELDS: Final = frozenset({"entropy", "spawn_key", "pool_size", "n_children_spawned"})
-_MAX_POOL: Final = 2**16
+_MAX_POOL: Final = 256  # numpy mixes each word with each other one
+_MAX_NUMBERS: Final = 4096
+_MAX_BITS: Final = 1 << 15
 
 
 def _seed_fields(tree: Tree) -> dict[str, Any]:
     if set(tree) != _SEED_FIELDS or not 0 < tree["pool_size"] <= _MAX_POOL:
         raise ValueError("not a seed sequence")
-    return {**tree, "spawn_key": tuple(tree["spawn_key"])}
+    entropy, spawn_key = tree["entropy"], tuple(tree["spawn_key"])
+    for each in (entropy, spawn_key):
+        numbers = each if isinstance(each, list | tuple) else [each or 0]
+        is_short = len(numbers) <= _MAX_NUMBERS
+        if not is_short or any(operator.index(x).bit_length() > _MAX_BITS for x in numbers):
+            raise ValueError("a seed of such a length")
+    return {**tree, "spawn_key": spawn_key}

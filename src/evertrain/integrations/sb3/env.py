@@ -19,6 +19,7 @@ import gymnasium
 import numpy as np
 
 from evertrain.checkpoint.plugin import Tree
+from evertrain.checkpoint.tree.generators import check_position
 from evertrain.integrations.sb3.attributes import put, put_space, take, take_space
 
 STATE: Final = "evertrain_state"
@@ -169,6 +170,7 @@ def _worker_state() -> Tree:
 def _restore_worker(tree: Tree) -> None:
     version, words, gauss = tree["python"]
     random.setstate((version, tuple(words), gauss))
+    check_position(tree["numpy"])
     np.random.set_state(tree["numpy"])  # noqa: NPY002  (idem)
     torch = sys.modules.get("torch")
     if torch is not None and tree["torch"] is not None:

@@ -4,8 +4,10 @@ Layer: integrations. Imports checkpoint and core.
 """
 
 import io
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -14,6 +16,14 @@ from evertrain.checkpoint.care.export import write_new
 from evertrain.checkpoint.plugin import Tree
 from evertrain.core.errors import StateError
 from evertrain.core.fs import LOCAL_FS, Fs
+
+# Those of numpy that torch has, in either order of bytes.
+_DTYPES: Final = frozenset(
+    np.dtype(f"{order}{code}")
+    for order in "<>"
+    for code in ("?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "c8", "c16")
+)
+_KEYS: Final = frozenset({str, int, float, bool, bytes, type(None)})
 
 
 def write_pt(tree: Tree, out: Path, *, fs: Fs = LOCAL_FS) -> int:
@@ -32,7 +42,10 @@ def write_pt(tree: Tree, out: Path, *, fs: Fs = LOCAL_FS) -> int:
     buffer = io.BytesIO()
     torch.save(_plain(tree, ""), buffer)
     buffer.seek(0)
-    torch.load(buffer, map_location="cpu", weights_only=True)
+    try:
+        torch.load(buffer, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise _refused(f"it holds what would need code to be loaded ({error!s:.120})") from error
     return write_new(out, (buffer.getbuffer(),), fs=fs)
 
 
@@ -43,14 +56,29 @@ def _plain(tree: Tree, at: str) -> object:
         return tree
     if isinstance(tree, np.generic):
         return tree.item()
-    if isinstance(tree, np.ndarray) and tree.dtype.kind in "biufc":
+    if isinstance(tree, np.ndarray) and tree.dtype in _DTYPES:
         return torch.from_numpy(np.array(tree, dtype=tree.dtype.newbyteorder("=")))
     if isinstance(tree, Mapping) and type(tree).__name__ in {"dict", "OrderedDict"}:
-        return {key: _plain(each, f"{at}.{key}") for key, each in tree.items()}
+        return {_key(key, at): _plain(each, f"{at}.{_said(key)}") for key, each in tree.items()}
     if type(tree) in {list, tuple}:
         return type(tree)(_plain(each, f"{at}.{i}") for i, each in enumerate(tree))
-    raise StateError(
-        f"{at.lstrip('.') or 'it'} is a {type(tree).__name__}.",
+    raise _refused(f"{at.lstrip('.') or 'it'} is a {type(tree).__name__}")
+
+
+def _said(key: object) -> str:
+    """Return what a message calls a key; not every number can be written out."""
+    return key[:60] if isinstance(key, str) else f"a {type(key).__name__}"
+
+
+def _key(key: object, at: str) -> object:
+    if type(key) in _KEYS:
+        return key
+    raise _refused(f"{at.lstrip('.') or 'it'} has a {type(key).__name__} as a key")
+
+
+def _refused(problem: str) -> StateError:
+    return StateError(
+        f"{problem}.",
         "torch.load(weights_only=True) reads tensors and plain values only.",
         "Export a part: --name agent, or --name model.policy",
     )

@@ -25,8 +25,23 @@ def load_weights(path: Path) -> Mapping[str, Any] | None:
         StateError: It holds more than tensors and plain data, or no mapping.
     """
     if path.suffix == ".safetensors":
-        return {key: as_tensor(raw) for key, raw in read_arrays(path).items()}
+        return _tensors(path)
     return _unpickled(path) if path.suffix in {".pt", ".pth"} else None
+
+
+def _tensors(path: Path) -> Mapping[str, Any]:
+    with refusing(path):
+        arrays = read_arrays(path)
+    try:
+        return {key: as_tensor(raw) for key, raw in arrays.items()}
+    except EvertrainError:
+        raise
+    except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+        raise StateError(
+            f"init_from: {path} holds an array that torch cannot have: {error!s:.200}.",
+            "what is no tensor fits nothing that is attached.",
+            "Save the weights again with the program that made them.",
+        ) from error
 
 
 def _unpickled(path: Path) -> Mapping[str, Any]:
