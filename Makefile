@@ -7,6 +7,8 @@ BENCH := .venv-bench
 BENCH_STAMP := $(BENCH)/.installed
 # Where the benchmarks write; give the disk that your trainings use: make bench BENCH_DIR=/data
 BENCH_DIR ?= $(or $(TMPDIR),/tmp)
+# How long `make soak` trains under faults, before the long suites.
+SOAK_MINUTES ?= 30
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: help install quickstart test test-user check format bench soak clean
@@ -16,6 +18,7 @@ help:
 	@echo "make test         run the tests, with branch coverage"
 	@echo "make test-user    the same as an unprivileged user, from root"
 	@echo "make check        format, lint, types, layers, spelling"
+	@echo "make soak         train under every fault for half an hour, then the long suites"
 	@echo "make bench        compare with other checkpointers (a quarter of an hour; own .venv-bench)"
 	@echo "make format       format the code"
 
@@ -75,6 +78,7 @@ bench: $(BENCH_STAMP)
 	@$(BENCH)/bin/python benchmarks/summary.py
 
 soak: $(STAMP)
+	PYTHONPATH=tests $(BIN)/python -m soak --minutes $(SOAK_MINUTES)
 	$(BIN)/python -m pytest -m soak
 
 clean:

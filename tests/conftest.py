@@ -1,9 +1,44 @@
-"""Settings for every test: one thread per library, and no color."""
+"""Settings for every test: one thread per library, no color; and the account of faults."""
 
 import os
+from collections import Counter
+
+import pytest
+
+from support import Tally
 
 # Two cores are shared by whatever the tests start; threads that spin for each other cost minutes.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["NO_COLOR"] = "1"
 for name in [each for each in os.environ if each.startswith("EVERTRAIN_")]:
     del os.environ[name]
+
+FAULTS = "faults"
+
+
+@pytest.fixture
+def tally(request: pytest.FixtureRequest) -> Tally:
+    """Count faults that this test injects; call it before the assertions."""
+
+    def count(fault: str, *, injected: int, lost: int = 0) -> None:
+        request.node.user_properties.append((FAULTS, (fault, injected, lost)))
+
+    return count
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many faults of each class were injected, and how many of them cost something."""
+    injected: Counter[str] = Counter()
+    lost: Counter[str] = Counter()
+    for each in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        for name, value in each.user_properties if each.when == "call" else ():
+            if name == FAULTS:
+                injected[value[0]] += value[1]
+                lost[value[0]] += value[2]
+    if injected:
+        terminalreporter.section("faults injected")
+        terminalreporter.write_line("| fault | injected | survived | lost |")
+        terminalreporter.write_line("|---|---|---|---|")
+        for fault, count in sorted(injected.items()):
+            survived = count - lost[fault]
+            terminalreporter.write_line(f"| {fault} | {count:,} | {survived:,} | {lost[fault]:,} |")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 from unittest.mock import patch
 
 from evertrain import Run
@@ -11,6 +11,13 @@ from evertrain.core.fs import Fs, LocalFs
 from evertrain.testing import everything_on
 
 OpenRun = Callable[..., Run]
+
+
+class Tally(Protocol):
+    """Counts faults for the table at the end of a test run."""
+
+    def __call__(self, fault: str, *, injected: int, lost: int = 0) -> None:
+        """Add so many of a class; `lost` are those that cost what they must not."""
 
 
 class FastFs(LocalFs):

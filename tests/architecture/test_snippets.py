@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 REPO = Path(__file__).parents[2]
-PAGES = [REPO / "README.md", REPO / "docs" / "api.md"]
+PAGES = [REPO / "README.md", REPO / "docs" / "api.md", REPO / "docs" / "testing.md"]
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 
 from audit import programs
 from audit.test_faults import audited
-from supervise.play import living, wait_until
+from evertrain.testing.processes import living, wait_until
 
 pytestmark = pytest.mark.slow
 

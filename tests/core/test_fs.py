@@ -22,7 +22,7 @@ def test_write_atomic_replaces_whole_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_write_atomic_keeps_the_old_file_when_the_disk_is_full(tmp_path: Path) -> None:
-    """A write that fails halfway never touches the old contents."""
+    """A write that fails halfway never touches the old contents, and leaves nothing beside them."""
 
     class FullDisk(LocalFs):
         def sync_file(self, path: Path) -> None:
@@ -35,6 +35,7 @@ def test_write_atomic_keeps_the_old_file_when_the_disk_is_full(tmp_path: Path) -
         write_atomic(target, b"new", fs=FullDisk())
 
     assert target.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["index.json"]
 
 
 def test_write_takes_any_buffer_in_chunks(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from evertrain.checkpoint.store import Store
 from evertrain.core.journal import Journal
 from evertrain.core.rundir import RunDir
 from evertrain.monitor.metrics import read_metrics
+from support import Tally
 
 HERE = Path(__file__).parent
 README = HERE.parents[1] / "README.md"
@@ -54,7 +55,9 @@ def readme_loop(total: int) -> str:
     return "import sys\n" + loop
 
 
-def storm(tmp_path: Path, script: str, runs: int, kills: int) -> tuple[RunDir, list[RunDir]]:
+def storm(
+    tmp_path: Path, script: str, runs: int, kills: int, tally: Tally
+) -> tuple[RunDir, list[RunDir]]:
     """Run `script` undisturbed, and `runs` times with `kills` kills each."""
     (tmp_path / "train.py").write_text(script)
     victims = [f"{tmp_path / f'victim{i}'}:{kills}" for i in range(runs)]
@@ -69,6 +72,7 @@ def storm(tmp_path: Path, script: str, runs: int, kills: int) -> tuple[RunDir, l
     assert done.returncode == 0, done.stderr
     hits = json.loads(done.stdout.splitlines()[-1])
     assert sum(hits.values()) >= runs * kills - runs, hits
+    tally("SIGKILL at a random time", injected=sum(hits.values()))
     return RunDir(tmp_path / "whole"), [RunDir(Path(name)) for name in hits]
 
 
@@ -95,9 +99,9 @@ def assert_same(whole: RunDir, victim: RunDir) -> None:
 
 
 @pytest.mark.slow
-def test_the_readmes_loop_survives_fifty_kills(tmp_path: Path) -> None:
+def test_the_readmes_loop_survives_fifty_kills(tmp_path: Path, tally: Tally) -> None:
     """Weights, Adam moments, generators and metrics are those of the undisturbed run."""
-    whole, victims = storm(tmp_path, readme_loop(1000), runs=5, kills=11)
+    whole, victims = storm(tmp_path, readme_loop(1000), runs=5, kills=11, tally=tally)
 
     assert_resumed(victims, at_least=3)
     for victim in victims:
@@ -106,9 +110,9 @@ def test_the_readmes_loop_survives_fifty_kills(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_loop_of_rebound_pytrees_survives_fifty_kills(tmp_path: Path) -> None:
+def test_a_loop_of_rebound_pytrees_survives_fifty_kills(tmp_path: Path, tally: Tally) -> None:
     """The same for functional code that rebinds its parameters in `run.state`."""
-    whole, victims = storm(tmp_path, PYTREE, runs=5, kills=11)
+    whole, victims = storm(tmp_path, PYTREE, runs=5, kills=11, tally=tally)
 
     assert_resumed(victims, at_least=3)
     for victim in victims:

@@ -23,7 +23,7 @@ from evertrain.core.rundir import RunDir
 from evertrain.run.background import Background
 from evertrain.run.failure import MAX_FAILURES
 from evertrain.testing import FakeClock
-from support import OpenRun, walk
+from support import OpenRun, Tally, walk
 
 WRITER = "evertrain-writer"
 LIMIT_S = 60.0  # of a test that is broken
@@ -573,7 +573,7 @@ def test_rows_are_durable_before_their_checkpoint(
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_process_that_dies_anywhere_in_a_save_loses_nothing(tmp_path: Path) -> None:
+def test_a_process_that_dies_anywhere_in_a_save_loses_nothing(tmp_path: Path, tally: Tally) -> None:
     """The next one goes on from the newest checkpoint or the one in flight, to the same end."""
     found = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("dying.py")), str(tmp_path)],
@@ -582,6 +582,8 @@ def test_a_process_that_dies_anywhere_in_a_save_loses_nothing(tmp_path: Path) ->
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     whole, *deaths = [json.loads(line) for line in found.stdout.splitlines()]
+    lost = sum(death["weights"] != whole["weights"] for death in deaths)
+    tally("death at an operation of a save beside the loop", injected=len(deaths), lost=lost)
 
     assert len(deaths) > 80
     for death in deaths:
@@ -595,7 +597,9 @@ def test_a_process_that_dies_anywhere_in_a_save_loses_nothing(tmp_path: Path) ->
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_two_hundred_kills_in_the_middle_of_a_save_lose_nothing(tmp_path: Path) -> None:
+def test_two_hundred_kills_in_the_middle_of_a_save_lose_nothing(
+    tmp_path: Path, tally: Tally
+) -> None:
     """No checkpoint that was in place is gone but by the rule, and the end is the same."""
     deaths_wanted = 200
     found = subprocess.run(
@@ -608,6 +612,7 @@ def test_two_hundred_kills_in_the_middle_of_a_save_lose_nothing(tmp_path: Path) 
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     whole, *deaths, end = [json.loads(line) for line in found.stdout.splitlines()]
+    tally("SIGKILL in the middle of a save", injected=deaths_wanted, lost=int(end != whole))
 
     assert sum(death["is_cut"] for death in deaths) == deaths_wanted
     newest = [death["there"][-1] for death in deaths]

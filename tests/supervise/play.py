@@ -11,16 +11,14 @@ import sys
 import termios
 import textwrap
 import threading
-import time
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 
 from evertrain.core.journal import Row, read_lines
 from evertrain.core.rundir import RunDir
+from evertrain.testing.processes import LIMIT_S, living, wait_until
 
 MARK = "EVERTRAIN_TEST_MARK"
-LIMIT_S = 20.0
 # What becomes of a process must not hang on how this machine sets these.
 _OWN = ("NO_COLOR", "PYTHONUNBUFFERED", "PYTHONFAULTHANDLER", "EVERTRAIN_RUN", "PYTHONWARNINGS")
 
@@ -33,29 +31,6 @@ if sys.argv[1]:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 os.execv(sys.argv[2], sys.argv[2:])
 """
-
-
-def wait_until(holds: Callable[[], object], what: str, limit_s: float = LIMIT_S) -> None:
-    """Return as soon as `holds`, fail after `limit_s` seconds."""
-    deadline_s = time.monotonic() + limit_s
-    while not holds():
-        assert time.monotonic() < deadline_s, f"still waiting: {what}"
-        time.sleep(0.01)
-
-
-def living(mark: str) -> dict[int, str]:
-    """Return every live process that carries `mark` in its environment: pid -> command."""
-    found: dict[int, str] = {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-            if mark.encode() in (entry / "environ").read_bytes() and state not in "ZX":
-                found[int(entry.name)] = (entry / "cmdline").read_text().replace("\0", " ")
-        except (OSError, ValueError):
-            continue
-    return found
 
 
 class Play:

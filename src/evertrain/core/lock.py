@@ -1,8 +1,7 @@
 """Leases: who owns a run, decided by the kernel and readable by people.
 
-The flock decides who lives. The record inside the file (pid and start time,
-boot, host, attempt) tells people and later attempts who that is. The attempt
-is the fencing token: it only grows.
+The flock decides who lives. The record in the file tells people and later attempts
+who that is. The attempt is the fencing token: it only grows.
 
 Layer: core. Imports core only.
 """
