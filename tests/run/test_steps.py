@@ -296,8 +296,8 @@ def test_the_loaded_state_is_not_kept(open_run: OpenRun) -> None:
     run = open_run()
     run.restore()
 
-    assert run._choice.loaded is not None
-    assert run._choice.loaded.state == {}
+    assert run._origin.choice.loaded is not None
+    assert run._origin.choice.loaded.state == {}
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])

@@ -132,7 +132,6 @@ def intruders(
     Args:
         found: Checkpoints in their places.
         attempt: The attempt that owns the run.
-        tools: Disk and clock.
         base_step: Step that it went on from: there was nothing behind it then.
     """
     return [info for info in found if 0 < info.attempt < attempt and info.step > base_step]

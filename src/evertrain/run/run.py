@@ -18,19 +18,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from evertrain.checkpoint.commit import Tools
 from evertrain.checkpoint.info import CheckpointInfo, Kind
 from evertrain.checkpoint.keep import Keep, keep_any, keep_best, keep_last, keep_stages
-from evertrain.checkpoint.plugin import Tree
-from evertrain.checkpoint.shelf import demote, quarantine, supersede
 from evertrain.checkpoint.store import Store
 from evertrain.checkpoint.when import When, auto, quiet_of
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
-from evertrain.core.errors import CorruptError, StateError, UsageError
+from evertrain.core.errors import UsageError
 from evertrain.core.fs import LOCAL_FS, Fs
 from evertrain.core.heartbeat import Heart
 from evertrain.core.journal import Row
 from evertrain.core.refusal import refusing
 from evertrain.core.rundir import step_name
 from evertrain.monitor.metrics import read_metrics
-from evertrain.monitor.poison import deadly
 from evertrain.run import arguments, opening
 from evertrain.run.boundary import Boundary, Record
 from evertrain.run.calls import (
@@ -42,15 +39,15 @@ from evertrain.run.calls import (
     count_of,
 )
 from evertrain.run.calm import RESTLESS, Calm, calm
-from evertrain.run.capture import RUN, Capture
-from evertrain.run.choose import Choice, Resume, choose, starts_fresh
+from evertrain.run.capture import Capture
+from evertrain.run.choose import Resume, starts_fresh
 from evertrain.run.claim import Claim
 from evertrain.run.console import Console
 from evertrain.run.emergency import Emergency
 from evertrain.run.inbox import Inbox, addressed_since_s
 from evertrain.run.initial import check_source, start_from
+from evertrain.run.origin import Origin
 from evertrain.run.owner import OwnProcess
-from evertrain.run.position import Standing, standing_of
 from evertrain.run.rng import Seeder, isolated
 from evertrain.run.rows import Rows, merged, place_in
 from evertrain.run.save import Save
@@ -177,7 +174,7 @@ class Run:
         self._finished: str | None = None
         self._advanced: int | None = None
         self._is_restored = self._is_in_step = self._is_closed = self._is_recorded = False
-        self._is_in_loop = self._is_on_branch = False
+        self._is_in_loop = False
         self._calm: Calm = RESTLESS
         self._process = OwnProcess()
         self._dir, self._lease, self._journal = opened.run_dir, opened.lease, opened.journal
@@ -198,14 +195,14 @@ class Run:
         self._claim = Claim(
             self._lease, self._store, self._journal, self.say, opened.identity.id, self._tools
         )
+        self._origin = Origin(self._store, self._journal, self._tools, self.attempt, self.say)
         try:
             self._auditor = _auditor_for(self._dir.path, self.attempt, os.environ, self.say)
             with refusing(self._store.path):
                 self._store.recover()
                 self._claim.enter()
-                self._choice = self._choose(where)
+                self._origin.choose(where)
             self._set_position()
-            self._share()
         except BaseException:
             self._lease.release()
             raise
@@ -221,7 +218,7 @@ class Run:
             identity={
                 "unit": unit,
                 "run_id": opened.identity.id,
-                "parent": self._choice.step if self._choice.loaded else None,
+                "parent": self.resumed_from.step if self.resumed_from else None,
                 "metric_name": metric,
             },
             clock=clock,
@@ -260,7 +257,7 @@ class Run:
     @property
     def resumed_from(self) -> CheckpointInfo | None:
         """The checkpoint that this attempt goes on from, or None on a fresh start."""
-        return self._choice.loaded.info if self._choice.loaded else None
+        return self._origin.info
 
     @property
     def progress(self) -> float | None:
@@ -317,15 +314,15 @@ class Run:
         is_resumed = info is not None
         if info is not None:
             self._trial.begin(info, self._store.path)
-            trees, where = self._take_state()
-            self._capture.restore(trees, self._partial, where)
+            trees = self._origin.take_state(self._capture.copying)
+            self._capture.restore(trees, self._partial, str(info.path))
         elif self._init_from is not None:
             self.say(start_from(self._init_from, self._capture, self._partial))
         self._is_restored = True
         if self._auditor is not None:
             self._auditor.take_over(self._saver, self.total)
         self._saver.start(self.step)
-        if not self._choice.passed_over:  # else it has to live through a step first
+        if not self._origin.choice.passed_over:  # else it has to live through a step first
             self._take_branch()
         self._stay_finished()
         self._announce()
@@ -614,41 +611,13 @@ class Run:
     def _enter_loop(self) -> None:
         self._is_in_loop = True
 
-    def _choose(self, resume: Resume) -> Choice:
-        def set_aside(step: int, error: CorruptError) -> None:
-            path = quarantine(self._store.path, step, error.what, self._tools)
-            about = {"step": step, "reason": error.what, "path": str(path)}
-            self._journal.record("quarantined", about, must=False)
-            self.say(f"evertrain: checkpoint {step} is damaged and set aside: {error.what}")
-
-        return choose(self._store, resume, set_aside, deadly(self._journal.events()))
-
     def _set_position(self) -> None:
-        found = self._position()
-        self.step = self._claim.base_step = self._choice.step
+        found = self._origin.standing()
+        self.step = self._claim.base_step = self._origin.choice.step
         self.iteration: int = found.iteration
         self._saved_iteration = self.iteration
         self._record.best_score = found.best_score
         self._curriculum = Curriculum(found.at, found.stages)
-
-    def _share(self) -> None:
-        """Let the first save share files with the checkpoint that this attempt goes on from."""
-        loaded = self._choice.loaded
-        if loaded is not None and not self._choice.is_import:
-            self._store.share_with(loaded.info.path, loaded.manifest)
-
-    def _position(self) -> Standing:
-        """Return the run's own part of the chosen checkpoint."""
-        loaded = self._choice.loaded
-        if loaded is None:
-            return Standing()
-        if RUN in loaded.state:
-            return standing_of(loaded.state[RUN], str(loaded.info.path))
-        raise StateError(
-            f"{loaded.info.path} was not saved by a Run.",
-            "it does not say where in its training it was taken.",
-            f"Start from its weights instead: Run(..., init_from={str(loaded.info.path)!r})",
-        )
 
     def _meta(self) -> dict[str, Any]:
         """Return the run's own part of a checkpoint."""
@@ -658,75 +627,30 @@ class Run:
         known = self._curriculum.known
         return meta if known is None else {**meta, "stages": known}
 
-    def _take_state(self) -> tuple[dict[str, Tree], str]:
-        """Return the chosen state, and where it is from; nobody else holds it any more."""
-        loaded = self._choice.loaded
-        assert loaded is not None  # noqa: S101  (the caller looked)
-        trees = loaded.apart(self._capture.copying)
-        self._choice = self._choice.without_state()
-        return trees, str(loaded.info.path)
-
     def _warn(self, text: str) -> None:
         self.say(f"evertrain: {text}")
 
     def _take_branch(self) -> None:
         """Go on from what was chosen: from now on, whatever lies behind it is abandoned."""
-        if self._is_on_branch:
-            return
-        with refusing(self.path):
-            self._rewind()
-        self._is_on_branch = True
 
-    def _rewind(self) -> None:
-        """Set the abandoned branch aside, then write down where this attempt starts."""
-        info, step = self.resumed_from, self._choice.step
-        for each, attempts in sorted(self._choice.passed_over.items(), reverse=True):
-            self._demote(each, attempts)
-        if self._choice.is_rewind:
-            is_new_branch = info is None or self._choice.is_import
-            after_step = -1 if is_new_branch else step
-            moved = supersede(self._store.path, after_step, self._tools)
-            if moved:
-                self._journal.record("superseded", must=False, after=step, steps=moved)
-        if self._choice.is_import:  # from now on a checkpoint of this run
+        def save_import() -> None:
             self._saver.save(self._what("step", ("imported",), self.stage), must=True)
-        self._journal.record(
-            "resumed",
-            {"from": info.path.name if info else None},
-            attempt=self.attempt,
-            step=step,
-            kind=info.kind if info else None,
-            total=self.total,
-            why=self._choice.why,
-        )
 
-    def _demote(self, step: int, attempts: Sequence[int]) -> None:
-        """Set aside what kills whoever restores it, now that an older one has proved better."""
-        died = ", ".join(map(str, attempts))
-        why = f"the attempts {died} restored it, and died before a step had ended"
-        path = demote(self._store.path, step, why, self._tools)
-        about = {"step": step, "attempts": list(attempts), "reason": why, "path": str(path)}
-        self._journal.record("demoted", about, must=False)
-        self.say(f"evertrain: checkpoint {step} is demoted: {why}; it lies in {path}")
+        with refusing(self.path):
+            self._origin.take(self.total, save_import)
 
     def _stay_finished(self) -> None:
         """Let a run that was ended early stay so, unless more or something else is asked for."""
         last = self._journal.last("finished")
-        if last is None or self._choice.is_rewind:
+        if last is None or self._origin.choice.is_rewind:
             return
         is_same = (last.get("step"), last.get("total")) == (self.step, self.total)
         if is_same and not self._is_complete():
             self._finished = str(last.get("why"))
 
     def _announce(self) -> None:
-        info = self.resumed_from
-        if info is None:
-            self.say(f"Starting fresh training ({self._choice.why})")
-        else:
-            self.say(f"Resuming from {self._unit} {info.step}: {info.path} ({self._choice.why})")
-            if self.total is not None and self.step < self.total:
-                self.say(f"Resuming training from {self._unit} {self.step + 1}/{self.total}")
-        for line in self._capture.descriptions():
+        lines = self._origin.announcement(self._unit, self.total)
+        for line in (*lines, *self._capture.descriptions()):
             self.say(line)
 
     def _require_use(self, what: str) -> None:
@@ -771,7 +695,7 @@ class Run:
             is_last=self.is_over,
             ended_stage=ended.index if ended else None,
             is_stopping=stops_for is not None,
-            is_first=self._choice.loaded is None and self._saver.is_first,
+            is_first=self.resumed_from is None and self._saver.is_first,
             is_best=is_best,
             is_asked_for=any(each.verb == "save" for each in requests)
             or (has_failed and self._inbox.wants_save),
