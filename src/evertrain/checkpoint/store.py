@@ -57,7 +57,7 @@ Names = list[str]
 
 MAX_STEP: Final = 10**18
 _NEAR: Final = 5  # how many checkpoints an error names
-_TRIES: Final = 5
+_TRIES: Final = 100  # of a reader; a fast training prunes in milliseconds what it looks at
 
 
 def warn_user(text: str) -> None:

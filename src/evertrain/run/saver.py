@@ -76,6 +76,10 @@ class Saver:
         self._account = Account(self.journal, self.say, attempt, self.store.path)
         self._guard = Guard(self.store, self.keep, self._account)
 
+    def follow(self, when: When, keep: Keep) -> None:
+        """Save and keep by other rules from now on."""
+        self.when, self.keep, self._guard.keep = when, keep, keep
+
     def watch(self, names: tuple[str, ...]) -> None:
         """Point out once which of these attached things stand still."""
         self._account.watched = names

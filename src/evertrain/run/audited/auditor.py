@@ -64,7 +64,7 @@ class Auditor:
     def take_over(self, saver: Saver, total: int | None) -> None:
         """Save at fixed steps, and keep everything."""
         saves = self._mandate.saves(total)
-        saver.when, saver.keep = saves, keep_all()
+        saver.follow(saves, keep_all())
         self._steps = saves.every.steps
         until = "" if saves.until is None else f", ends at {saves.until}"
         self._say(f"evertrain: audited: {saves.every}, keeps every checkpoint{until}")
