@@ -1,10 +1,12 @@
 """What several test modules share: types, a fast disk, and ways to take steps."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from unittest.mock import patch
+
+import pytest
 
 from evertrain import Run
 from evertrain.core.fs import Fs, LocalFs
@@ -52,3 +54,14 @@ def walk(run: Run, until: int | None = None) -> list[int]:
             run.end_step()
             break
     return taken
+
+
+def sampled(cases: Iterable[Any], every: int) -> list[Any]:
+    """Return cases for `parametrize`, of which each `every`-th runs in every test run.
+
+    The others are for `make soak`.
+    """
+    return [
+        case if index % every == 0 else pytest.param(case, marks=pytest.mark.soak)
+        for index, case in enumerate(cases)
+    ]

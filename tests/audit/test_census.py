@@ -176,3 +176,18 @@ def test_without_an_audit_nothing_is_noted(open_run: OpenRun) -> None:
         pass
 
     assert not (run.path / "audit.jsonl").exists()
+
+
+def test_what_python_does_not_print_is_told_all_the_same() -> None:
+    """An integer of thousands of digits, and an object whose class cannot print it."""
+
+    class Mute:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    one, other = (likeness(10**5000 + each) for each in range(2))
+    assert one is not None
+    assert other is not None
+    assert one.digest != other.digest
+    assert likeness({10**5000, "x"}) == likeness({10**5000, "x"})
+    assert likeness({Mute(), "x"}) is not None

@@ -22,6 +22,7 @@ from hostile.documents import (
 )
 from hostile.doors import COMMANDS, READERS, WRITERS, WRITING, come_in
 from hostile.witness import harmless
+from support import sampled
 
 NEWEST = "checkpoints/000000003"
 # Files that are replaced together: none of them hides another one from its readers.
@@ -70,10 +71,12 @@ def enter(run_path: Path, outside: Path) -> None:
         come_in(run_path, WRITERS, WRITING)
 
 
-@pytest.mark.parametrize("attack", DOCUMENTS.values(), ids=DOCUMENTS)
-@pytest.mark.parametrize("slot", SLOTS)
-def test_a_hostile_file(run_path: Path, outside: Path, slot: str, attack: Attack) -> None:
+@pytest.mark.parametrize(
+    "what", sampled(((slot, name) for slot in SLOTS for name in DOCUMENTS), 3), ids=str
+)
+def test_a_hostile_file(run_path: Path, outside: Path, what: tuple[str, str]) -> None:
     """Whatever a file of a run holds: each door ends well, or says what is wrong."""
+    slot, attack = what[0], DOCUMENTS[what[1]]
     for name in SLOTS[slot]:
         change = in_each_line(attack) if name.endswith("jsonl") else attack
         replace(run_path, name, resealed(attack) if name in SEALED else change)
@@ -128,9 +131,10 @@ def setting(name: str, key: str, value: Any) -> Attack:
     return in_each_line(change) if name.endswith("jsonl") else change
 
 
-@pytest.mark.parametrize(("name", "key"), MEMBERS, ids=str)
-def test_a_hostile_member(run_path: Path, outside: Path, name: str, key: str) -> None:
+@pytest.mark.parametrize("member", sampled(MEMBERS, 3), ids=str)
+def test_a_hostile_member(run_path: Path, outside: Path, member: tuple[str, str]) -> None:
     """Whatever stands in one member of a file that is right otherwise."""
+    name, key = member
     path = next(run_path.glob(name))
     whole = path.read_bytes()
     for value in VALUES.values():
@@ -141,12 +145,16 @@ def test_a_hostile_member(run_path: Path, outside: Path, name: str, key: str) ->
             come_in(run_path, {door: READERS[door] for door in doors}, commands)
 
 
-@pytest.mark.parametrize("kind", VALUES)
-@pytest.mark.parametrize("name", sorted({name for name, _ in MEMBERS}))
+@pytest.mark.parametrize(
+    "what",
+    sampled(((name, kind) for name in sorted({name for name, _ in MEMBERS}) for kind in VALUES), 3),
+    ids=str,
+)
 def test_a_hostile_member_at_the_doors_that_write(
-    run_path: Path, outside: Path, name: str, kind: str
+    run_path: Path, outside: Path, what: tuple[str, str]
 ) -> None:
     """The same for a resume, an archive and a fresh start, with all members of a kind at once."""
+    name, kind = what
     keys = [key for other, key in MEMBERS if other == name and key not in {"event", "format"}]
     for key in keys:
         replace(run_path, name, setting(name, key, VALUES[kind]))

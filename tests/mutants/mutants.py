@@ -132,7 +132,7 @@ MUTANTS = (
     Mutant(
         "the generators do not come back",
         "run/capture.py",
-        "rng.restore(trees.get(RNG, {}))",
+        "rng.restore(trees.get(RNG, {}), where)",
         "pass",
         "run/test_rng.py::test_a_resume_continues_the_stream",
     ),

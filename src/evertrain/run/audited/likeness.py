@@ -26,6 +26,7 @@ SAMPLE_BYTES: Final = 1 << 19
 _LONG: Final = 256  # items: a longer list is one value
 _ENDS: Final = 16  # of which so many are looked at, at either end
 _SHOWN: Final = 40
+_LONG_BITS: Final = 1024
 
 _PLAIN: Final = frozenset({type(None), bool, int, float, complex, str, bytes})
 # What a class is, by the names of its ancestors: no framework is imported for it.
@@ -89,9 +90,19 @@ def _framework(value: object) -> Likeness | None:
     return Likeness(kind, texts[kind], digest)
 
 
+def _said(value: object) -> str:
+    """Return a value as text. Python prints no integer of thousands of digits in decimals."""
+    if isinstance(value, int):
+        return hex(value) if value.bit_length() > _LONG_BITS else repr(value)
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001  (the program's own class, or such an integer inside)
+        return type(value).__qualname__
+
+
 def _plain(value: object) -> Likeness | None:
     if type(value) in _PLAIN:
-        return _told("value", repr(value))
+        return _told("value", _said(value))
     return _told("value", str(value)) if is_scalar(value) else None
 
 
@@ -130,7 +141,7 @@ def _set(value: object) -> Likeness | None:
         return None
     if not any(isinstance(each, (str, bytes, tuple, frozenset)) for each in value):
         return None
-    digest = _hash(sorted(repr(each).encode() for each in value))
+    digest = _hash(sorted(_said(each).encode() for each in value))
     return Likeness("set", f"{len(value)} members", digest)
 
 
@@ -142,7 +153,7 @@ def _suspended(value: object) -> Likeness | None:
     if frame is None:
         return _told("iterator", "exhausted")
     numbers = {name: each for name, each in frame.f_locals.items() if type(each) is int}
-    at = ", ".join(f"{name} = {each}" for name, each in numbers.items())
+    at = ", ".join(f"{name} = {_said(each)}" for name, each in numbers.items())
     return _told("iterator", f"at line {frame.f_lineno}" + (f", {at}" if at else ""))
 
 
