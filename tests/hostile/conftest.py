@@ -2,8 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -12,13 +12,18 @@ from evertrain.core.request import post
 from evertrain.core.rundir import RunDir
 from hostile.doors import train
 
+HERE: Final = Path(__file__).parent
 
-@pytest.fixture(scope="session", autouse=True)
-def in_haste() -> Iterator[None]:
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run these tests last: `witness` listens to the interpreter until it ends."""
+    items.sort(key=lambda item: item.path.is_relative_to(HERE))
+
+
+@pytest.fixture(autouse=True)
+def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for no disk: what a power cut leaves is proved elsewhere."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda _: None)
-        yield
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,10 @@ that a pickle asks for, whoever does it and however deep inside a library.
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,7 +72,12 @@ def _judge(event: str, path: Path) -> None:
         _DEEDS.append(f"{event} {place}")
 
 
-sys.addaudithook(_hear)
+@cache
+def _listen() -> None:
+    # No hook can be taken back. While Python code hears of `sys.settrace`, CPython 3.11 may
+    # switch threads, and refuses the second one that sets a tracer: it dies before it ran.
+    threading.settrace(None)
+    sys.addaudithook(_hear)
 
 
 @contextmanager
@@ -81,6 +88,7 @@ def harmless(outside: Path, *inside: Path) -> Iterator[None]:
         outside: A directory that must be left as it is, whatever links lead there.
         *inside: Where files may change.
     """
+    _listen()
     before, variables = tree_of(outside), dict(os.environ)
     _ALLOWED[:], _DEEDS[:] = [str(each.resolve()) for each in inside] or ["/nowhere"], []
     try:
