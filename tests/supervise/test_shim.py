@@ -121,7 +121,8 @@ def test_a_successor_waits_for_the_old_training(stage: Stage) -> None:
             signal.signal(signal.SIGINT, lambda *_: asked.append(1))
             while not asked:
                 time.sleep(0.02)
-            time.sleep(0.7)
+            while not Path("seen").exists():
+                time.sleep(0.02)
         Path("here").unlink()
         """
     )
@@ -129,8 +130,9 @@ def test_a_successor_waits_for_the_old_training(stage: Stage) -> None:
     first.wait_for("TRAINING 1")
     first.send(signal.SIGKILL)
     second = stage.run("--", PYTHON, "train.py")
+    second.wait_for("Waiting: the supervisor before this one was killed")
+    (stage.folder / "seen").touch()
     assert second.end() == 0
-    assert "Waiting: the supervisor before this one was killed" in second.text
     assert "TRAINING 2 alone" in second.text
 
 
