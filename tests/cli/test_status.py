@@ -25,6 +25,7 @@ ATTEMPT_KEYS = {
     "last_step",
     "end",
     "why",
+    "time",
 }
 
 

@@ -20,10 +20,10 @@ from evertrain.cli.main import cli
 from evertrain.core.journal import Journal, Row
 from evertrain.core.request import post
 from evertrain.core.rundir import RunDir
-from evertrain.monitor.goodput import account
 from evertrain.monitor.life import Life
 from evertrain.monitor.life import decide as decide_life
 from evertrain.monitor.read import status
+from evertrain.monitor.timesheet import account
 from evertrain.run.mtbf import PRIOR_S, SILENCE_S, mean_life_s
 from evertrain.testing import FakeClock
 
@@ -190,7 +190,7 @@ def test_nothing_negative_is_shown(begin: Begin, clock: FakeClock, jump_s: float
         assert found.checkpoint.age_s >= 0
         assert (found.checkpoint.at_risk_s or 0) >= 0
     spent = account(Journal(run.path / "journal.jsonl").events())
-    assert min(spent.useful_s, spent.repeated_s, spent.waiting_s) >= 0
+    assert min(spent.seconds().values()) >= 0
     for words in (["ls", "--detailed"], ["status"], ["show"]):
         text = CliRunner().invoke(cli, [*words, str(run.path)]).output
         assert re.findall(r"(?<!\S)-\d.*", text) == []

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from evertrain.core.journal import Journal
-from evertrain.monitor.goodput import account
+from evertrain.monitor.timesheet import account
 from evertrain.testing.chaos.harm import free_bytes
 from soak.faults import DISK, FAULTS, RIVALS, storm
 from soak.report import report

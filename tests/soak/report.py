@@ -7,8 +7,8 @@ from evertrain.checkpoint.manifest import state_digest
 from evertrain.checkpoint.store import Store
 from evertrain.core.clock import human_duration
 from evertrain.core.journal import Journal, read_lines
-from evertrain.monitor.goodput import account
 from evertrain.monitor.metrics import read_metrics
+from evertrain.monitor.timesheet import account
 from soak.account import Case, table
 from soak.victim import Victim
 
@@ -56,8 +56,9 @@ def _costs(victim: Victim) -> Iterator[str]:
     yield f"{len(victim.events('save_failed'))} refused by the disk"
     yield f"{read_lines(victim.run_dir.journal).bad_count} torn lines skipped"
     yield f"useful {human_duration(spent.useful_s)}"
-    yield f"done twice {human_duration(spent.repeated_s)}"
-    yield f"waiting and starting {human_duration(spent.waiting_s)}"
+    yield f"done twice {human_duration(spent.replayed_s)}"
+    other_s = spent.total_s - spent.useful_s - spent.replayed_s
+    yield f"waiting, starting, saving and restoring {human_duration(other_s)}"
     yield f"{sum(used.values()) * 512 / 1e6:.0f} MB on the disk"
 
 

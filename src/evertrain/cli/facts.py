@@ -10,6 +10,7 @@ from typing import Any
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.cli.render import number, rfc3339
 from evertrain.core.errors import EvertrainError
+from evertrain.monitor.goodput import Account
 from evertrain.monitor.read import RunStatus
 
 
@@ -41,6 +42,18 @@ def demoted(found: RunStatus) -> str:
     """Return `250, 260 (...)`: the checkpoints that nobody resumes from unasked; "" for none."""
     steps = ", ".join(str(each.step) for each in found.demoted)
     return f"{steps} (killed whoever restored it; taken only by name: --from STEP)" if steps else ""
+
+
+def shares(account: Account) -> str:
+    """Return `96.4 % useful, 2.1 % startup`: what took any time at all."""
+    parts = [f"{value:.1f} % {kind}" for kind, value in account.percent().items() if value]
+    return ", ".join(parts)
+
+
+def time_json(account: Account) -> dict[str, float]:
+    """Return `{"total_s": ..., "useful_s": ..., ...}`; `goodput` is 0 to 1."""
+    each = {f"{kind}_s": round(value, 3) for kind, value in account.seconds().items()}
+    return {"total_s": round(account.total_s, 3), "goodput": round(account.goodput, 4), **each}
 
 
 def run_json(found: RunStatus | Unreadable) -> dict[str, Any]:

@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "ls": ("evertrain.cli.ls:ls", "List runs, or the checkpoints of a run."),
         "show": ("evertrain.cli.show:show", "Show a run or one of its checkpoints."),
         "status": ("evertrain.cli.status:status", "Say how a run is doing."),
+        "stats": ("evertrain.cli.stats:stats", "Say where its time went, and its figures."),
         "log": ("evertrain.cli.log:log", "Print what a run's attempts wrote."),
     },
     "Care": {

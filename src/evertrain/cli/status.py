@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from evertrain.checkpoint.space import Outlook
-from evertrain.cli.facts import best, demoted, progress, run_json
+from evertrain.cli.facts import best, demoted, progress, run_json, shares, time_json
 from evertrain.cli.render import (
     Column,
     ago,
@@ -44,7 +44,10 @@ def status(*, run: str, as_json: bool) -> None:
     """
     found = read_status(open_run_dir(run))
     if as_json:
-        attempts = [_attempt_json(each) for each in found.attempts]
+        times = {each.attempt: time_json(each.account) for each in found.spent}
+        attempts = [
+            _attempt_json(each) | {"time": times.get(each.number)} for each in found.attempts
+        ]
         print_json(
             {"run": run_json(found), "attempts": attempts, "bad_lines": found.bad_line_count}
         )
@@ -87,6 +90,8 @@ def _pairs(found: RunStatus) -> list[tuple[str, str]]:
     if found.demoted:
         pairs.append(("demoted", demoted(found)))
     pairs.append(("crashes", str(found.crash_count)))
+    if found.account.total_s:
+        pairs.append(("time", shares(found.account)))
     kept = _count(len(found.checkpoints), "checkpoint")
     pairs.append(("on disk", f"{size(found.size_bytes)}, {kept}"))
     if found.disk and found.state != "finished":

@@ -1,87 +1,88 @@
-"""Where a run's time went: useful work, work done twice, and waiting to work. Pure.
+"""The seven classes of a run's time, which add up to the whole. Pure.
 
-Work counts as useful once a checkpoint holds it. What an attempt did after its
-last checkpoint was lost with it and is done again.
-
-Layer: monitor. Imports core only.
+Layer: monitor. Imports nothing.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Final, Literal
 
-from evertrain.core.journal import Row
-from evertrain.monitor.attempt import unix_s
-from evertrain.monitor.metrics import int_of
+Kind = Literal["useful", "startup", "saving", "restoring", "replayed", "backoff", "stalled"]
+KINDS: Final[tuple[Kind, ...]] = (
+    "useful",
+    "startup",
+    "saving",
+    "restoring",
+    "replayed",
+    "backoff",
+    "stalled",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """Seconds of a run's life, from its first start to its last sign of life.
+    """Seconds of a run's life, or of one attempt's, each in one class.
 
     Attributes:
-        useful_s: Work that the newest checkpoint holds.
-        repeated_s: Work that died with its attempt and was done again.
-        waiting_s: The rest: starting, restarting, pausing.
+        useful_s: Work that the run kept; of an attempt that lives, all its work so far.
+        startup_s: From the start of a process until it trains, and its way out after.
+        saving_s: The loop stood still for saves.
+        restoring_s: Checkpoints were read back.
+        replayed_s: Work that died with its attempt, and is done again.
+        backoff_s: From a crash until the next process was started.
+        stalled_s: A hang, from its last sign of life until it was over.
     """
 
-    useful_s: float
-    repeated_s: float
-    waiting_s: float
+    useful_s: float = 0.0
+    startup_s: float = 0.0
+    saving_s: float = 0.0
+    restoring_s: float = 0.0
+    replayed_s: float = 0.0
+    backoff_s: float = 0.0
+    stalled_s: float = 0.0
 
     @property
     def total_s(self) -> float:
         """All of it."""
-        return self.useful_s + self.repeated_s + self.waiting_s
+        return sum(self.seconds().values())
 
     @property
     def goodput(self) -> float:
         """Useful part of the whole, 0 to 1; 0 for a run that has not lived."""
         return self.useful_s / self.total_s if self.total_s > 0 else 0.0
 
+    def seconds(self) -> dict[Kind, float]:
+        """Return the seconds of each class, in the order of `KINDS`."""
+        return {kind: getattr(self, f"{kind}_s") for kind in KINDS}
 
-@dataclass(slots=True)
-class _Life:
-    """One attempt, as far as it was read: times are Unix seconds."""
+    def percent(self) -> dict[Kind, float]:
+        """Return each class in per cent with one decimal; they add up to 100, or are all 0."""
+        total_s = self.total_s
+        if total_s <= 0:
+            return dict.fromkeys(KINDS, 0.0)
+        exact = {kind: 1000 * value / total_s for kind, value in self.seconds().items()}
+        floors = {kind: int(value) for kind, value in exact.items()}
+        # The largest remainders get what rounding down has left over.
+        short = 1000 - sum(floors.values())
+        for kind in sorted(KINDS, key=lambda each: floors[each] - exact[each])[:short]:
+            floors[kind] += 1
+        return {kind: value / 10 for kind, value in floors.items()}
 
-    resumed_s: float | None = None
-    safe_s: float | None = None
-    last_s: float = 0.0
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What became of the time of one attempt, and of the wait before it.
 
-def account(journal_rows: Iterable[Row]) -> Account:
-    """Return where the time went.
-
-    Args:
-        journal_rows: Events of `journal.jsonl`, oldest first. Rewinds count
-            what they set aside as useful: it was wanted then.
+    Attributes:
+        attempt: Its number.
+        account: Its seconds.
     """
-    lives: dict[int, _Life] = {}
-    times: list[float] = []
-    for row in journal_rows:
-        at_s, number = unix_s(row.get("time")), int_of(row, "attempt")
-        if at_s is None:
-            continue
-        times.append(at_s)
-        if number is not None:
-            _tell(lives.setdefault(number, _Life()), str(row.get("event")), at_s)
-    useful_s = sum(_between(life.resumed_s, life.safe_s) for life in lives.values())
-    repeated_s = sum(_between(life.safe_s, life.last_s) for life in lives.values())
-    total_s = max(times) - min(times) if times else 0.0
-    return Account(
-        useful_s=useful_s,
-        repeated_s=repeated_s,
-        waiting_s=max(0.0, total_s - useful_s - repeated_s),
-    )
+
+    attempt: int
+    account: Account
 
 
-def _tell(life: _Life, event: str, at_s: float) -> None:
-    if event == "resumed":
-        life.resumed_s = life.safe_s = at_s
-    elif event in {"saved", "finished"} and life.resumed_s is not None:
-        life.safe_s = at_s
-    if event in {"resumed", "saved", "failed", "stopped", "finished", "ended", "crashed"}:
-        life.last_s = max(life.last_s, at_s)
-
-
-def _between(start_s: float | None, end_s: float | None) -> float:
-    return max(0.0, end_s - start_s) if start_s is not None and end_s is not None else 0.0
+def total(parts: Sequence[Spent]) -> Account:
+    """Return the sum of what some attempts spent."""
+    names = [each.name for each in fields(Account)]
+    return Account(**{name: sum(getattr(each.account, name) for each in parts) for name in names})

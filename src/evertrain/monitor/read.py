@@ -25,9 +25,11 @@ from evertrain.core.regular import read_regular
 from evertrain.core.rundir import Identity, RunDir, read_identity
 from evertrain.monitor.attempt import Attempt, attempts_of
 from evertrain.monitor.disk import outlook_of
+from evertrain.monitor.goodput import Account, Spent, total
 from evertrain.monitor.life import Life, State, decide, look, settled
 from evertrain.monitor.metrics import int_of, number_of
 from evertrain.monitor.tail import tail_rows
+from evertrain.monitor.timesheet import spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class RunStatus:
         pace: How often the newest attempt saves, and why: `rule interval why`; None is unknown.
         disk: How long its disk will do; None where the file system does not say.
         demoted: Checkpoints that are whole, and killed whoever restored them.
+        spent: What became of the time of each attempt, oldest first.
     """
 
     path: Path
@@ -105,6 +108,12 @@ class RunStatus:
     pace: Row | None = None
     disk: Outlook | None = None
     demoted: tuple[CheckpointInfo, ...] = ()
+    spent: tuple[Spent, ...] = ()
+
+    @property
+    def account(self) -> Account:
+        """What became of the time of all of them."""
+        return total(self.spent)
 
 
 def status(run_dir: RunDir | Path, *, clock: Clock = SYSTEM_CLOCK) -> RunStatus:
@@ -147,6 +156,7 @@ def status(run_dir: RunDir | Path, *, clock: Clock = SYSTEM_CLOCK) -> RunStatus:
         pace=next((row for row in reversed(journal.rows) if row.get("event") == "paced"), None),
         disk=outlook_of(where.checkpoints, journal.rows, found[-1].path if found else None),
         demoted=tuple(demoted(where.checkpoints)),
+        spent=tuple(spent(journal.rows, now_s if state == "running" else None)),
     )
 
 

@@ -50,12 +50,14 @@ def judge(  # noqa: PLR0913  (all that there is to know)
         is_locked=is_owned and not story.is_run,
         fatal=None if is_well else why_fatal(outcome.code, tail, outcome.seconds),
     )
+    steps, safe_at_s = _steps(task, story, found, split)
     return Record(
         attempt=order.attempt,
         began_at_s=began_at_s,
         outcome=outcome,
         end=end,
-        steps=_steps(task, story, found, split),
+        steps=steps,
+        safe_at_s=safe_at_s,
         resumed_from=story.resumed_from or order.resumed_from,
         tail=tail,
     )
@@ -63,9 +65,12 @@ def judge(  # noqa: PLR0913  (all that there is to know)
 
 def _steps(
     task: Task, story: Story, found: Found | None, split: Split
-) -> tuple[int | None, int | None]:
+) -> tuple[tuple[int | None, int | None], float | None]:
+    """Return the first and the last step, and when the newest foreign checkpoint was written."""
     pattern = task.options.checkpoints
     if story.is_run or pattern is None:
-        return story.step_from, story.step_to
+        return (story.step_from, story.step_to), None
     saved, _ = split(foreign.list_found(pattern))
-    return (found.step if found else 0), (saved[-1].step if saved else None)
+    newest = saved[-1] if saved else None
+    first = found.step if found else 0
+    return (first, newest.step if newest else None), newest.changed_at_s if newest else None

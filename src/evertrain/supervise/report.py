@@ -46,6 +46,8 @@ class Record:
         steps: First and last step, None where unknown.
         resumed_from: Checkpoint it began with, or None.
         tail: End of its output.
+        safe_at_s: Unix time of the last change of the newest checkpoint of a foreign command,
+            or None.
     """
 
     attempt: int
@@ -55,6 +57,7 @@ class Record:
     steps: tuple[int | None, int | None]
     resumed_from: str | None
     tail: Tail
+    safe_at_s: float | None = None
 
     @property
     def cause(self) -> str:
