@@ -1,10 +1,18 @@
 """Generators: seeded once, saved always, restored last."""
 
 import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
+import pytest
 
-from evertrain import Run, every
+from evertrain import Run, Store, every
+from evertrain.checkpoint import plugin
+from evertrain.checkpoint.plugin import Plugin, Tree
 from support import OpenRun
 
 
@@ -74,3 +82,96 @@ def test_a_phase_can_be_shielded(open_run: OpenRun) -> None:
     next(run)
 
     assert _draw() == shielded
+
+
+LATE = """
+import sys
+from evertrain import Run, every
+with Run(sys.argv[1], total=4, seed=5, save=every(steps=1)) as run:
+    run.state.drawn = []
+    for step in run:
+        if step == 3:
+            import numpy as np
+            run.state.drawn.append(np.random.random())
+"""
+
+
+@pytest.mark.slow
+def test_numpy_is_seeded_whenever_it_is_imported(tmp_path: Path) -> None:
+    """A program that comes to numpy within its loop, or never, repeats itself as any other."""
+    for name in ("a", "b"):
+        subprocess.run([sys.executable, "-c", LATE, name], cwd=tmp_path, check=True)
+
+    ends = [Store(tmp_path / name).load().state for name in ("a", "b")]
+
+    assert ends[0]["run.state"] == ends[1]["run.state"] != {"drawn": []}
+    keys = [end["run.rng"]["numpy"]["state"]["key"] for end in ends]
+    assert np.array_equal(*keys)
+
+
+class Dice:
+    """The global generator of a framework: the number of draws is its state."""
+
+    name = "dice"
+    drawn = 0
+    seeds = 0
+
+    def capture(self) -> Tree:
+        """Return its state."""
+        return self.drawn
+
+    def restore(self, tree: Tree) -> None:
+        """Set it."""
+        self.drawn = tree
+
+    def seed(self, seed: int) -> None:
+        """Start over."""
+        self.drawn = 0
+        self.seeds += 1
+
+
+@pytest.fixture
+def dice(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Dice]]:
+    """A framework with a plugin, which nobody has imported yet."""
+    found: list[Dice] = []
+
+    def load() -> Plugin:
+        sys.modules["dice"] = ModuleType("dice")
+        found.append(Dice())
+        return Plugin(rngs=(found[-1],))
+
+    def forget() -> None:
+        sys.modules.pop("dice", None)
+        plugin._load.cache_clear()
+
+    forget()
+    monkeypatch.setattr(plugin, "_entry_points", lambda: {"dice": SimpleNamespace(load=load)})
+    yield found
+    forget()
+
+
+def test_a_framework_that_is_imported_within_the_loop_goes_on(
+    open_run: OpenRun, dice: list[Dice]
+) -> None:
+    """Its generator is put back, though the new process has not come to its import yet."""
+    table: list[int] = []
+    run = open_run(seed=5, resume="never")
+    run.attach(table=table)
+    for step in run:
+        if step == 2:
+            plugin._load("dice")  # its import
+        if step > 2:
+            dice[0].drawn += 1
+        if step == 4:
+            run.end_step()
+            break
+
+    del sys.modules["dice"]
+    plugin._load.cache_clear()
+    run = open_run(seed=5)
+    run.attach(table=table)
+    next(run)
+    run.attach(table=table)  # attached anew within the loop: nothing is seeded for it
+
+    assert len(dice) == 2, "the framework of the checkpoint was not imported"
+    assert (dice[1].drawn, dice[1].seeds) == (2, 0)

@@ -196,6 +196,12 @@ def active() -> tuple[Plugin, ...]:
     return tuple(plugin for plugin in found if plugin is not None)
 
 
+def wake(name: object) -> None:
+    """Import the framework of the plugin `name`, if there is such a plugin and it can be."""
+    if isinstance(name, str) and name in _entry_points():
+        _load(name)
+
+
 @contextmanager
 def gathering() -> Iterator[None]:
     """Let the plugins copy from their devices side by side: all is there when the block ends.

@@ -4,12 +4,11 @@ Layer: run. Imports checkpoint and core.
 """
 
 import random
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from evertrain.checkpoint.plugin import RngSource, Tree, active
+from evertrain.checkpoint.plugin import RngSource, Tree, active, wake
 from evertrain.checkpoint.tree.generators import check_position
 from evertrain.core.errors import StateError
 
@@ -73,11 +72,9 @@ def _numpy_random() -> Any:
 def sources() -> list[RngSource]:
     """Return every global generator of this process, in a fixed order.
 
-    numpy counts once it is imported; torch and others come from plugins.
+    numpy always counts, since a save imports it; torch and others come from plugins.
     """
-    found: list[RngSource] = [PythonRng()]
-    if "numpy" in sys.modules:
-        found.append(NumpyRng())
+    found: list[RngSource] = [PythonRng(), NumpyRng()]
     return found + [each for plugin in active() for each in plugin.rngs]
 
 
@@ -89,6 +86,9 @@ def capture() -> dict[str, Tree]:
 def restore(trees: Tree, where: str) -> None:
     """Set every global generator that `trees` names; the others stay as they are.
 
+    A framework that the program imports within its loop is imported here: its generator
+    would otherwise start over.
+
     Args:
         trees: States by name.
         where: Name of what holds them, for the message.
@@ -98,6 +98,8 @@ def restore(trees: Tree, where: str) -> None:
     """
     if not isinstance(trees, dict):  # a file may hold anything
         raise _no_state(f"{where} holds no states of generators, but a {type(trees).__name__}.")
+    for name in trees:
+        wake(name)
     for each in sources():
         try:
             if each.name in trees:
@@ -118,7 +120,7 @@ def _no_state(what: str) -> StateError:
 
 
 class Seeder:
-    """Seeds each generator once, also those that appear later.
+    """Seeds each generator once, also those that appear between start and first step.
 
     Args:
         seed: 0 to 2**32 - 1; None leaves the generators as the program set them.

@@ -295,7 +295,8 @@ class Run:
             StateError: One of them cannot be stored; the message has its path.
         """
         self._require_use("attach()")
-        self._seeder.seed_new()
+        if not self._is_restored:  # what appears within the loop is the program's
+            self._seeder.seed_new()
         self._capture.attach(things)
 
     def restore(self) -> None:
