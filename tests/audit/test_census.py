@@ -12,7 +12,7 @@ import pytest
 
 from evertrain import Run
 from evertrain.run.audited.census import census, parts_of, type_name
-from evertrain.run.audited.clocks import reads
+from evertrain.run.audited.clocks import clock_reads, reads
 from evertrain.run.audited.likeness import likeness
 from support import OpenRun
 
@@ -167,6 +167,16 @@ def test_reads_of_clocks() -> None:
     assert list(reads(quiet.__code__, names)) == []
     plain = compile("from time import time\nx = time()", "f.py", "exec")
     assert [what for what, _ in reads(plain, {"time": time.time})] == ["time.time"]
+
+
+def test_a_loop_that_stands_in_no_function_is_read_too() -> None:
+    """Most scripts train where the module ends; that code is known while it runs."""
+    script = "import time\nbegan = time.time()\nfound = look()"
+    names = {"__name__": "__main__", "look": clock_reads}
+
+    exec(compile(script, "/somewhere/loop.py", "exec"), names)  # noqa: S102  (as a script runs)
+
+    assert "time.time() in <module> (loop.py:2)" in names["found"]
 
 
 def test_without_an_audit_nothing_is_noted(open_run: OpenRun) -> None:

@@ -48,7 +48,12 @@ def test_it_comes_back_from_the_environment() -> None:
     assert Mandate.of(mandate.environment()) == mandate
 
 
-@pytest.mark.parametrize("text", ["", "1", "[]", '{"steps": 0}', '{"steps": "a"}', '{"more": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "1", "[]", '{"steps": 0}', '{"steps": "a"}', '{"more": 1}', "[" * 100_000,
+     '{"steps": 1' + "0" * 2_000 + "}", '{"steps": 1, "steps": 2}'],
+    ids=["empty", "number", "list", "zero", "word", "more", "deep", "huge", "twice"],
+)  # fmt: skip
 def test_nonsense_is_refused(text: str) -> None:
     """A mandate that nobody gave is no mandate."""
     with pytest.raises(ConfigError, match="EVERTRAIN_AUDIT is"):

@@ -161,20 +161,21 @@ def succeed(path: Path, told: int, woken: int, when: str) -> int:
     """Go on in the sleeper's place; say where from, and go on once it is awake.
 
     The sleeper wakes up "behind" this one's save of that step, "below" it, "before" its
-    first step, or as this one "dies" there.
+    first step, or as this one "dies" there; or "early", before it has put anything back.
     """
     with Run(path, total=12, save=every(steps=1), keep=keep_last(1)) as run:
         run.state.story = [0]
-        run.restore()
         began = run.step
+        if when != "early":
+            run.restore()
 
         def meet() -> None:
             os.write(told, b"%d" % began)
             os.read(woken, 1)
 
-        if when in {"before", "dies"}:
+        if when in {"before", "dies", "early"}:
             meet()
-        if when == "dies":
+        if when in {"dies", "early"}:
             os._exit(7)
         for step in run:
             run.state.story = [*run.state.story, run.attempt]

@@ -51,9 +51,11 @@ SLEEPERS = {
     "before rename/below": (3, 5, [[6, 1]]),
     "before rename/before": (3, 9, [[6, 1]]),
     "before rename/dies": (3, 3, [[6, 1]]),
+    "before rename/early": (3, 3, [[6, 1]]),
     "after rename/behind": (6, 9, []),
     "after rename/before": (6, 9, []),
     "after rename/dies": (6, 6, []),
+    "after rename/early": (6, 6, []),
     "before prune/behind": (6, 9, []),
     "before prune/before": (6, 9, []),
 }

@@ -10,12 +10,15 @@ import pytest
 from evertrain import Run
 from evertrain.checkpoint import Store
 from evertrain.checkpoint.care.archive import archive
+from evertrain.checkpoint.catalog import DEMOTED, PINS
 from evertrain.checkpoint.keep import keep_last
+from evertrain.checkpoint.shelf import EMERGENCY, QUARANTINE, SUPERSEDED
+from evertrain.checkpoint.trash import TRASH
 from evertrain.core.errors import ConfigError
 from evertrain.core.request import post
 from evertrain.core.rundir import RunDir
 from evertrain.supervise.loop import supervise
-from hostile.doors import COMMANDS, READERS, WRITERS, WRITING, come_in, told, train
+from hostile.doors import COMMANDS, READERS, WRITERS, WRITING, come_in, ended, told, train
 from hostile.witness import harmless
 from runs import new_run
 
@@ -109,7 +112,8 @@ def test_a_link_in_place_of_a_directory(run_path: Path, outside: Path, name: str
         come_in(run_path, READERS, COMMANDS)
     if name == "checkpoints":  # a run refuses it; whoever names a store by its path means it
         with harmless(outside, run_path.parent):
-            come_in(run_path, {"resume": WRITERS["resume"], "archive": WRITERS["archive"]}, ())
+            writers = {door: WRITERS[door] for door in ("resume", "archive")}
+            come_in(run_path, writers, WRITING)
         return
     with harmless(outside, run_path.parent):
         come_in(run_path, WRITERS, WRITING)
@@ -128,7 +132,47 @@ def test_a_trash_that_leads_outside_is_not_emptied(run_path: Path, outside: Path
     assert (outside / "inner" / "precious.txt").read_text() == "precious"
 
 
-@pytest.mark.parametrize("name", ["journal.jsonl", "metrics.jsonl", "lock", "shim.lock"])
+@pytest.mark.parametrize(
+    "command",
+    ["pin runs/r 2", "unpin runs/r 2", "prune runs/r --keep-last 1", "prune runs/r --undo",
+     "rm runs/r@2 --force"],
+)  # fmt: skip
+def test_checkpoints_that_are_a_directory_of_something_else(
+    run_path: Path, tmp_path: Path, command: str
+) -> None:
+    """Whoever shares a run cannot have a command delete or write beside somebody's files."""
+    home = tmp_path / "home"
+    (run_path / "checkpoints").rename(home)
+    (home / "trash" / "old").mkdir(parents=True, exist_ok=True)
+    (home / "letters.txt").write_text("mine")
+    (run_path / "checkpoints").symlink_to(home)
+
+    with harmless(home):
+        assert ended(tuple(command.split())) == ConfigError.exit_code
+
+
+@pytest.mark.parametrize("shelf", [PINS, DEMOTED, EMERGENCY, SUPERSEDED, QUARANTINE, TRASH])
+def test_checkpoints_on_another_disk_have_every_shelf(
+    run_path: Path, tmp_path: Path, shelf: str
+) -> None:
+    """What evertrain itself puts there never makes them somebody else's."""
+    disk = tmp_path / "disk"
+    (run_path / "checkpoints").rename(disk)
+    (disk / shelf).mkdir(exist_ok=True)
+    (run_path / "checkpoints").symlink_to(disk)
+
+    assert train(run_path, 5).step == 5
+
+
+@pytest.mark.parametrize("shelf", [DEMOTED, EMERGENCY, SUPERSEDED, QUARANTINE, TRASH])
+def test_no_shelf_is_a_link(run_path: Path, outside: Path, shelf: str) -> None:
+    """What is moved to a shelf, or deleted there, stays in the run."""
+    (run_path / "checkpoints" / shelf).symlink_to(outside)
+
+    with pytest.raises(ConfigError, match=f"{shelf} is a symbolic link"):
+        Run(run_path, total=5)
+
+
 def test_a_file_of_a_run_is_no_link(run_path: Path, outside: Path, name: str) -> None:
     """Refused before anything is written, with the link named."""
     put(run_path, name, outside, "a link outside")

@@ -17,6 +17,11 @@ def saved(step: int, attempt: int) -> Row:
     return {"event": "saved", "step": step, "attempt": attempt}
 
 
+def begun(newest: int | None, attempt: int) -> Row:
+    """Return an event."""
+    return {"event": "attempt_started", "newest": newest, "attempt": attempt}
+
+
 def resumed(step: int, attempt: int) -> Row:
     """Return an event."""
     return {"event": "resumed", "step": step, "attempt": attempt}
@@ -35,6 +40,14 @@ def resumed(step: int, attempt: int) -> Row:
         ([resumed(0, 1), resumed(50, 2)], False),
         ([resumed(40, 2), resumed(30, 3)], True),
         ([{"event": "resumed", "step": "x", "attempt": None}], False),
+        ([begun(None, 1), saved(30, 1), begun(30, 2)], True),
+        ([begun(None, 2)], True),
+        ([begun(30, 2), saved(40, 1)], True),
+        ([begun(None, 1), begun(40, 2)], False),
+        ([begun(50, 2)], False),
+        ([saved(40, 1), begun(30, 2)], False),
+        ([{"event": "attempt_started", "attempt": 2}], False),
+        ([{"event": "attempt_started", "attempt": 2, "newest": "30"}], False),
     ],
     ids=[
         "nobody came",
@@ -47,6 +60,14 @@ def resumed(step: int, attempt: int) -> Row:
         "only from later steps",
         "the second of two",
         "odd",
+        "somebody began where it was not, and died",
+        "somebody began where there was nothing",
+        "it was told behind that",
+        "somebody found it",
+        "somebody found later ones",
+        "it was told, moved away by hand before somebody began, and came back",
+        "somebody began who did not look",
+        "somebody began, and the journal is odd",
     ],
 )
 def test_what_is_late(rows: list[Row], *, is_late: bool) -> None:

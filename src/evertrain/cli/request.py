@@ -13,6 +13,7 @@ from evertrain.core import lock, proc, request
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import EvertrainError, NotFoundError
 from evertrain.core.journal import Journal
+from evertrain.core.layout import check_link
 from evertrain.core.rundir import RunDir, open_run_dir
 
 _POLL_S = 0.1
@@ -77,6 +78,7 @@ def unpin(run: str, step: int) -> None:
 def _pin(run: str, step: int, *, is_pinned: bool) -> None:
     """Mark the checkpoint: a marker file is one atomic change, whoever owns the run."""
     run_dir = open_run_dir(run)
+    check_link(run_dir.checkpoints)
     store = Store(run_dir.checkpoints)
     store.get(step)
     (store.pin if is_pinned else store.unpin)(step)

@@ -30,13 +30,13 @@ _OURS: Final = frozenset(
 # What evertrain puts into a directory that may be a link to another disk.
 _KEPT: Final = {
     "checkpoints": re.compile(
-        r"[0-9]{9,19}|latest|best|index\.json|pins|emergency|superseded|quarantine|trash"
+        r"[0-9]{9,19}|latest|best|index\.json|pins|emergency|superseded|quarantine|demoted|trash"
     ),
     "logs": re.compile(r"attempt-[0-9]{4,}\.log"),
     "crashes": re.compile(r"attempt-[0-9]{4,}\.json"),
     "inbox": re.compile(r"[^/]*\.json"),
 }
-_SHELVES: Final = ("pins", "emergency", "superseded", "quarantine", "trash")
+_SHELVES: Final = ("pins", "emergency", "superseded", "quarantine", "demoted", "trash")
 _OF_THE_DISK: Final = "lost+found"
 
 

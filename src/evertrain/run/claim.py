@@ -59,7 +59,7 @@ class Claim:
             OSError: The disk refused.
         """
         infos = Catalog(self.store.path).infos()
-        self._move(late(infos, self.journal.events("resumed", "saved")))
+        self._move(late(infos, self.journal.events("attempt_started", "resumed", "saved")))
 
     def check(self) -> None:
         """Return if this attempt may commit; move aside what stands in its way.
@@ -101,27 +101,41 @@ class Claim:
 def late(found: Iterable[CheckpointInfo], journal_rows: Sequence[Row]) -> list[CheckpointInfo]:
     """Return the checkpoints whose writer had lost the run when it committed them. Pure.
 
-    That is certain where a later attempt has gone on from an earlier step before the
-    journal heard of the checkpoint, if it ever did: had it been there, that attempt would
-    have taken it, or set it aside. Of what comes back by hand, the journal had heard.
+    That is certain where a later attempt, before the journal heard of the checkpoint, if it
+    ever did, began and found nothing as new, or has gone on from an earlier step: had it
+    been there, that attempt would have taken it, or set it aside. Of what comes back by
+    hand, the journal had heard.
 
     Args:
         found: Checkpoints in their places.
-        journal_rows: Its events `resumed` and `saved`, oldest first.
+        journal_rows: Its events `attempt_started`, `resumed` and `saved`, oldest first.
     """
     return [info for info in found if _is_late(info, journal_rows)]
 
 
 def _is_late(info: CheckpointInfo, journal_rows: Iterable[Row]) -> bool:
     for row in journal_rows:
-        attempt, step = int_of(row, "attempt"), int_of(row, "step")
-        if attempt is None or step is None:
+        attempt = int_of(row, "attempt")
+        if attempt is None:
             continue
-        if row.get("event") == "saved" and (attempt, step) == (info.attempt, info.step):
+        if row.get("event") == "saved" and (attempt, row.get("step")) == (info.attempt, info.step):
             return False
-        if row.get("event") == "resumed" and attempt > info.attempt and step < info.step:
+        if attempt > info.attempt and _was_not_there(info, row):
             return info.attempt > 0  # else no attempt wrote it
     return False
+
+
+def _was_not_there(info: CheckpointInfo, row: Row) -> bool:
+    """Say whether an attempt that told `row` cannot have seen a checkpoint in its place."""
+    match row:
+        case {"event": "attempt_started", "newest": None}:
+            return True
+        case {"event": "attempt_started", "newest": int(step)}:
+            return step < info.step
+        case {"event": "resumed", "step": int(step)}:
+            return step < info.step
+        case _:
+            return False
 
 
 def intruders(

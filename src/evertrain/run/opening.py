@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from evertrain.checkpoint import trash
+from evertrain.checkpoint.catalog import step_names
 from evertrain.checkpoint.commit import Tools, sweep
 from evertrain.core import lock
 from evertrain.core.changes import diff_config
@@ -242,6 +243,7 @@ def _identify(  # noqa: PLR0913
         total=plea.total,
         supervised=ENV_SUPERVISED in environ,
         versions=versions(),
+        newest=_newest(run_dir),
     )
     if fault is not None:
         journal.record("rebuilt", attempt=attempt, file="run.json", why=fault)
@@ -250,6 +252,11 @@ def _identify(  # noqa: PLR0913
     notes = [f"config changed: {key}: {old} -> {new}" for key, (old, new) in changes.items()]
     notes += [] if fault is None else [f"run.json is made anew: {fault}"]
     return identity, tuple(notes)
+
+
+def _newest(run_dir: RunDir) -> int | None:
+    """Return the step of the newest checkpoint in its place: what comes later is not this past."""
+    return max(map(int, step_names(run_dir.checkpoints)), default=None)
 
 
 def _changes(

@@ -23,6 +23,7 @@ from evertrain.checkpoint.keep import Keep, Verdict, verdicts
 from evertrain.checkpoint.share import freed
 from evertrain.core.errors import CorruptError, EvertrainError, NotFoundError
 from evertrain.core.journal import Journal
+from evertrain.core.layout import check_link
 from evertrain.core.rundir import RunDir, step_name
 
 _TOOLS: Final = Tools()
@@ -70,6 +71,7 @@ def prune(
         tools: Disk and clock.
 
     Raises:
+        ConfigError: `checkpoints` is a link to what is not the run's own.
         CorruptError: There are checkpoints, and none of them is whole.
         LockedError: An attempt is just beginning, and has not said from where.
         OSError: The disk refused.
@@ -78,6 +80,7 @@ def prune(
         Killed anywhere, each checkpoint is whole in its place or in the trash.
     """
     root = run_dir.checkpoints
+    check_link(root)
     if not is_dry:
         trash.empty(root / trash.TRASH, tools)
 
@@ -127,6 +130,7 @@ def remove(  # noqa: PLR0913
         tools: Disk and clock.
 
     Raises:
+        ConfigError: `checkpoints` is a link to what is not the run's own.
         NotFoundError: One of them is not there.
         EvertrainError: One of them must stay, and `is_forced` is false.
         LockedError: An attempt is just beginning, and has not said from where.
@@ -136,6 +140,7 @@ def remove(  # noqa: PLR0913
         As `prune`.
     """
     root = run_dir.checkpoints
+    check_link(root)
 
     def attempt() -> list[int] | None:
         _require(run_dir, steps)

@@ -16,6 +16,7 @@ from evertrain.checkpoint.read import read_manifest
 from evertrain.checkpoint.verify import faults_of
 from evertrain.core.errors import EvertrainError
 from evertrain.core.journal import Journal
+from evertrain.core.layout import check_link
 from evertrain.core.rundir import RunDir, parse_step
 
 _TOOLS: Final = Tools()
@@ -38,10 +39,12 @@ def undo(run_dir: RunDir, *, tools: Tools = _TOOLS) -> Undone:
     """Bring back from the trash what is whole, and belongs to the branch that the run is on.
 
     Raises:
+        ConfigError: `checkpoints` is a link to what is not the run's own.
         LockedError: An attempt is just beginning, and has not said from where.
         OSError: The disk refused.
     """
     root, refused = run_dir.checkpoints, dict[str, str]()
+    check_link(root)
     found = {each.name: each for each in trash.discarded(root / trash.TRASH)}
     for name, each in found.items():
         problem = _unfit(run_dir, each)

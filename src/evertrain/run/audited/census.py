@@ -110,14 +110,19 @@ def _found(place: _Place, like: Likeness) -> Found:
 
 def locals_of_program() -> Iterator[tuple[str, object]]:
     """Yield the variables of the program's running functions, outermost first."""
+    for each in frames_of_program():
+        if each.f_code.co_name != "<module>":
+            yield from _named(f"{each.f_code.co_name}(): ", each.f_locals)
+
+
+def frames_of_program() -> list[types.FrameType]:
+    """Return what runs of the program in this thread, outermost first."""
     frames = []
     frame: types.FrameType | None = sys._getframe()  # noqa: SLF001  (the stack of this thread)
     while frame is not None:
         frames.append(frame)
         frame = frame.f_back
-    for each in reversed(frames):
-        if _is_ours(each.f_globals) and each.f_code.co_name != "<module>":
-            yield from _named(f"{each.f_code.co_name}(): ", each.f_locals)
+    return [each for each in reversed(frames) if _is_ours(each.f_globals)]
 
 
 def globals_of_program() -> Iterator[tuple[str, object]]:

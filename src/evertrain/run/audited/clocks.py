@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from evertrain.run.audited.census import modules
+from evertrain.run.audited.census import frames_of_program, modules
 
 _READERS: Final = frozenset(
     {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns"}
@@ -23,11 +23,12 @@ _MOST: Final = 10
 
 def clock_reads() -> list[str]:
     """Return where the program reads a clock: "time.time() in step (train.py:14)", at most ten."""
+    scripts = [(each.f_code, each.f_globals) for each in frames_of_program()]
+    defined = [(code, vars(module)) for module in modules() for code in _code_of(module)]
     found: dict[str, None] = {}
-    for module in modules():
-        for code in _code_of(module):
-            for what, line in reads(code, vars(module)):
-                found[f"{what}() in {code.co_name} ({Path(code.co_filename).name}:{line})"] = None
+    for code, names in (*scripts, *defined):
+        for what, line in reads(code, names):
+            found[f"{what}() in {code.co_name} ({Path(code.co_filename).name}:{line})"] = None
     return list(found)[:_MOST]
 
 

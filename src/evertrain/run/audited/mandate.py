@@ -4,11 +4,13 @@ Layer: run. Imports checkpoint and core.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final, Self
 
 from evertrain.checkpoint.when import Every, Moment, Quiet
+from evertrain.core.document import NOTE_BYTES, parse_json
 from evertrain.core.errors import ConfigError
 from evertrain.run.opening import ENV_AUDIT
 
@@ -74,7 +76,7 @@ class Mandate:
         """
         text = environ[ENV_AUDIT]
         try:
-            given = json.loads(text)
+            given = parse_json(os.fsencode(text), max_bytes=NOTE_BYTES)
             found = cls(**given)
             if all(each is None or _is_step(each) for each in given.values()):
                 return found
