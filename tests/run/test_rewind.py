@@ -1,14 +1,19 @@
 """Going back: the abandoned branch is set aside and never resumed."""
 
+import shutil
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from evertrain import Run, Store, every, keep_all
-from evertrain.core.errors import FormatError, NotFoundError, StateError, UsageError
+from evertrain.core.errors import FormatError, NotFoundError, SaveError, StateError, UsageError
 from evertrain.core.journal import Journal
-from support import OpenRun, walk
+from evertrain.testing import CutFs, FakeClock, PowerCut
+from support import OpenRun, another_process, walk
 
 
 def test_a_crash_after_a_rewind_goes_on_from_the_new_branch(open_run: OpenRun) -> None:
@@ -142,6 +147,61 @@ def test_a_checkpoint_from_elsewhere_begins_a_branch_of_its_own(
     run = open_run(total=100)
 
     assert run.step == 50
+
+
+def _tally(path: Path, until: int, **options: Any) -> tuple[int, list[int]]:
+    """Add up numbers; return the step that it went on from, and the state at the end."""
+    with Run(path, total=until, save=every(steps=1), clock=FakeClock(), **options) as run:
+        run.state.sums = [0]
+        began = run.step
+        for step in run:
+            run.wait()
+            run.state.sums = [*run.state.sums, run.state.sums[-1] + step]
+        return began, run.state.sums
+
+
+def test_a_death_at_any_operation_of_an_import(tmp_path: Path) -> None:
+    """The old branch goes on, or the new one; never is nothing there, and all begun anew."""
+    _tally(tmp_path / "other", 2)
+    source, begins = tmp_path / "other" / "checkpoints" / "000000002", set()
+    for cut_before in count():
+        path = tmp_path / f"run{cut_before}"
+        _tally(path, 3)
+        disk = CutFs(cut_before=cut_before)
+        with suppress(PowerCut), another_process(disk):
+            _tally(path, 4, resume=source)
+            break
+        began, sums = _tally(path, 5)
+        begins.add(began)
+        assert sums == [0, 1, 3, 6, 10, 15]
+        shutil.rmtree(path)
+
+    assert begins <= {2, 3, 4}
+    assert cut_before > 20
+
+
+def test_an_import_that_was_begun_waits_for_its_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of the run was there any more, and nothing of the other one yet."""
+    _tally(tmp_path / "other", 2)
+    source = tmp_path / "other" / "checkpoints" / "000000002"
+    _tally(tmp_path / "run", 3)
+
+    def refuse(*_: object) -> None:
+        raise SaveError("the disk is full", "it is", "Free some")
+
+    with monkeypatch.context() as full, pytest.raises(SaveError):
+        full.setattr(Store, "commit", refuse)
+        _tally(tmp_path / "run", 5, resume=source)
+
+    source.parent.rename(tmp_path / "away")
+    with pytest.raises(NotFoundError, match="attempt 2 was to go on from"):
+        _tally(tmp_path / "run", 5)
+    (tmp_path / "away").rename(source.parent)
+
+    assert _tally(tmp_path / "run", 5)[0] == 2
+    assert _tally(tmp_path / "run", 6)[0] == 5
 
 
 def test_a_checkpoint_that_no_run_saved_is_refused(open_run: OpenRun, tmp_path: Path) -> None:

@@ -8,14 +8,16 @@ Layer: run. Imports monitor, checkpoint and core.
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from evertrain.checkpoint.commit import Tools
 from evertrain.checkpoint.info import CheckpointInfo
+from evertrain.checkpoint.manifest import MANIFEST
 from evertrain.checkpoint.plugin import Tree
 from evertrain.checkpoint.shelf import demote, quarantine, supersede
 from evertrain.checkpoint.store import Store
-from evertrain.core.errors import CorruptError, StateError
-from evertrain.core.journal import Journal
+from evertrain.core.errors import CorruptError, NotFoundError, StateError
+from evertrain.core.journal import Journal, Row
 from evertrain.monitor.poison import deadly
 from evertrain.run.capture import RUN
 from evertrain.run.choose import Choice, Resume, choose
@@ -47,8 +49,12 @@ class Origin:
         """Choose; set aside the damaged checkpoints that are passed on the way.
 
         Raises:
+            NotFoundError: An import was begun, and what it was to go on from is gone.
             EvertrainError: As `choose`.
         """
+        begun = unfinished_import(self.journal.events("importing", "resumed"))
+        if begun is not None and resume in {"auto", "must"}:
+            resume = _there(begun)
         self.choice = choose(self.store, resume, self._set_aside, deadly(self.journal.events()))
         loaded = self.choice.loaded
         if loaded is not None and not self.choice.is_import:  # an import is another run's
@@ -103,11 +109,14 @@ class Origin:
             return
         for step, attempts in sorted(self.choice.passed_over.items(), reverse=True):
             self._demote(step, attempts)
+        info = self.info
+        if self.choice.is_import and info is not None:  # until it is saved, there is none here
+            about = {"step": info.step, "path": str(info.path.absolute())}
+            self.journal.record("importing", about, attempt=self.attempt)
         if self.choice.is_rewind:
             self._abandon()
         if self.choice.is_import:  # from now on a checkpoint of this run
             save_import()
-        info = self.info
         self.journal.record(
             "resumed",
             {"from": info.path.name if info else None},
@@ -151,3 +160,27 @@ class Origin:
         moved = supersede(self.store.path, after_step, self.tools)
         if moved:
             self.journal.record("superseded", must=False, after=self.choice.step, steps=moved)
+
+
+def unfinished_import(journal_rows: Sequence[Row]) -> Row | None:
+    """Return the import that was begun last, if no attempt has gone on since. Pure.
+
+    What was here before is set aside then, and what was to come may not be here yet.
+
+    Args:
+        journal_rows: Events `importing` and `resumed`, oldest first.
+    """
+    last = journal_rows[-1] if journal_rows else {}
+    return last if last.get("event") == "importing" else None
+
+
+def _there(begun: Row) -> Path:
+    path = Path(str(begun.get("path")))
+    if (path / MANIFEST).is_file():
+        return path
+    raise NotFoundError(
+        f"{path} is gone, which attempt {begun.get('attempt')} was to go on from.",
+        "that attempt set aside what was here before, and ended before its first step.",
+        "Bring it back, or say where to begin: --resume PATH (what was here lies in"
+        " checkpoints/superseded/), or --resume never",
+    )
