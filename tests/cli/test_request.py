@@ -1,17 +1,22 @@
 """Asking a running training: what the command says is what happened."""
 
 import sys
+import warnings
+from errno import ENOSPC
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
 
 import pytest
 
 from cli.conftest import Invoke
+from evertrain.checkpoint import Store
 from evertrain.cli.request import _wait_for_save
 from evertrain.core.errors import EvertrainError
+from evertrain.core.fs import LocalFs
 from evertrain.core.journal import Journal
 from evertrain.core.request import post
 from evertrain.core.rundir import RunDir
+from evertrain.testing import FaultyFs, everything_on
 
 LONG_STEP = """
 import sys, time
@@ -49,6 +54,22 @@ def test_a_run_that_nobody_runs_is_left_alone(trading: object, invoke: Invoke) -
     del trading
 
     assert "nothing to stop" in invoke("stop", "trading", "--now").output
+
+
+def test_a_pin_on_a_full_disk_is_a_pin(trading: RunDir, invoke: Invoke) -> None:
+    """The marker counts; that index and journal were refused is told in a line, and no more."""
+    step = Store(trading.checkpoints).list()[0].step
+    disk = FaultyFs(LocalFs(), fail_at=1, error=ENOSPC, is_sticky=True, kinds={"write", "append"})
+
+    with everything_on(disk), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = invoke("pin", "trading", str(step))
+
+    assert len(disk.refused) == 2
+    assert result.exit_code == 0, result.output
+    assert result.output.count("evertrain: ") == 1
+    assert f"trading@{step} is pinned" in result.output
+    assert Store(trading.checkpoints).get(step).is_pinned
 
 
 def test_a_save_that_its_trainer_did_not_live_to_make_is_told(trading: RunDir) -> None:

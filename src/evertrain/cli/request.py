@@ -9,6 +9,7 @@ import threading
 import click
 
 from evertrain.checkpoint.store import Store
+from evertrain.cli.render import clean
 from evertrain.core import lock, proc, request
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import EvertrainError, NotFoundError
@@ -79,12 +80,17 @@ def _pin(run: str, step: int, *, is_pinned: bool) -> None:
     """Mark the checkpoint: a marker file is one atomic change, whoever owns the run."""
     run_dir = open_run_dir(run)
     check_link(run_dir.checkpoints)
-    store = Store(run_dir.checkpoints)
+    store = Store(run_dir.checkpoints, warn=_warn)
     store.get(step)
     (store.pin if is_pinned else store.unpin)(step)
     event = "pinned" if is_pinned else "unpinned"
-    Journal(run_dir.journal).record(event, step=step)
+    Journal(run_dir.journal).record(event, must=False, step=step)
     click.echo(f"{run_dir.path}@{step} is {event}")
+
+
+def _warn(text: str) -> None:
+    """Tell of what the disk refused besides: the marker is what counts."""
+    click.echo(clean(f"evertrain: {text}"), err=True)
 
 
 def _force(trainer: proc.Proc, *, clock: Clock = SYSTEM_CLOCK) -> None:
