@@ -172,7 +172,7 @@ def test_reads_of_clocks() -> None:
 def test_a_loop_that_stands_in_no_function_is_read_too() -> None:
     """Most scripts train where the module ends; that code is known while it runs."""
     script = "import time\nbegan = time.time()\nfound = look()"
-    names = {"__name__": "__main__", "look": clock_reads}
+    names: dict[str, Any] = {"__name__": "__main__", "look": clock_reads}
 
     exec(compile(script, "/somewhere/loop.py", "exec"), names)  # noqa: S102  (as a script runs)
 

@@ -121,7 +121,9 @@ def _name(thing: Found) -> str:
 
 
 def _kind(thing: Found) -> str:
-    return thing.type if thing.kind != "value" else f"a {thing.type}"
+    if thing.kind != "value":
+        return thing.type
+    return f"{'an' if thing.type[0] in 'aeiou' else 'a'} {thing.type}"
 
 
 def _attach(thing: Found) -> str:
