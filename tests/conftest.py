@@ -4,8 +4,13 @@ import os
 from collections import Counter
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support import Tally
+
+# How long an example takes says something of the machine's other work, and nothing of ours.
+settings.register_profile("evertrain", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("evertrain")
 
 # Two cores are shared by whatever the tests start; threads that spin for each other cost minutes.
 os.environ["OMP_NUM_THREADS"] = "1"
