@@ -47,6 +47,30 @@ def test_safetensors(run_dir: RunDir, invoke: Invoke, ask: Ask) -> None:
     assert run_dir.path.is_dir()
 
 
+def test_arrays_mean_to_others_what_they_meant_here(place: Path, invoke: Invoke) -> None:
+    """Columns first, big-endian, or both: a checkpoint keeps that, a bare file cannot say it."""
+    square = np.arange(4.0).reshape(2, 2)
+    odd = {
+        "columns": np.asfortranarray(square),
+        "big": np.array(7, ">i4"),
+        "both": np.asfortranarray(square.astype(">f4")),
+        "complex": np.asfortranarray(square + 1j),
+    }
+    Store(new_run(place / "runs" / "odd").checkpoints).save(1, {"odd": odd})
+
+    invoke("export", "odd", "--name", "odd", "--out", "x")
+    invoke("export", "odd", "--out", "y")
+    invoke("export", "odd", "--name", "odd.columns", "--out", "z")
+
+    found = safetensors.numpy.load_file("x")
+    assert found["columns"].tolist() == found["both"].tolist() == square.tolist()
+    assert (found["big"].dtype, found["big"].tolist()) == (np.dtype("<i4"), 7)
+    assert found["complex"].tobytes() == (square + 1j).tobytes()
+    everything = safetensors.numpy.load_file("y")
+    assert everything["odd.columns"].tolist() == square.tolist()
+    assert safetensors.numpy.load_file("z")["columns"].tolist() == square.tolist()
+
+
 @pytest.mark.parametrize("name", ["model.policy", "policy"])
 @pytest.mark.parametrize("kind", ["safetensors", "pt"])
 def test_a_part(run_dir: RunDir, invoke: Invoke, name: str, kind: str) -> None:

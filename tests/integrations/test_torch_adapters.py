@@ -238,6 +238,15 @@ def test_wrappers_that_only_prefix_names_do_not_matter() -> None:
     restore(nested, stored(nested))
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*")
+def test_a_scripted_module_is_a_module() -> None:
+    """It keeps its parts in something that is no dict."""
+    net, other = make_net(), make_net(1)
+    restore(torch.jit.script(other), stored(torch.jit.script(net)))
+
+    assert same(adapter_of(net).capture(net), adapter_of(other).capture(other))
+
+
 def test_extra_state_of_a_module_comes_back() -> None:
     """What `get_extra_state` gives, `set_extra_state` gets."""
 

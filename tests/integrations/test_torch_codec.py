@@ -92,6 +92,18 @@ def test_a_view_with_gaps_comes_back(dtype: torch.dtype) -> None:
     assert bits(again) == bits(tensor)
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_one_number_of_a_longer_row_comes_back(dtype: torch.dtype) -> None:
+    """A column of a batch of one has a stride that means nothing."""
+    tensor = random_tensor(dtype, (1, 4), 2)[:, 1]
+
+    again = come_back(tensor)
+
+    assert tensor.stride() == (4,)
+    assert isinstance(again, torch.Tensor)
+    assert bits(again) == bits(tensor.clone())
+
+
 def test_conjugated_and_negated_views_are_resolved() -> None:
     """Lazy complex conjugation is made real before it is stored."""
     tensor = torch.tensor([1 + 2j, 3 - 4j]).conj()
@@ -158,12 +170,13 @@ STRANGE: dict[str, Callable[[], torch.Tensor]] = {
     "not strided": lambda: torch.eye(2).to_sparse(),
     "quantized": lambda: torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8),
     "meta device": lambda: torch.ones(2, device="meta"),
+    "nested": lambda: torch.nested.nested_tensor([torch.ones(1), torch.ones(2)]),
     "no shape yet": lambda: torch.nn.LazyLinear(2).weight,
 }
 
 
 @pytest.mark.parametrize("reason", STRANGE)
-@pytest.mark.filterwarnings("ignore:.*quant.*", "ignore:.*Lazy.*")
+@pytest.mark.filterwarnings("ignore:.*quant.*", "ignore:.*Lazy.*", "ignore:.*nested.*")
 def test_strange_tensors_are_refused_with_their_path(reason: str) -> None:
     """The error says which leaf, and what is wrong with it."""
     with pytest.raises(StateError, match=f"(?s)agent\\.layers\\[0\\].*{reason}"):

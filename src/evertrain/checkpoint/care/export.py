@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from evertrain.checkpoint import parts
-from evertrain.checkpoint.directory import opened
+from evertrain.checkpoint.care.standard import standard
+from evertrain.checkpoint.directory import Opened, opened
 from evertrain.checkpoint.manifest import Manifest
 from evertrain.checkpoint.plugin import RawArray, Tree
 from evertrain.checkpoint.read import read_arrays, read_checkpoint, read_manifest
@@ -66,6 +67,7 @@ def flat_arrays(path: Path, name: str | None) -> dict[str, RawArray]:
     Raises:
         CorruptError: It is damaged.
         NotFoundError: There is no such part, or no array in it.
+        StateError: Its skeleton does not fit its arrays.
     """
     with opened(path) as directory:
         manifest = read_manifest(directory)
@@ -74,15 +76,11 @@ def flat_arrays(path: Path, name: str | None) -> dict[str, RawArray]:
             found = {
                 f"{each}/{key}": raw
                 for each in names
-                for key, raw in read_arrays(directory, manifest, each).items()
+                for key, raw in _arrays_of(directory, manifest, each).items()
             }
         else:
             part = find_part(manifest, name)
-            prefix = "".join(f"{key}/" for key in part.inside)
-            inside = read_arrays(directory, manifest, part.owner)
-            found = {
-                k.removeprefix(prefix): raw for k, raw in inside.items() if k.startswith(prefix)
-            }
+            found = _under(part.inside, _arrays_of(directory, manifest, part.owner))
     if not found:
         raise NotFoundError(
             f"{path} holds no array{f' in {name!r}' if name else ''}.",
@@ -166,6 +164,19 @@ def refuse_existing(out: Path) -> None:
         raise UsageError(
             f"{out} exists.", "an export overwrites nothing.", "Give another: --out FILE"
         )
+
+
+def _arrays_of(directory: Opened, manifest: Manifest, owner: str) -> dict[str, RawArray]:
+    return standard(read_arrays(directory, manifest, owner), manifest.skeletons[owner])
+
+
+def _under(way: tuple[str, ...], arrays: Mapping[str, RawArray]) -> dict[str, RawArray]:
+    """Return the arrays below `way`, by the names that they have there, or the one that it is."""
+    whole = "/".join(way)
+    if whole in arrays:
+        return {way[-1]: arrays[whole]}
+    prefix = f"{whole}/" if way else ""
+    return {k.removeprefix(prefix): raw for k, raw in arrays.items() if k.startswith(prefix)}
 
 
 def _reaches(skeleton: object, keys: list[str]) -> bool:

@@ -55,8 +55,8 @@ class TensorCodec:
         """See `Codec.encode`. Shares memory with a contiguous CPU tensor.
 
         Raises:
-            Unstorable: It is not a plain strided tensor: sparse, quantized, on
-                the meta device, not initialized yet, or of a foreign subclass.
+            Unstorable: It is not a plain strided tensor: sparse, nested, quantized,
+                on the meta device, not initialized yet, or of a foreign subclass.
         """
         _refuse_strange(value)
         meta: Meta = {
@@ -170,8 +170,8 @@ def raw(tensor: torch.Tensor) -> RawArray:
         plain = torch.view_as_real(plain)  # pairs of numbers: complex32 has few operations
     flat = plain.contiguous().reshape(-1)
     data: np.ndarray[Any, np.dtype[np.uint8]] = np.empty(0, np.uint8)
-    if flat.numel():
-        data = flat.view(torch.uint8).numpy()
+    if flat.numel():  # a single number counts as contiguous whatever its stride
+        data = flat.as_strided(flat.shape, (1,)).view(torch.uint8).numpy()
     is_alias = flat.untyped_storage().data_ptr() == _address(tensor)
     is_own = tensor.numel() > 0 and (is_copy(tensor) or not is_alias)
     named = _NAMES.get(tensor.dtype)
@@ -236,6 +236,8 @@ def _problem(tensor: torch.Tensor) -> str | None:
         return "has no shape yet (lazy module): run the module once before attaching it"
     if type(tensor) not in {torch.Tensor, torch.nn.Parameter}:
         return "is of a subclass whose parts are unknown"
+    if tensor.is_nested:
+        return "is nested, and its rows have lengths of their own"
     if tensor.is_quantized:
         return f"is quantized ({_short(tensor.dtype)})"
     if tensor.layout is not torch.strided:

@@ -97,7 +97,8 @@ def _inner(module: torch.nn.Module) -> torch.nn.Module:
     parallel = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
     while True:
         inner = module.module if isinstance(module, parallel) else None
-        inner = inner or module.__dict__.get("_modules", {}).get("_orig_mod")
+        children = module.__dict__.get("_modules", {})  # a dict, or what a script has for one
+        inner = children["_orig_mod"] if "_orig_mod" in children else inner
         if inner is None:
             return module
         module = inner
