@@ -14,6 +14,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+from stable_baselines3 import A2C
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecFrameStack
 
@@ -29,6 +30,26 @@ def stored(tree: Any) -> Any:
     """Take a tree through the checkpoint's own form."""
     flat = copy.deepcopy(flatten(tree))
     return unflatten(flat.skeleton, flat.arrays)
+
+
+class Pictures(World):
+    """A world that is looked at."""
+
+    def __init__(self) -> None:
+        """See pictures."""
+        super().__init__()
+        self.observation_space = gymnasium.spaces.Box(0, 255, (36, 36, 1), np.uint8)  # type: ignore[assignment]
+
+    def reset(self, **options: Any) -> Any:
+        """Return a picture."""
+        return self._picture(), super().reset(**options)[1]
+
+    def step(self, action: Any) -> Any:
+        """Return a picture."""
+        return self._picture(), *super().step(action)[1:]
+
+    def _picture(self) -> Any:
+        return np.zeros((36, 36, 1), np.uint8)
 
 
 class Color(enum.Enum):
@@ -240,3 +261,15 @@ def test_a_program_may_restore_before_it_learns(tmp_path: Path) -> None:
         train(tmp_path / "whole", build).policy.state_dict(),
     )
     assert all(weights[name].equal(expected[name]) for name in expected)
+
+
+def test_two_trainings_with_pictures_are_alike(tmp_path: Path) -> None:
+    """The network for pictures draws one of its space, whose generator nobody has seeded."""
+
+    def make() -> A2C:
+        return A2C("CnnPolicy", DummyVecEnv([Pictures]), n_steps=4, seed=3, device="cpu")
+
+    for name in ("one", "other"):
+        train(tmp_path / name, make, total=4)
+
+    assert digest(tmp_path / "one") == digest(tmp_path / "other")

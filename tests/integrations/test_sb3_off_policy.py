@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +246,22 @@ def test_noise_of_several_environments_survives_an_early_restore(tmp_path: Path)
         learn(run, program, log_interval=None)
 
     assert everything(program) == everything(whole)
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 3), (3, 1)])
+def test_other_environments_that_are_accepted_start_afresh(
+    before: int, after: int, tmp_path: Path
+) -> None:
+    """What `partial` lets differ is reset: observations, noise and rows are of so many."""
+    make = partial(build, TD3, action_noise=ou(), buffer_size=180)
+    train(tmp_path, lambda: make(count=before), total=TOTAL // 2)
+
+    with Run(tmp_path, total=TOTAL, partial=["model.env.*", "model.replay_buffer.*"]) as run:
+        program = make(count=after)
+        learn(run, program, log_interval=None)
+
+    assert run.step >= TOTAL
+    assert len(program._last_obs) == program.n_envs == after
 
 
 @pytest.mark.parametrize("name", ["DQN", "TD3 OU", "DQN with shared rows"])

@@ -230,6 +230,7 @@ def _seed_once(model: BaseAlgorithm) -> None:
     if SEED in vars(model) or model.env is None:
         return
     seed = seed_of(model)
+    model.observation_space.seed(seed)  # a network for pictures draws one of it, for its shape
     vector.seed_workers(model.env, seed)
     if model._last_obs is None and not vector.is_seeded(model.env):  # noqa: SLF001
         model.env.seed(seed)

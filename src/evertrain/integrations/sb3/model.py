@@ -215,7 +215,7 @@ def action_noise(model: BaseAlgorithm) -> Tree:
 
 def put_action_noise(model: BaseAlgorithm, stored: Tree) -> None:
     """Put the state of the action noise back, one for each environment as SB3's `learn` makes."""
-    if model.action_noise is not None and len(_noises(model)) == 1 < len(stored):
+    if model.action_noise is not None and len(_noises(model)) == 1 < len(stored) == model.n_envs:
         model.action_noise = VectorizedActionNoise(model.action_noise, len(stored))
     for part, inner in zip(_noises(model), stored, strict=False):
         put(part, inner)
@@ -246,7 +246,8 @@ def _env(model: BaseAlgorithm) -> Tree:
 
 
 def _put_env(model: BaseAlgorithm, tree: Tree) -> None:
-    if model.env is None or tree is None or vector.mismatches(model.env, tree):
+    if model.env is None or tree is None:
         return
-    if not vector.restore(model.env, tree):
+    fits = not vector.mismatches(model.env, tree)  # if not, the program accepts others
+    if not fits or not vector.restore(model.env, tree):
         model._last_obs = None  # noqa: SLF001  (their state is unknown: reset them)
