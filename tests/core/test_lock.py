@@ -73,9 +73,12 @@ def test_a_lease_that_was_taken_away_is_fenced(tmp_path: Path) -> None:
     """A process whose lock file was replaced knows that it owns nothing."""
     with lock.take(tmp_path / "lock") as lease:
         lease.check()
-        (tmp_path / "lock").unlink()
+        (tmp_path / "lock").rename(tmp_path / "elsewhere")
 
-        with pytest.raises(FencedError):
+        with pytest.raises(FencedError, match="is gone: the run was moved or removed"):
+            lease.check()
+        (tmp_path / "lock").write_bytes((tmp_path / "elsewhere").read_bytes())
+        with pytest.raises(FencedError, match="no longer held by pid"):
             lease.check()
 
 

@@ -1,10 +1,12 @@
 """A disk that refuses: the training goes on, tries again with patience, and loses no best."""
 
+import shutil
 from typing import Any
 
+import numpy as np
 import pytest
 
-from evertrain import Store, every
+from evertrain import CheckpointInfo, Store, every
 from evertrain.checkpoint.store import Pending
 from evertrain.core.errors import SaveError
 from evertrain.core.journal import Journal
@@ -42,6 +44,31 @@ def test_one_refused_save_is_told_and_survived(
     assert failed is not None
     assert failed["step"] == 3
     assert [info.step for info in run.store.list()] == [1, 4]
+
+
+def test_a_newest_checkpoint_that_went_meanwhile_costs_one_save(
+    open_run: OpenRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is to be done about it, and no disk is blamed."""
+    commit = Store.commit
+
+    def bereft(store: Store, pending: Pending) -> CheckpointInfo:
+        if pending.step == 3:
+            shutil.rmtree(store.path / "000000002")
+        return commit(store, pending)
+
+    monkeypatch.setattr(Store, "commit", bereft)
+    clock = FakeClock()
+    run = open_run(save=every(steps=1), total=5, clock=clock)
+    run.attach(still=np.zeros(400_000))
+    for _ in run:
+        run.wait()
+        clock.advance(20.0)
+
+    assert [info.step for info in run.store.list()] == [1, 4, 5]
+    said = capsys.readouterr().out
+    assert "the next save shares nothing and writes everything" in said
+    assert "dmesg" not in said
 
 
 def test_a_full_disk_is_asked_with_patience(

@@ -116,6 +116,13 @@ class Lease:
         """
         if self.is_held():
             return
+        if not os.path.lexists(self.path):
+            raise FencedError(
+                f"{self.path} is gone: the run was moved or removed while pid {self.owner.pid} "
+                "trained it.",
+                "what this process saves would belong to no run.",
+                "Let this process end; a run that was moved goes on from where it is now.",
+            )
         raise FencedError(
             f"{self.path} is no longer held by pid {self.owner.pid}.",
             f"it now says: {read_owner(self.path)}; whatever this process saves is void.",

@@ -11,7 +11,7 @@ from evertrain.checkpoint.share import freed
 from evertrain.checkpoint.store import Store
 from evertrain.checkpoint.trash import TRASH, contents
 from evertrain.core.disk import Room, Size, human_bytes, human_room, room_at
-from evertrain.core.errors import EvertrainError, SaveError
+from evertrain.core.errors import BaseLostError, EvertrainError, SaveError
 from evertrain.core.refusal import refusal
 from evertrain.core.rundir import step_name
 
@@ -34,6 +34,8 @@ def way_out(store: Store, error: BaseException) -> str:
         error: Why.
     """
     told = next((each for each in _chain(error) if isinstance(each, OSError)), None)
+    if isinstance(error, BaseLostError):
+        return error.fix
     if isinstance(error, MemoryError):
         return "End other programs, or save less: what changed is copied while it is written."
     if told is None:
