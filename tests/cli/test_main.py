@@ -159,3 +159,12 @@ def test_a_reader_that_leaves_ends_it_quietly(command: str) -> None:
         )
 
     assert (done.stderr, done.returncode) == (b"", 141)
+
+
+@pytest.mark.slow
+def test_streams_that_the_caller_has_closed_are_not_missed() -> None:
+    """A timer or a daemon may start it without any: what it does counts, not that it is heard."""
+    command = f"{sys.executable} -m evertrain recipes <&- >&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
+
+    assert (done.stderr, done.returncode) == (b"", 0)

@@ -75,10 +75,10 @@ def test_a_lease_that_was_taken_away_is_fenced(tmp_path: Path) -> None:
         lease.check()
         (tmp_path / "lock").rename(tmp_path / "elsewhere")
 
-        with pytest.raises(FencedError, match="is gone: the run was moved or removed"):
+        with pytest.raises(FencedError, match="the run was moved or removed"):
             lease.check()
         (tmp_path / "lock").write_bytes((tmp_path / "elsewhere").read_bytes())
-        with pytest.raises(FencedError, match="no longer held by pid"):
+        with pytest.raises(FencedError, match="it says: pid"):
             lease.check()
 
 

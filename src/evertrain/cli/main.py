@@ -158,8 +158,19 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line of this process and exit."""
+    _open_streams()
     cli.main()
     raise AssertionError
+
+
+def _open_streams() -> None:
+    """Lead the streams that the caller has closed to nothing.
+
+    Else printing fails, and the first file that is opened is what children take for stdout.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
 
 
 def _run(run: Any, args: list[str], prog_name: str, extra: dict[str, Any]) -> int:

@@ -116,17 +116,11 @@ class Lease:
         """
         if self.is_held():
             return
-        if not os.path.lexists(self.path):
-            raise FencedError(
-                f"{self.path} is gone: the run was moved or removed while pid {self.owner.pid} "
-                "trained it.",
-                "what this process saves would belong to no run.",
-                "Let this process end; a run that was moved goes on from where it is now.",
-            )
+        now = read_owner(self.path)
         raise FencedError(
             f"{self.path} is no longer held by pid {self.owner.pid}.",
-            f"it now says: {read_owner(self.path)}; whatever this process saves is void.",
-            "Let this process end; the newer one goes on.",
+            f"{f'it says: {now}' if now else 'the run was moved or removed'}; its saves are void.",
+            f"Let this process end; {'the newer one' if now else 'a run that was moved'} goes on.",
         )
 
     def write(self, owner: Owner) -> None:
@@ -295,10 +289,9 @@ def _stopped_note(owner: Owner) -> str:
 
 
 def _self(attempt: int, clock: Clock) -> Owner:
-    pid = os.getpid()
     return Owner(
-        pid=pid,
-        start_time=proc.start_time(pid) or 0,
+        pid=os.getpid(),
+        start_time=proc.start_time(os.getpid()) or 0,
         boot_id=proc.boot_id(),
         host=proc.host(),
         attempt=attempt,
