@@ -5,6 +5,7 @@ import copy
 import dataclasses
 import enum
 import random
+import re
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -149,6 +150,30 @@ def test_no_name_is_taken(open_run: OpenRun) -> None:
     run.restore()
 
     assert (things["state"], things["run"], things["position"]) == ([1], [2], [3])
+
+
+@pytest.mark.parametrize("name", ["run.state", "run.rng", "run.position"])
+def test_a_part_of_the_run_is_not_attached_over(open_run: OpenRun, name: str) -> None:
+    """By `**` a name may have a dot; it would stand in place of the run's own."""
+    with pytest.raises(StateError, match=f"attach.. got the name '{name}'"):
+        open_run().attach(**{name: [1]})
+
+
+def test_the_way_out_accepts_every_difference(open_run: OpenRun) -> None:
+    """Who writes what the error says is not told of the next one."""
+    run = open_run()
+    run.attach(a=np.zeros(2), b=np.zeros(2))
+    walk(run, until=1)
+    run = open_run()
+    run.attach(a=np.zeros(3), b=np.zeros(3))
+    with pytest.raises(StateError) as caught:
+        run.restore()
+    patterns = re.findall(r"'([^']+)'", caught.value.fix)
+    run = open_run(partial=patterns)
+    run.attach(a=np.ones(3), b=np.ones(3))
+    run.restore()
+
+    assert run.step == 1
 
 
 def test_all_differences_are_listed_and_nothing_is_changed(open_run: OpenRun) -> None:

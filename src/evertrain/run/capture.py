@@ -21,12 +21,12 @@ from evertrain.run.cycle import refusing_cycles
 from evertrain.run.filling import Container
 from evertrain.run.fitting import check_fillable, join, judging, matches, misfits, restore_one
 from evertrain.run.outline import outline
-from evertrain.run.refusals import does_not_fit, not_resumable, too_late
+from evertrain.run.refusals import does_not_fit, name_taken, not_resumable, too_late
 from evertrain.run.state import State, values_of
 from evertrain.run.template import differences, fill
 from evertrain.run.weights import is_fresh, rigid_misfits, taken
 
-# The run's own parts. The dot keeps them apart from any name that can be attached.
+# The run's own parts. The dot keeps them apart from what programs call their things.
 STATE: Final = "run.state"
 RNG: Final = "run.rng"
 RUN: Final = "run.position"
@@ -70,6 +70,8 @@ class Capture:
                 has its path), or is new although the loop has begun.
         """
         for name, thing in things.items():
+            if name in OWN:
+                raise name_taken(name)
             if self._shown is not None and name not in self._things:
                 raise too_late(name)
             adapter = adapter_for(name, thing)

@@ -4,9 +4,22 @@ Layer: run. Imports checkpoint and core.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from evertrain.checkpoint.plugin import Mismatch
 from evertrain.core.errors import StateError
+
+
+_MANY: Final = 5  # patterns that an error still spells out
+
+
+def name_taken(name: str) -> StateError:
+    """Return the error for a thing that is attached under a name of the run's own parts."""
+    return StateError(
+        f"attach() got the name {name!r}.",
+        "it belongs to the run itself, which keeps its state, generators and position there.",
+        "Attach it under another name, without a dot.",
+    )
 
 
 def too_late(name: str) -> StateError:
@@ -29,24 +42,28 @@ def cannot_be_filled(faults: Sequence[Mismatch]) -> StateError:
 
 def not_resumable(faults: Sequence[Mismatch]) -> StateError:
     """Return the error for a save that no resume could take back."""
-    first = faults[0].path[:200]
     return StateError(
         "a program started again could not take this state back:\n" + _listed(faults),
         '"here" is what was set or attached before the loop; a resume starts from that.',
         "Set or attach before the loop what has the final shape and class, keep what grows"
         " in a list, build a model that changes before the loop as it shall be, or let it"
-        f" start fresh after a resume: partial=[{first!r}].",
+        f" start fresh after a resume: {_partial(faults)}.",
     )
 
 
 def does_not_fit(faults: Sequence[Mismatch], where: str) -> StateError:
     """Return the error for a checkpoint of another program."""
-    first = faults[0].path[:200]
     return StateError(
         f"{where} does not fit this program:\n" + _listed(faults),
         "a resume that drops or invents state would train on silently wrong.",
-        f"Restore the program that made it, or accept the difference: partial=[{first!r}].",
+        f"Restore the program that made it, or accept the difference: {_partial(faults)}.",
     )
+
+
+def _partial(faults: Sequence[Mismatch]) -> str:
+    """Return the argument that accepts all of them; of many, the first and how to go on."""
+    patterns = [repr(each.path[:200]) for each in faults[:_MANY]]
+    return f"partial=[{', '.join(patterns)}{', ...' if len(faults) > _MANY else ''}]"
 
 
 def _listed(faults: Sequence[Mismatch]) -> str:
