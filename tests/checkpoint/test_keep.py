@@ -137,6 +137,24 @@ def test_a_users_own_rule() -> None:
     assert [each.reasons for each in verdicts(found, keep_any(even, keep_last(1)))][1] == ("even",)
 
 
+@pytest.mark.parametrize(
+    "careless",
+    [
+        lambda found: found[-2:],
+        lambda found: [each.step > 1 for each in found],
+        lambda found: [str(each.step) for each in found],
+        len,
+        lambda _: None,
+    ],
+    ids=["checkpoints", "mask", "texts", "count", "nothing"],
+)
+def test_what_a_rule_returns_by_mistake_removes_nothing(careless: Keep) -> None:
+    """It names no checkpoint, and all would go that it was to keep."""
+    for rule in (careless, keep_any(keep_last(1), careless)):
+        with pytest.raises(ConfigError, match="where steps belong"):
+            verdicts(at(1, 2, 3), rule)
+
+
 def saved(*times: str) -> list[CheckpointInfo]:
     """Return checkpoints of steps 0, 1, ... saved at local times in the middle of Europe."""
     stamps = [datetime.fromisoformat(each).timestamp() for each in times]

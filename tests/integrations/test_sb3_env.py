@@ -38,7 +38,12 @@ class Pictures(World):
     def __init__(self) -> None:
         """See pictures."""
         super().__init__()
-        self.observation_space = gymnasium.spaces.Box(0, 255, (36, 36, 1), np.uint8)  # type: ignore[assignment]
+        self.observation_space = gymnasium.spaces.Box(
+            0,
+            255,
+            (36, 36, 1),
+            np.uint8,  # type: ignore[arg-type]
+        )
 
     def reset(self, **options: Any) -> Any:
         """Return a picture."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Protocol
 
+from evertrain.checkpoint.custom import check_rules, check_steps
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.period import span_text, wall_clock
 from evertrain.checkpoint.rank import ranked
@@ -224,6 +225,9 @@ def verdicts(found: Found, keep: Keep, protect: Mapping[int, str] | None = None)
         found: What exists, in any order.
         keep: The rule.
         protect: Steps that must stay, each with the reason.
+
+    Raises:
+        ConfigError: `keep` returned something else than steps.
     """
     ordered = sorted(found, key=lambda info: info.step)
     ruled = _reasons(keep, ordered)
@@ -261,26 +265,11 @@ def _newest_of(
 def _reasons(rule: Keep, found: Found) -> Mapping[int, str]:
     if isinstance(rule, Rule):
         return rule.why(found)
-    return dict.fromkeys(rule(found), _label(rule))
+    return dict.fromkeys(check_steps(_label(rule), rule(found)), _label(rule))
 
 
 def _label(rule: Keep) -> str:
     return str(rule) if isinstance(rule, Rule) else getattr(rule, "__name__", "custom rule")
-
-
-def check_rules(name: str, *rules: object) -> None:
-    """Refuse for `name` what is no rule.
-
-    Raises:
-        ConfigError: One of `rules` cannot be called.
-    """
-    odd = [rule for rule in rules if not callable(rule)]
-    if odd:
-        raise ConfigError(
-            f"{name}({odd[0]!r:.80}) is no rule.",
-            "a rule is a function from the checkpoints to the steps that stay.",
-            f"Write for example {name}(keep_last(5))",
-        )
 
 
 def _check_count(name: str, count: int) -> None:

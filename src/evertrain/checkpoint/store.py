@@ -24,9 +24,10 @@ from evertrain.checkpoint.catalog import DEMOTED, Catalog, step_names
 from evertrain.checkpoint.commit import Tools, sweep, write_snapshot
 from evertrain.checkpoint.commit import draft as draft_manifest
 from evertrain.checkpoint.counts import lies
+from evertrain.checkpoint.custom import check_rules
 from evertrain.checkpoint.directory import opened
 from evertrain.checkpoint.info import CheckpointInfo
-from evertrain.checkpoint.keep import Keep, Verdict, check_rules, verdicts
+from evertrain.checkpoint.keep import Keep, Verdict, verdicts
 from evertrain.checkpoint.manifest import Manifest, to_info
 from evertrain.checkpoint.plugin import Tree
 from evertrain.checkpoint.previous import Base, after, found
@@ -625,8 +626,8 @@ def _whole(step: object) -> int:
         if 0 <= found <= MAX_STEP:
             return found
     raise UsageError(
-        f"{step!r} is no step.",
-        "a checkpoint is named by a whole number, 0 or more.",
+        f"{step!r:.80} is no step.",
+        "a checkpoint is named by a whole number, 0 or more, of 18 digits at most.",
         "Give the number of the step that just ended.",
     )
 

@@ -9,7 +9,6 @@ from typing import Final
 from evertrain.checkpoint.plugin import Mismatch
 from evertrain.core.errors import StateError
 
-
 _MANY: Final = 5  # patterns that an error still spells out
 
 

@@ -236,12 +236,10 @@ def _problem(tensor: torch.Tensor) -> str | None:
         return "has no shape yet (lazy module): run the module once before attaching it"
     if type(tensor) not in {torch.Tensor, torch.nn.Parameter}:
         return "is of a subclass whose parts are unknown"
-    if tensor.is_nested:
-        return "is nested, and its rows have lengths of their own"
     if tensor.is_quantized:
         return f"is quantized ({_short(tensor.dtype)})"
-    if tensor.layout is not torch.strided:
-        return f"is not strided ({tensor.layout})"
+    if tensor.is_nested or tensor.layout is not torch.strided:
+        return f"is not strided ({'nested' if tensor.is_nested else tensor.layout})"
     if tensor.device.type == "meta":
         return "is on the meta device and has no values"
     return None

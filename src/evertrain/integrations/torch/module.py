@@ -97,8 +97,9 @@ def _inner(module: torch.nn.Module) -> torch.nn.Module:
     parallel = (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)
     while True:
         inner = module.module if isinstance(module, parallel) else None
-        children = module.__dict__.get("_modules", {})  # a dict, or what a script has for one
-        inner = children["_orig_mod"] if "_orig_mod" in children else inner
+        children = module.__dict__.get("_modules", {})
+        if "_orig_mod" in children:  # not `get`: what a script has for a dict lacks it
+            inner = children["_orig_mod"]
         if inner is None:
             return module
         module = inner
