@@ -476,3 +476,17 @@ def test_a_machine_that_kills_everybody_loses_nothing(stage: Stage) -> None:
     assert again.end(60) == 0, again.text
     assert [row["step"] for row in again.events("restoring")][8:] == [3]
     assert again.events("demoted") == []
+
+
+def test_an_error_in_the_first_step_moves_nothing(begin: Begin) -> None:
+    """Its emergency checkpoint is no proof that the older one is better."""
+    train(begin(), until=33)
+    for _ in range(3):
+        die_restoring(begin())
+    with pytest.raises(RuntimeError), begin() as run:
+        assert run.step == 20
+        for _ in run:
+            raise RuntimeError
+
+    assert places(run) == [f"{step:09}" for step in (1, 10, 20, 30)]
+    assert not events(run, "disowned", "demoted")

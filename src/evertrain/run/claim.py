@@ -35,7 +35,8 @@ class Claim:
         say: Prints one line.
         run_id: The run. What was copied here from another one is nobody's late word.
         tools: Disk and clock.
-        base_step: Step that the attempt goes on from. Whatever lies behind it is its own.
+        base_step: Step that the attempt has gone on from: whatever lies behind it is its own.
+            None until then: what lies behind what it chose is still to be demoted, or to stay.
     """
 
     lease: Lease
@@ -44,7 +45,7 @@ class Claim:
     say: Callable[[str], None]
     run_id: str
     tools: Tools
-    base_step: int = 0
+    base_step: int | None = None
     _known: frozenset[str] = field(default_factory=frozenset)
 
     @property
@@ -72,6 +73,8 @@ class Claim:
             self._evict()
 
     def _evict(self) -> None:
+        if self.base_step is None:
+            return
         names = frozenset(step_names(self.store.path))
         if names - self._known:
             infos = Catalog(self.store.path).infos()

@@ -614,7 +614,7 @@ class Run:
 
     def _set_position(self) -> None:
         found = self._origin.standing()
-        self.step = self._claim.base_step = self._origin.choice.step
+        self.step = self._origin.choice.step
         self.iteration: int = found.iteration
         self._saved_iteration = self.iteration
         self._record.best_score = found.best_score
@@ -639,6 +639,7 @@ class Run:
 
         with refusing(self.path):
             self._origin.take(self.total, save_import)
+        self._claim.base_step = self._origin.choice.step
 
     def _stay_finished(self) -> None:
         """Let a run that was ended early stay so, unless more or something else is asked for."""
