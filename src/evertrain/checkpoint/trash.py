@@ -106,14 +106,26 @@ def empty(shelf: Path, tools: Tools, *, is_urgent: bool = False) -> int:
         is_urgent: Whether the grace does not count: the disk is full.
     """
     now = _time(tools.clock.now_s())
+    untils = {path: _until(path) for path in contents(shelf)}
+    doomed = [each for each, until in untils.items() if is_urgent or until is None or until <= now]
+    if doomed:
+        _settle(shelf, tools)
     gone = 0
-    for path in contents(shelf):
-        until = _until(path)
-        if is_urgent or until is None or until <= now:
-            with suppress(OSError):
-                tools.fs.rmtree(path)
-                gone += 1
+    for path in doomed:
+        with suppress(OSError):
+            tools.fs.rmtree(path)
+            gone += 1
     return gone
+
+
+def _settle(shelf: Path, tools: Tools) -> None:
+    """Make the moves of a process that died before it could durable, or a power cut undoes them.
+
+    What stands in its old place again would be half deleted.
+    """
+    with suppress(OSError):  # such a disk refuses to delete, too, or is only full
+        tools.fs.sync_dir(shelf)
+        tools.fs.sync_dir(shelf.parent)
 
 
 def contents(shelf: Path) -> list[Path]:
