@@ -219,3 +219,18 @@ def test_a_request_survives_a_power_cut(tmp_path: Path) -> None:
         after = tmp_path / f"after-{number}"
         disk.reboot(after, world)
         assert [each.verb for each in pending(RunDir(after / "run"))] == ["stop"]
+
+
+def test_an_inbox_that_cannot_be_read_ends_no_training(tmp_path: Path) -> None:
+    """Whoever put it there may not even know of the training; nobody has asked for anything."""
+    desk = Desk(tmp_path)
+    desk.post("stop")
+    (tmp_path / "inbox").rename(tmp_path / "away")
+    (tmp_path / "inbox").symlink_to("inbox")  # listing a loop fails, as a foreign directory does
+    desk.clock.advance(1)
+    assert desk.inbox.take() == []
+
+    (tmp_path / "inbox").unlink()
+    (tmp_path / "away").rename(tmp_path / "inbox")
+    desk.clock.advance(1)
+    assert [each.verb for each in desk.inbox.take()] == ["stop"]

@@ -48,21 +48,6 @@ def test_a_second_run_in_one_process_is_refused(tmp_path: Path) -> None:
         assert "run.close()" in caught.value.fix
 
 
-def test_a_start_that_fails_gives_the_run_back(tmp_path: Path) -> None:
-    """What stood in the way is moved away, and the same process begins anew."""
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "run.json").write_bytes(
-        (Run(tmp_path / "other", total=1).path / "run.json").read_bytes()
-    )
-    (tmp_path / "run" / "checkpoints").touch()
-    with pytest.raises(ConfigError, match="no directory"):
-        Run(tmp_path / "run", total=1)
-
-    (tmp_path / "run" / "checkpoints").unlink()
-    with Run(tmp_path / "run", total=1) as run:
-        assert list(run) == [1]
-
-
 def test_attempts_are_numbered(open_run: OpenRun) -> None:
     """Each process that takes the run has the next number."""
     assert [open_run().attempt, open_run().attempt, open_run().attempt] == [1, 2, 3]
