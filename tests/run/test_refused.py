@@ -1,6 +1,7 @@
 """A disk that refuses: the training goes on, tries again with patience, and loses no best."""
 
 import shutil
+import threading
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from evertrain import CheckpointInfo, Store, every
 from evertrain.checkpoint.store import Pending
 from evertrain.core.errors import SaveError
 from evertrain.core.journal import Journal
+from evertrain.run.saver import Saver
 from evertrain.testing.clock import FakeClock
 from support import OpenRun
 
@@ -142,6 +144,39 @@ def test_a_best_that_waits_for_the_disk_is_still_to_be_beaten(
             clock.advance(60.0)
         run.log(x=[0, 1, 2, 9, 5, 5, 3][step])
 
+    best = run.store.best()
+    assert best is not None
+    assert best.step == 5
+
+
+def test_two_bests_that_were_refused_are_still_to_be_beaten(
+    open_run: OpenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first is heard of when the second is judged already; a third beats what is saved."""
+    Disk(monkeypatch, 3, 4)
+    clock, is_judged, settle = FakeClock(), threading.Event(), Saver.settle
+    commit = Store.commit
+
+    def late(store: Store, pending: Pending) -> Any:
+        assert pending.step != 3 or is_judged.wait(60.0)
+        return commit(store, pending)
+
+    def settling(saver: Saver, *, wait: bool = False) -> Any:
+        if wait:
+            is_judged.set()
+        return settle(saver, wait=wait)
+
+    monkeypatch.setattr(Store, "commit", late)
+    monkeypatch.setattr(Saver, "settle", settling)
+    run = open_run(save=every(steps=100), total=7, best="max:x", clock=clock)
+    for step in run:
+        clock.advance(60.0)
+        if step != 4:  # step 3 is in flight until the best of step 4 waits for it
+            run.wait()
+        run.log(x=[0, 1, 2, 8, 9, 5, 3, 3][step])
+
+    failed = Journal(run.path / "journal.jsonl").events("save_failed")
+    assert [row["step"] for row in failed] == [3, 4]
     best = run.store.best()
     assert best is not None
     assert best.step == 5

@@ -67,10 +67,12 @@ class Record:
     Attributes:
         ranking: What is better; None ranks nothing.
         best_score: Highest score so far, or None.
+        saved_score: Highest one of which there is a save, on the disk or on its way there.
     """
 
     ranking: Best | None
     best_score: float | None = None
+    saved_score: float | None = None
 
     def judge(self, row: Mapping[str, Any]) -> tuple[float | None, bool]:
         """Return the score of a step's metrics, and whether it beats all before it."""

@@ -29,6 +29,13 @@ class Standing:
     at: Position = field(default_factory=Position)
     stages: Outline | None = None
 
+    @property
+    def tree(self) -> dict[str, Any]:
+        """What a checkpoint stores of it; `standing_of` reads it."""
+        at = [self.at.index, self.at.start]
+        found = {"iteration": self.iteration, "best_score": self.best_score, "stage": at}
+        return found if self.stages is None else {**found, "stages": self.stages}
+
 
 def standing_of(tree: Tree, where: str) -> Standing:
     """Return what a checkpoint says of where it was taken. Everything is checked.

@@ -10,13 +10,12 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from evertrain.checkpoint.commit import Tools
-from evertrain.checkpoint.info import CheckpointInfo, Kind
+from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.keep import Keep, keep_any, keep_best, keep_last, keep_stages
 from evertrain.checkpoint.store import Store
 from evertrain.checkpoint.when import When, auto, quiet_of
@@ -26,7 +25,6 @@ from evertrain.core.fs import LOCAL_FS, Fs
 from evertrain.core.heartbeat import Heart
 from evertrain.core.journal import Row
 from evertrain.core.refusal import refusing
-from evertrain.core.rundir import step_name
 from evertrain.monitor.metrics import read_metrics
 from evertrain.run import arguments, opening
 from evertrain.run.boundary import Boundary, Record
@@ -50,8 +48,8 @@ from evertrain.run.origin import Origin
 from evertrain.run.owner import OwnProcess
 from evertrain.run.rng import Seeder, isolated
 from evertrain.run.rows import Rows, merged, place_in
-from evertrain.run.save import Save
 from evertrain.run.saver import Saver
+from evertrain.run.saves import Here, Saves
 from evertrain.run.stage import (
     Apply,
     Curriculum,
@@ -68,7 +66,6 @@ if TYPE_CHECKING:
     from evertrain.run.audited.auditor import Auditor
 
 COMPLETE: Final = "complete"
-_RETRY_S: Final = 10.0  # after a save that the disk refused; doubles with each in a row
 
 
 class Run:
@@ -225,7 +222,26 @@ class Run:
             say=self.say,
             fs=fs,
         )
-        self._emergency = Emergency(self.attempt, self._journal, self._save_wreck, self.say)
+        self._saves = Saves(
+            saver=self._saver,
+            store=self._store,
+            right=self._claim,
+            capture=self._capture,
+            partial=self._partial,
+            record=record,
+            rows=self._rows,
+            clock=clock,
+            say=self.say,
+            beat=self._beat,
+            look=self._look,
+            iteration=self.iteration,
+        )
+        self._emergency = Emergency(
+            self.attempt,
+            self._journal,
+            lambda kind, why: self._saves.wreck(self._here(), kind, why),
+            self.say,
+        )
         self._signals = StopSignals(lambda: self._emergency.after_force(self.step))
         for note in opened.notes:
             self.say(f"evertrain: {note}")
@@ -241,7 +257,7 @@ class Run:
     def store(self) -> Store:
         """The checkpoints. A save in flight is waited for first."""
         if self._process.is_here:
-            self._settle(wait=True)
+            self._saves.settle(wait=True)
         return self._store
 
     @property
@@ -371,7 +387,7 @@ class Run:
             has been reported as failed.
         """
         self._require_use("wait()")
-        self._settle(wait=True)
+        self._saves.settle(wait=True)
 
     def due(self, rule: When) -> bool:
         """Say whether `rule` fires at the step about to end, e.g. `every(steps=1000)`."""
@@ -562,7 +578,7 @@ class Run:
         try:
             if error is None:
                 self._end_early(is_left=self._is_in_loop or self._is_in_step)
-                self._settle(wait=True)
+                self._saves.settle(wait=True)
             elif not isinstance(error, Stopped):
                 self._emergency.after_error(error, self.step, has_state=self._is_restored)
         finally:
@@ -579,7 +595,7 @@ class Run:
         try:
             if sys.exception() is None:
                 self._end_early(is_left=False)
-                self._settle(wait=True)
+                self._saves.settle(wait=True)
         finally:
             self._give_back()
 
@@ -616,29 +632,27 @@ class Run:
         found = self._origin.standing()
         self.step = self._origin.choice.step
         self.iteration: int = found.iteration
-        self._saved_iteration = self.iteration
-        self._record.best_score = found.best_score
+        self._record.best_score = self._record.saved_score = found.best_score
         self._curriculum = Curriculum(found.at, found.stages)
 
-    def _meta(self) -> dict[str, Any]:
-        """Return the run's own part of a checkpoint."""
-        at = self._curriculum.at
-        score = self._record.best_score
-        meta = {"iteration": self.iteration, "best_score": score, "stage": [at.index, at.start]}
-        known = self._curriculum.known
-        return meta if known is None else {**meta, "stages": known}
+    def _here(self, ended: StageLoop | None = None) -> Here:
+        """Return where the loop stands; `ended` is the stage that has just ended, if one has."""
+        stage = ended or self.stage
+        return Here(
+            step=self.step,
+            iteration=self.iteration,
+            at=self._curriculum.at,
+            outline=self._curriculum.known,
+            stage=(stage.name, stage.index) if stage else None,
+        )
 
     def _warn(self, text: str) -> None:
         self.say(f"evertrain: {text}")
 
     def _take_branch(self) -> None:
         """Go on from what was chosen: from now on, whatever lies behind it is abandoned."""
-
-        def save_import() -> None:
-            self._saver.save(self._what("step", ("imported",), self.stage), must=True)
-
         with refusing(self.path):
-            self._origin.take(self.total, save_import)
+            self._origin.take(self.total, lambda: self._saves.adopt(self._here()))
         self._claim.base_step = self._origin.choice.step
 
     def _stay_finished(self) -> None:
@@ -685,8 +699,7 @@ class Run:
             Who asked for a stop, if that was known before the save: a request
             that comes later waits for the next step, which saves for it.
         """
-        self._settle(wait=False)
-        best_before = self._record.best_score
+        self._saves.settle(wait=False)
         score, is_best = self._record.judge(self._rows.commit(self.step))
         has_failed = self._saver.pace.failures > 0
         requests = self._inbox.take(keep=self._saver.is_saving or has_failed)
@@ -703,70 +716,11 @@ class Run:
             or (has_failed and self._inbox.wants_save),
             rule=self._saver.reason(self.step, before),
         )
-        if boundary.must_save:
-            self._settle(wait=True)
-        if boundary.reasons and not self._saves_nothing_new(boundary):
-            began_s = self._clock.monotonic_s()
-            self._beat("save")
-            self._settle(wait=True)  # before the state is captured: one copy at a time
-            save = self._what(boundary.kind, boundary.reasons, ended or self.stage)
-            save = replace(save, score=score, is_best=is_best, best_before=best_before)
-            self._capture.check_resumable(save.trees, self._partial)
-            self._submit(save, must=boundary.must_save, began_s=began_s)
-        elif is_best:
-            self._record.best_score = best_before  # no checkpoint has it: still to be beaten
+        self._saves.at(self._here(ended), boundary, score)
         self._beat("step")
         if ended is not None:
             self._end_stage(ended)
         return stops_for
-
-    def _submit(self, save: Save, *, must: bool, began_s: float | None = None) -> None:
-        """Hand a save over; count on it until `_settle` hears otherwise."""
-        self._look("save")
-        failed = self._saver.save(save, must=must, began_s=began_s)
-        self._saved_iteration = self.iteration
-        if failed is not None:
-            self._miss(failed)
-
-    def _settle(self, *, wait: bool) -> None:
-        """Hear what became of the save in flight."""
-        if self._saver.is_saving:
-            failed = self._saver.settle(wait=wait)
-            if failed is not None:
-                self._miss(failed)
-
-    def _miss(self, failed: Save) -> None:
-        """Take back what was counted on: the save is not on the disk."""
-        self._saved_iteration = failed.saved_before
-        if failed.is_best and self._record.best_score == failed.score:
-            self._record.best_score = failed.best_before  # still to be beaten
-
-    def _saves_nothing_new(self, boundary: Boundary) -> bool:
-        """Say whether to leave it: this step has its checkpoint, or the disk just refused one."""
-        pace = self._saver.pace
-        if self._saver.is_saving and self.step == self._saver.newest_step:
-            return True  # a step that counted nothing
-        if (self._store.path / step_name(self.step)).exists():
-            if self.step == pace.last_step:
-                return True
-            self._claim.check()  # somebody else has saved it: is the run still ours?
-        if boundary.must_save or not pace.failures:
-            return False
-        patience_s = _RETRY_S * 2 ** (pace.failures - 1)
-        return bool(self._clock.monotonic_s() - pace.last_at_s < patience_s)
-
-    def _what(self, kind: Kind, reasons: tuple[str, ...], stage: StageLoop | None) -> Save:
-        return Save(
-            step=self.step,
-            kind=kind,
-            reasons=reasons,
-            trees=self._capture.trees(self._meta()),
-            saved_before=self._saved_iteration,
-            stage=(stage.name, stage.index) if stage else None,
-        )
-
-    def _save_wreck(self, kind: Kind, why: str) -> CheckpointInfo:
-        return self._saver.save_emergency(self._what(kind, (why[:200],), self.stage))
 
     def _begin_stage(self, stage: StageLoop) -> None:
         self._console.banner(f"STAGE {stage.index}/{stage.count}: {stage.name}")
@@ -802,7 +756,7 @@ class Run:
             return
         self.restore()
         self._take_branch()
-        self._save_end()
+        self._saves.at_end(self._here())
         self._is_recorded = True
         if self.resumed_from is not None and self.resumed_from.step == self.step:
             self.say(f"Training already complete ({self._unit} {self.step})")
@@ -813,41 +767,19 @@ class Run:
     def _record_end(self) -> None:
         self._rows.flush(sync=True, must=True)
         about = {"step": self.step, "total": self.total, "why": self._finished or COMPLETE}
-        self._journal.record("finished", about, attempt=self.attempt, unsaved=self._unsaved)
-
-    def _save_end(self) -> None:
-        """Save the last step, if it ended before anybody knew that it was the last."""
-        self._settle(wait=True)
-        if self._unsaved is None:
-            return
-        if (self._store.path / step_name(self.step)).exists():
-            self.say(f"evertrain: {self._shortfall()}")
-            return
-        score, is_best = self._record.judge(self._rows.of(self.step))
-        save = replace(self._what("final", ("last",), self.stage), score=score, is_best=is_best)
-        self._capture.check_resumable(save.trees, self._partial)
-        self._submit(save, must=True)
-
-    @property
-    def _unsaved(self) -> int | None:
-        """Iterations that no checkpoint holds; None if there is none."""
-        return self.iteration - self._saved_iteration or None
-
-    def _shortfall(self) -> str:
-        return (
-            f"the checkpoint of {self._unit} {self.step} is {self._unsaved} iteration(s) old;"
-            " what counts 0 has no checkpoint of its own"
+        self._journal.record(
+            "finished", about, attempt=self.attempt, unsaved=self._saves.unsaved(self._here())
         )
 
     def _stop(self, by: str) -> None:
-        about = {"step": self.step, "why": by, "unsaved": self._unsaved}
+        unsaved = self._saves.unsaved(self._here())
+        about = {"step": self.step, "why": by, "unsaved": unsaved}
         self._journal.record("stopped", about, must=False, attempt=self.attempt)
         self._inbox.done()
         self.is_stopped = True
         self._console.finish()
-        state = f"{self._shortfall()}; ready to resume" if self._unsaved else None
-        state = state or "saved, and ready to resume"
-        self.say(f"Stopped after {self._unit} {self.step} ({by}); {state}")
+        state = f"{self._saves.shortfall(self._here())};" if unsaved else "saved, and"
+        self.say(f"Stopped after {self._unit} {self.step} ({by}); {state} ready to resume")
         if self._on_stop == "exit":
             raise Stopped(self.step, by)
 

@@ -25,7 +25,7 @@ class Save:
         score: How good the step was, higher is better, or None.
         is_best: Whether that is the best so far.
         stage: Name and number of the running or ended stage, or None.
-        best_before: The best score before this step, or None.
+        best_before: The best score of which there was a save before it, or None.
         saved_before: Iterations that the checkpoint before it holds.
     """
 
