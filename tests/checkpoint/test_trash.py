@@ -43,6 +43,16 @@ def test_the_name_says_until_when(tmp_path: Path) -> None:
     assert names(tmp_path) == ["000000001-until-20231115T221320Z", "000000002"]
 
 
+def test_whoever_only_asks_deletes_nothing(tmp_path: Path) -> None:
+    """A dry run of retention leaves the trash as it is, too."""
+    store = filled(tmp_path, 1, 2, 3)
+    discard(tmp_path, [1], Tools())
+    store.prune(keep_last(1), dry_run=True)
+
+    assert names(tmp_path) == ["000000001"]
+    assert [info.step for info in store.list()] == [2, 3]
+
+
 def test_emptied_when_the_time_is_over(tmp_path: Path) -> None:
     """Not a second earlier; what has no grace goes at once."""
     filled(tmp_path, 1, 2, 3)

@@ -104,11 +104,31 @@ def check_end(path: Path, result: float) -> None:
 def test_every_refused_operation(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: str
 ) -> None:
-    """One of ours ends the training, or nothing does; a start with a sound disk ends it whole."""
-    count = operations(tmp_path / "count", fault)
+    """One of ours ends the training, or nothing does; a start with a sound disk ends it whole.
+
+    Here each tenth or fourth of them.
+    """
     stride = 4 if fault in {"full once", "broken"} else 10
+    check_refusals(tmp_path, capsys, fault, list(FAULTS).index(fault) % stride, stride)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_single_refused_operation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: str
+) -> None:
+    """All of them."""
+    check_refusals(tmp_path, capsys, fault, 0, 1)
+
+
+def check_refusals(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: str, first: int, stride: int
+) -> None:
+    """Refuse every `stride`-th operation of a training, each in a training of its own."""
+    count = operations(tmp_path / "count", fault)
     ended = 0
-    for at in range(list(FAULTS).index(fault) % stride, count, stride):
+    for at in range(first, count, stride):
         path, disk = tmp_path / str(at), faulty(fault)
         disk.fail(after=at)
         capsys.readouterr()

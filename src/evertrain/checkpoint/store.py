@@ -372,7 +372,8 @@ class Store:
         """
         check_rules("prune", keep)
         with self._writing:
-            trash.empty(self.path / trash.TRASH, self._tools)
+            if not dry_run:
+                trash.empty(self.path / trash.TRASH, self._tools)
             with self._pinning:
                 found = self.list()
                 guarded = self._newest_whole(found) | dict.fromkeys(protect, "resume base")
