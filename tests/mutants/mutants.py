@@ -123,6 +123,13 @@ MUTANTS = (
         "checkpoint/test_snapshot.py::test_what_is_overwritten_after_begin_is_saved_as_it_was",
     ),
     Mutant(
+        "forked workers have a hole where the copy is",
+        "checkpoint/arena.py",
+        "memory.madvise(each)",
+        "memory.madvise(mmap.MADV_DONTFORK)",
+        "checkpoint/test_snapshot.py::test_a_forked_child_may_let_go_of_what_it_does_not_have",
+    ),
+    Mutant(
         "a file that was replaced is shared",
         "checkpoint/files.py",
         "if stamp_of(found) != base.stamps.get(file):",

@@ -14,20 +14,17 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from evertrain import Run, every, keep_last
-from evertrain.checkpoint import (
-    cut,
-    group,
-    verify,  # noqa: F401  (so that the children need not import it)
-)
+from evertrain.checkpoint import cut, group
 from evertrain.checkpoint.store import Store
 from evertrain.core.fs import LocalFs
-from evertrain.run import saver  # noqa: F401
 
 TOTAL = 7
 DIED = 9
@@ -129,6 +126,8 @@ def main(root: Path) -> None:
     vars(cut)["PART_BYTES"] = vars(group)["_WORTH_BYTES"] = 1 << 12  # small parts, and many
     for name in SYNCS:  # the machine lives on: nobody needs to wait for the medium
         setattr(LocalFs, name, lambda *_: None)
+    with redirect_stdout(StringIO()):
+        train(root / "warm")  # so that no child has to import what a training needs
     whole = root / "whole.json"
     assert forked(lambda: whole.write_text(json.dumps(train(root / "whole")))) == 0
     print(whole.read_text())

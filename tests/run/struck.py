@@ -16,6 +16,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,8 @@ def main(root: Path, deaths: int) -> None:
     """Die in as many saves as asked for, in one training, and end it."""
     for name in ("sync_file", "sync_dir"):  # the machine lives on: nobody waits for the medium
         setattr(LocalFs, name, lambda *_: None)
+    with redirect_stdout(StringIO()):
+        train(root / "warm", 4)  # so that no child has to import what a training needs
     total, cut, chance = deaths * 8, 0, random.Random(7)
     whole, end = root / "whole.json", root / "end.json"
     assert ends(root / "whole", whole, total)

@@ -1,15 +1,18 @@
 """Memory that saves copy into: taken once, used again by each save.
 
 Fresh memory costs two to four times the copy itself, for the system must
-clear every page of it first. Forked workers do not get it: a page that is
-shared with one would have to be copied at the next save.
+clear every page of it first. Forked workers get zeros in its place: a page that
+is shared with one would have to be copied at the next save. Its place must stay
+taken there: whoever frees it in a worker would free what was put there since.
 
 Layer: checkpoint. Imports core only.
 """
 
 import mmap
 import os
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from evertrain.core.machine import available_bytes
@@ -20,13 +23,15 @@ if TYPE_CHECKING:
 
     Bytes = npt.NDArray[np.uint8]
 
+_WIPE_ON_FORK: Final = 18  # <asm-generic/mman-common.h>; Python has no name for it
+
 _ALIGNMENT: Final = 64
 _PATIENCE: Final = 3  # saves in a row that need far less, before memory is given back
 _FAR_LESS: Final = 4
 _SPARE: Final = 8  # an eighth more than is needed, for a state that grows
 _SHARE: Final = 0.9  # of the free memory that may be taken: the training will want some, too
-# What the system should know of the memory, where it wants to: no copies for forks, large pages.
-_ADVICE: Final = ("MADV_DONTFORK", "MADV_HUGEPAGE")
+# What Linux should know of the memory: no copies for forks, large pages.
+_ADVICE: Final = (_WIPE_ON_FORK, mmap.MADV_HUGEPAGE) if sys.platform == "linux" else ()
 
 
 class Arena:
@@ -108,12 +113,9 @@ def _fresh(size_bytes: int) -> "Bytes":
         memory = mmap.mmap(-1, size_bytes, **private)
     except OSError as error:
         raise MemoryError(str(error)) from error
-    for name in _ADVICE:
-        if hasattr(mmap, name):
-            try:
-                memory.madvise(getattr(mmap, name))
-            except OSError:  # a kernel without it
-                continue
+    for each in _ADVICE:
+        with suppress(OSError):  # a kernel without it
+            memory.madvise(each)
     return np.frombuffer(memory, np.uint8)
 
 

@@ -11,7 +11,6 @@ was found, with its values; *why* that is a problem; the *fix* to try next.
     |-- CorruptError            12
     |-- SaveError                1
     |   `-- BaseLostError        1
-    |-- GaveUpError             20
     `-- ConfigError             78   also a ValueError
         |-- StateError          78
         |-- FormatError         78
@@ -103,12 +102,6 @@ class SaveError(EvertrainError):
 
 class BaseLostError(SaveError):
     """A save was to share files with a checkpoint that is gone; the next one shares nothing."""
-
-
-class GaveUpError(EvertrainError):
-    """The supervised command used up its restarts."""
-
-    exit_code = EXIT_GAVE_UP
 
 
 class ConfigError(EvertrainError, ValueError):

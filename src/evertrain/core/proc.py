@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     Child = subprocess.Popen[bytes]
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
-_PR_SET_PDEATHSIG: Final = 1
 _STAT_PARENT: Final = 1  # field 4 of /proc/PID/stat, counted after the name
 _STAT_START_TIME: Final = 19  # field 22
 _DEFAULT_SIGNALS: Final = (
@@ -107,11 +106,6 @@ def is_stopped(pid: int) -> bool:
 def become_subreaper() -> bool:
     """Adopt every orphan below this process. Say whether the system can do that."""
     return _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-
-
-def die_with_parent(number: signal.Signals) -> bool:
-    """Ask the kernel to send `number` to this process when its parent thread dies."""
-    return _prctl(_PR_SET_PDEATHSIG, number)
 
 
 def spawn(

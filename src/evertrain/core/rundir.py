@@ -99,11 +99,6 @@ class RunDir:
         return self.path / "crashes"
 
     @property
-    def plots(self) -> Path:
-        """Directory of pictures."""
-        return self.path / "plots"
-
-    @property
     def inbox(self) -> Path:
         """Directory of requests to the owner: stop, save, pin."""
         return self.path / "inbox"
