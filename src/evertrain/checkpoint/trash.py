@@ -106,8 +106,8 @@ def empty(shelf: Path, tools: Tools, *, is_urgent: bool = False) -> int:
         is_urgent: Whether the grace does not count: the disk is full.
     """
     now = _time(tools.clock.now_s())
-    untils = {path: _until(path) for path in contents(shelf)}
-    doomed = [each for each, until in untils.items() if is_urgent or until is None or until <= now]
+    ends = {path: _until(path) for path in contents(shelf)}
+    doomed = [each for each, until in ends.items() if is_urgent or until is None or until <= now]
     if doomed:
         _settle(shelf, tools)
     gone = 0
