@@ -335,3 +335,28 @@ def test_an_event_loops_wakeup_descriptor_is_left_alone(open_run: OpenRun) -> No
         signal.set_wakeup_fd(-1)
         os.close(reader)
         os.close(writer)
+
+
+def test_a_watcher_that_starts_late_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a run may be over before the thread has looked at anything."""
+    late: list[threading.Thread] = []
+
+    def start(thread: threading.Thread) -> None:
+        late.append(thread)
+
+    signals = StopSignals(lambda: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        assert signals.install()
+    assert signals._pipe is not None
+    reader, writer = signals._pipe
+    signals.uninstall()
+
+    [watcher] = late
+    watcher.start()
+    watcher.join(60.0)
+
+    assert not watcher.is_alive()
+    for handle in (reader, writer):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(handle)

@@ -170,9 +170,9 @@ def test_two_bests_that_were_refused_are_still_to_be_beaten(
     monkeypatch.setattr(Saver, "settle", settling)
     run = open_run(save=every(steps=100), total=7, best="max:x", clock=clock)
     for step in run:
-        clock.advance(60.0)
         if step != 4:  # step 3 is in flight until the best of step 4 waits for it
             run.wait()
+        clock.advance(60.0)
         run.log(x=[0, 1, 2, 8, 9, 5, 3, 3][step])
 
     failed = Journal(run.path / "journal.jsonl").events("save_failed")

@@ -93,7 +93,9 @@ class StopSignals:
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
         self._pipe = reader, writer
-        threading.Thread(target=self._watch, name="evertrain-stop", daemon=True).start()
+        threading.Thread(
+            target=self._watch, args=self._pipe, name="evertrain-stop", daemon=True
+        ).start()
         other = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         if other >= 0:  # an event loop was here first: leave it what it needs
             signal.set_wakeup_fd(other)
@@ -170,11 +172,9 @@ class StopSignals:
             with suppress(OSError):  # full: the watcher has enough to read
                 os.write(self._pipe[1], _LOOK)
 
-    def _watch(self) -> None:
-        """Read the pipe until the end; at the second signal, force."""
-        assert self._pipe is not None  # noqa: S101  (install made it)
+    def _watch(self, reader: int, writer: int) -> None:
+        """Read the pipe until the end, which may have come already; at the second signal, force."""
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # they belong to the main thread
-        reader, writer = self._pipe
         numbers = {int(number) for number in SIGNALS}
         while True:
             for byte in os.read(reader, 64):
