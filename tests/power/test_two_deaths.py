@@ -10,12 +10,13 @@ from evertrain.testing import CutFs, PowerCut, PowerDisk, everything_on
 from evertrain.testing.medium import Operation
 from evertrain.testing.power import UNPOWERED
 from power.judge import check_newest
-from power.scenarios import RUN, SCENARIOS
+from power.scenarios import RUN, SCENARIOS, Scenario
 from power.test_deaths import recorded
 from support import FAST, another_process
 
 FEW = 2**4  # worlds of a moment that are looked at
 PRUNING = SCENARIOS["save that prunes"]
+STARTING = SCENARIOS["first start"]
 
 
 def test_what_a_dead_process_threw_away_is_whole_or_gone(tmp_path: Path) -> None:
@@ -24,7 +25,7 @@ def test_what_a_dead_process_threw_away_is_whole_or_gone(tmp_path: Path) -> None
     cuts = [at for at, done in enumerate(whole.operations, 1) if is_of_trash(done)]
     assert len(cuts) >= 6
     for cut in cuts:
-        disk = killed(tmp_path / "disk", cut)
+        disk = killed(PRUNING, tmp_path / "disk", cut)
         before = len(disk.operations)
         with another_process(disk):
             Store(tmp_path / "disk" / RUN).recover()
@@ -39,17 +40,34 @@ def test_what_a_dead_process_threw_away_is_whole_or_gone(tmp_path: Path) -> None
         shutil.rmtree(tmp_path / "disk")
 
 
+def test_what_follows_a_start_that_was_killed_lasts(tmp_path: Path) -> None:
+    """The directories that it made were not synced: whoever goes on with them sees to that."""
+    whole = recorded(STARTING, tmp_path / "whole")
+    cuts = [at for at, done in enumerate(whole.operations, 1) if done.name == "mkdir"]
+    assert len(cuts) >= 2
+    for cut in cuts:
+        disk = killed(STARTING, tmp_path / "disk", cut)
+        with another_process(disk):
+            STARTING.act(tmp_path / "disk")
+        for world in disk.worlds(limit=FEW):
+            disk.reboot(tmp_path / "after", world)
+            with everything_on(FAST):
+                assert check_newest(tmp_path / "after" / RUN) == STARTING.ends_at, (cut, world)
+            shutil.rmtree(tmp_path / "after")
+        shutil.rmtree(tmp_path / "disk")
+
+
 def is_of_trash(done: Operation) -> bool:
     """Say whether it moves something there, or deletes it."""
     return done.name in {"replace", "rmtree"} and "trash" in str(done)
 
 
-def killed(root: Path, cut: int) -> PowerDisk:
+def killed(scenario: Scenario, root: Path, cut: int) -> PowerDisk:
     """Return the disk of a process that was killed after so many operations."""
     root.mkdir()
     with another_process(FAST):
-        PRUNING.prepare(root)
+        scenario.prepare(root)
     disk = PowerDisk(root, FAST)
     with pytest.raises(PowerCut), another_process(CutFs(disk, cut_before=cut)):
-        PRUNING.act(root)
+        scenario.act(root)
     return disk

@@ -3,6 +3,7 @@
 Layer: run. Imports checkpoint and core.
 """
 
+import errno
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.read import Loaded, map_checkpoint
 from evertrain.checkpoint.store import Store
 from evertrain.checkpoint.strict import corrupt
-from evertrain.core.errors import CorruptError, NotFoundError, UsageError
+from evertrain.core.errors import CorruptError, EvertrainError, NotFoundError, UsageError
 from evertrain.core.rundir import RunDir, step_name, typed_step
 
 KEYWORDS: Final = ("auto", "never", "must", "latest", "best", "last-stage")
@@ -70,6 +71,7 @@ def choose(
     Raises:
         NotFoundError: What was asked for is not there, or all that is left is deadly.
         CorruptError: It is damaged, and it was asked for by name.
+        EvertrainError: The disk reads none of them.
         UsageError: `resume` means nothing.
     """
     for name in misplaced_names(store.path):  # its step could not be saved
@@ -145,8 +147,12 @@ def read_path(path: Path) -> Loaded:
 def _newest_whole(
     store: Store, steps: list[int], *, must: bool, on_corrupt: OnCorrupt, deadly: Deadly
 ) -> Choice:
-    """Choose the newest that loads. A newer format ends the search: it is no damage."""
-    skipped, passed_over = 0, dict[int, Sequence[int]]()
+    """Choose the newest that loads. A newer format ends the search: it is no damage.
+
+    Nothing is set aside before that is found out: where the disk reads none of them, the disk
+    is at fault, and it may be another one tomorrow.
+    """
+    damaged, passed_over = dict[int, CorruptError](), dict[int, Sequence[int]]()
     for step in reversed(steps):
         if step_name(step) in deadly:
             passed_over[step] = deadly[step_name(step)]
@@ -154,16 +160,40 @@ def _newest_whole(
         try:
             loaded = store.map(step)
         except CorruptError as error:
-            on_corrupt(step, error)
-            skipped += 1
+            damaged[step] = error
             continue
-        return Choice(loaded, _note(skipped, passed_over), passed_over=passed_over)
+        _set_aside(damaged, on_corrupt)
+        return Choice(loaded, _note(len(damaged), passed_over), passed_over=passed_over)
+    unread = next((each for each in damaged.values() if _is_unread(each)), None)
+    if unread is not None:
+        raise _disk_fails(unread)
+    _set_aside(damaged, on_corrupt)
     if passed_over or demoted(store.path):  # a fresh start would throw them away unseen
         raise _none_lives(store, passed_over)
     if must:
         raise _none_at_all(store)
-    note = f"all {skipped} checkpoints are damaged" if skipped else "no checkpoints found"
+    note = f"all {len(damaged)} checkpoints are damaged" if damaged else "no checkpoints found"
     return Choice(None, note)
+
+
+def _set_aside(damaged: Mapping[int, CorruptError], on_corrupt: OnCorrupt) -> None:
+    for step, error in damaged.items():
+        on_corrupt(step, error)
+
+
+def _is_unread(error: CorruptError) -> bool:
+    """Say whether the medium did not give the bytes, where others give wrong ones."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EIO
+
+
+def _disk_fails(error: CorruptError) -> EvertrainError:
+    return EvertrainError(
+        f"no checkpoint can be read. The newest one: {error.what}",
+        "a disk that reads none of them is at fault, not they; a fresh start would throw away"
+        " what another disk or another cable still reads. Nothing was set aside.",
+        "See whether the disk is there and healthy: dmesg; evertrain doctor. To begin anew all"
+        " the same: --resume never",
+    )
 
 
 def _note(skipped: int, passed_over: Mapping[int, Sequence[int]]) -> str:

@@ -136,6 +136,13 @@ def begin(plea: Plea, environ: Mapping[str, str], *, fs: Fs, clock: Clock) -> Op
         return _begin(path, notes, plea, environ, fs=fs, clock=clock)
 
 
+def _sync_names(path: Path, fs: Fs) -> None:
+    """Make the names on the way to a run durable: whoever made them may have died too early."""
+    for each in (path, path.parent):
+        with suppress(PermissionError):  # may be written but not read: then it cannot be synced
+            fs.sync_dir(each)
+
+
 def _begin(  # noqa: PLR0913
     path: Path,
     notes: tuple[str, ...],
@@ -147,6 +154,7 @@ def _begin(  # noqa: PLR0913
 ) -> Opened:
     run_dir = claim_run_dir(path.absolute())  # a program may change its directory meanwhile
     make_dir(run_dir.path, fs=fs)
+    _sync_names(run_dir.path, fs)
     wanted = _attempt(environ)
     journal = Journal(run_dir.journal, fs=fs, clock=clock)
     last = journal.last("attempt_started")
