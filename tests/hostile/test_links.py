@@ -173,6 +173,7 @@ def test_no_shelf_is_a_link(run_path: Path, outside: Path, shelf: str) -> None:
         Run(run_path, total=5)
 
 
+@pytest.mark.parametrize("name", ["journal.jsonl", "metrics.jsonl", "lock", "shim.lock"])
 def test_a_file_of_a_run_is_no_link(run_path: Path, outside: Path, name: str) -> None:
     """Refused before anything is written, with the link named."""
     put(run_path, name, outside, "a link outside")
