@@ -19,6 +19,14 @@ for name in [each for each in os.environ if each.startswith("EVERTRAIN_")]:
     del os.environ[name]
 
 FAULTS = "faults"
+SOAK_LIMIT_S = 3600.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let long suites take their time."""
+    for item in items:
+        if item.get_closest_marker("soak") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SOAK_LIMIT_S))
 
 
 @pytest.fixture
