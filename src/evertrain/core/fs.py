@@ -214,6 +214,16 @@ def make_dir(path: Path, *, fs: Fs = LOCAL_FS) -> None:
             fs.sync_dir(each.parent)
 
 
+def sync_names(path: Path, *, fs: Fs = LOCAL_FS) -> None:
+    """Make the name of a directory, and those in it, survive a power cut.
+
+    For what `make_dir` found there: whoever made it may have died before it was synced.
+    """
+    for each in (path, path.parent):
+        with suppress(PermissionError):  # may be written but not read: then it cannot be synced
+            fs.sync_dir(each)
+
+
 def write_atomic(path: Path, data: bytes, *, fs: Fs = LOCAL_FS) -> None:
     """Replace the contents of `path` so that nobody ever sees half of it.
 

@@ -20,7 +20,7 @@ from evertrain.core.changes import diff_config
 from evertrain.core.clock import Clock
 from evertrain.core.document import parse_json
 from evertrain.core.errors import UsageError
-from evertrain.core.fs import Fs, make_dir
+from evertrain.core.fs import Fs, make_dir, sync_names
 from evertrain.core.journal import Journal, finite
 from evertrain.core.kinds import is_attempt
 from evertrain.core.refusal import is_full, refusing
@@ -136,13 +136,6 @@ def begin(plea: Plea, environ: Mapping[str, str], *, fs: Fs, clock: Clock) -> Op
         return _begin(path, notes, plea, environ, fs=fs, clock=clock)
 
 
-def _sync_names(path: Path, fs: Fs) -> None:
-    """Make the names on the way to a run durable: whoever made them may have died too early."""
-    for each in (path, path.parent):
-        with suppress(PermissionError):  # may be written but not read: then it cannot be synced
-            fs.sync_dir(each)
-
-
 def _begin(  # noqa: PLR0913
     path: Path,
     notes: tuple[str, ...],
@@ -154,7 +147,7 @@ def _begin(  # noqa: PLR0913
 ) -> Opened:
     run_dir = claim_run_dir(path.absolute())  # a program may change its directory meanwhile
     make_dir(run_dir.path, fs=fs)
-    _sync_names(run_dir.path, fs)
+    sync_names(run_dir.path, fs=fs)
     wanted = _attempt(environ)
     journal = Journal(run_dir.journal, fs=fs, clock=clock)
     last = journal.last("attempt_started")
