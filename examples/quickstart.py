@@ -23,9 +23,9 @@ from evertrain.core import lock, proc
 from evertrain.core.heartbeat import read_beat
 from evertrain.core.journal import Journal
 from evertrain.core.rundir import RunDir, read_identity
-from evertrain.monitor.goodput import account
 from evertrain.monitor.metrics import read_metrics
 from evertrain.monitor.plot import learning_curves
+from evertrain.monitor.timesheet import account
 
 HOME = Path("runs/quickstart")
 KILLS = 3
@@ -134,13 +134,14 @@ class Killer:
 def report(victim: RunDir, twin: RunDir, kills: list[str]) -> int:
     """Print what happened to the killed training, and whether it mattered."""
     spent = account(Journal(victim.journal).events())
+    other_s = spent.total_s - spent.useful_s - spent.replayed_s
     print(
-        f"\nTime: useful {spent.useful_s:.0f} s, done twice {spent.repeated_s:.0f} s, "
-        f"waiting and starting {spent.waiting_s:.0f} s "
+        f"\nTime: useful {spent.useful_s:.0f} s, done twice {spent.replayed_s:.0f} s, "
+        f"waiting and starting {other_s:.0f} s "
         f"(goodput {100 * spent.goodput:.0f} % with {len(kills)} kills)\n"
     )
     subprocess.run([*EVERTRAIN, "ls", str(victim.path)], check=False)
-    picture = victim.plots / "learning.png"
+    picture = victim.path / "plots" / "learning.png"
     learning_curves(victim, picture, CURVES)
     print(f"\nLearning curves: {picture}")
     return prove(victim, twin, kills)
