@@ -92,6 +92,7 @@ def test_a_view_with_gaps_comes_back(dtype: torch.dtype) -> None:
     assert bits(again) == bits(tensor)
 
 
+@pytest.mark.filterwarnings("ignore:ComplexHalf")
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_one_number_of_a_longer_row_comes_back(dtype: torch.dtype) -> None:
     """A column of a batch of one has a stride that means nothing."""
