@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from evertrain.checkpoint.info import CheckpointInfo
-from evertrain.cli.render import number, rfc3339
+from evertrain.cli.render import number
+from evertrain.core.clock import rfc3339
 from evertrain.core.errors import EvertrainError
 from evertrain.monitor.goodput import Account
 from evertrain.monitor.read import RunStatus

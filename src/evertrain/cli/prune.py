@@ -31,10 +31,9 @@ from evertrain.cli.render import (
     local_time,
     print_json,
     print_table,
-    rfc3339,
     size,
 )
-from evertrain.core.clock import human_duration
+from evertrain.core.clock import human_duration, rfc3339
 from evertrain.core.errors import EXIT_OK, EXIT_SKIPPED, UsageError
 from evertrain.core.rundir import RunDir, open_run_dir
 

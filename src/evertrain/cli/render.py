@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 
 import click
 
-from evertrain.core.clock import human_duration, is_time, iso_utc
+from evertrain.core.clock import human_duration, is_time
 from evertrain.core.disk import human_bytes
 from evertrain.core.journal import finite
 from evertrain.core.printable import printable
@@ -125,11 +125,6 @@ def local_date(at_s: float) -> str:
 def local_time(at_s: float | None) -> str:
     """Return a Unix time to the second in the reader's time zone, `-` for none."""
     return "-" if at_s is None else _local(at_s, "%Y-%m-%d %H:%M:%S")
-
-
-def rfc3339(at_s: float | None) -> str | None:
-    """Return a Unix time as JSON carries it; None for what no calendar can say."""
-    return iso_utc(at_s) if at_s is not None and is_time(at_s) else None
 
 
 def ago(age_s: float | None) -> str:

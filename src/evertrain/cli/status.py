@@ -18,10 +18,9 @@ from evertrain.cli.render import (
     print_json,
     print_pairs,
     print_table,
-    rfc3339,
     size,
 )
-from evertrain.core.clock import human_duration
+from evertrain.core.clock import human_duration, rfc3339
 from evertrain.core.disk import human_room
 from evertrain.core.journal import Row
 from evertrain.core.rundir import open_run_dir

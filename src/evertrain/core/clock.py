@@ -62,6 +62,11 @@ def iso_utc(at_s: float) -> str:
     return stamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def rfc3339(at_s: float | None) -> str | None:
+    """Return a Unix time as JSON carries it; None for what no calendar can say."""
+    return iso_utc(at_s) if at_s is not None and is_time(at_s) else None
+
+
 def human_duration(duration_s: float) -> str:
     """Return a length of time as people say it: `0.4 s`, `12 s`, `3 m 10 s`, `2 h 05 m`."""
     if duration_s < 9.95:  # noqa: PLR2004

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from evertrain.core.clock import Clock, is_time, iso_utc
+from evertrain.core.clock import Clock, rfc3339
 from evertrain.core.errors import CorruptError
 from evertrain.core.journal import Journal
 from evertrain.core.rundir import new_identity, read_identity, write_identity
@@ -54,7 +54,7 @@ class Notes:
             step_from=record.steps[0],
             step_to=record.steps[1],
             killed=list(outcome.killed) or None,
-            safe_at=_time(record.safe_at_s),
+            safe_at=rfc3339(record.safe_at_s),
             sync=False,
         )
 
@@ -107,8 +107,3 @@ class Notes:
             self._journal.record(event, **fields)
         except OSError as error:
             self._screen.say(f"The journal does not record {event!r}: {error}", "yellow")
-
-
-def _time(at_s: float | None) -> str | None:
-    """Return a file's time for the journal; None where no calendar has it."""
-    return iso_utc(at_s) if at_s is not None and is_time(at_s) else None
