@@ -109,6 +109,16 @@ def test_a_command_that_was_stopped() -> None:
     assert attempts_of([stopped]) == []
 
 
+def test_an_interruption_is_no_crash() -> None:
+    """What was interrupted from outside was stopped, whoever wrote its end."""
+    ended = {"event": "ended", "by": "supervisor", "attempt": 1, "code": -15, "time": T9}
+    about = {"event": "preempted", "attempt": 1, "summary": "ended by a SIGTERM"}
+
+    (life,) = attempts_of([ended, about])
+
+    assert (life.end, life.why, life.ended_at_s) == ("stopped", "ended by a SIGTERM", unix_s(T9))
+
+
 def test_the_same_is_not_said_twice() -> None:
     """A cause that repeats the message is told once."""
     rows = [{"event": "crashed", "attempt": 1, "cause": "exit code 3", "message": "exit code 3"}]

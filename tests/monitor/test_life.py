@@ -63,6 +63,12 @@ def _state(rows: list[dict[str, Any]], life: Life) -> tuple[str, str]:
             "stopped",
             "on request",
         ),
+        (
+            [START, {"event": "gave_up", "why": "3 crashes", "cause": "SIGKILL", "summary": "oom"}],
+            DEAD,
+            "gave-up",
+            "3 crashes: oom",
+        ),
         ([START, {"event": "gave_up"}], DEAD, "gave-up", "no restarts left"),
         (
             [START, {"event": "gave_up"}, START | {"attempt": 2}],

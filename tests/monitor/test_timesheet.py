@@ -99,6 +99,48 @@ def test_going_back_on_request_wastes_nothing() -> None:
     assert account(rows) == Account(useful_s=35)
 
 
+def test_going_back_to_leave_a_step_that_kills() -> None:
+    """The supervisor's own way out loses what it sets aside."""
+    rows = journal(
+        (0, "launched"),
+        (0, "attempt_started"),
+        (0, "resumed", {"step": 0}),
+        (10, "saved", {"step": 10}),
+        (30, "saved", {"step": 20}),
+        (30, "ended"),
+        (30, "crashed"),
+        (30, "backoff", {"seconds": 5, "move": "older", "from": "10"}),
+        (35, "launched", {"attempt": 2}),
+        (35, "attempt_started"),
+        (35, "superseded", {"after": 10}),
+        (35, "resumed", {"step": 10}),
+        (55, "saved", {"step": 20}),
+        (55, "finished"),
+    )
+
+    assert account(rows) == Account(useful_s=30, replayed_s=20, backoff_s=5)
+
+
+def test_an_interruption_from_outside() -> None:
+    """What was saved at the stop is kept, and the pause is one."""
+    rows = journal(
+        (0, "launched"),
+        (0, "attempt_started"),
+        (0, "resumed", {"step": 0}),
+        (10, "saved", {"step": 10}),
+        (10, "stopped"),
+        (10, "ended"),
+        (10, "preempted"),
+        (10, "backoff", {"seconds": 5}),
+        (15, "launched", {"attempt": 2}),
+        (15, "attempt_started"),
+        (15, "resumed", {"step": 10}),
+        (25, "finished"),
+    )
+
+    assert account(rows) == Account(useful_s=20, backoff_s=5)
+
+
 def test_a_hang() -> None:
     """From the last sign of life until the process is gone."""
     rows = journal(

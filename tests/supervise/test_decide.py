@@ -1,8 +1,12 @@
 """`evertrain.supervise.decide`: the whole judgement as a table."""
 
+from dataclasses import replace
+
 import pytest
 
-from evertrain.supervise.decide import End, Restart, Stop, decide
+from evertrain.supervise.decide import Restart, Stop, decide
+from evertrain.supervise.diagnosis.kind import Diagnosis, Kind
+from evertrain.supervise.end import End
 from evertrain.supervise.options import SuperviseOptions
 
 OPTIONS = SuperviseOptions(max_crashes=3, delay_s=7.0)
@@ -60,6 +64,23 @@ def test_ends_that_stop(last: End, kind: str, exit_code: int) -> None:
 def test_crashes_that_restart(last: End) -> None:
     """Each of these is a crash: the next attempt follows after the delay."""
     assert decide([last], OPTIONS) == Restart(7.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_crash", "is_preempted"), [("preemption", False, True), ("hang", True, False)]
+)
+def test_whoever_stops_itself_unwanted_goes_on(
+    kind: Kind, *, is_crash: bool, is_preempted: bool
+) -> None:
+    """A stranger's SIGTERM, and the stop that ended a hang, are nobody's wish to end it."""
+    found = Diagnosis(kind=kind, summary="x")
+    end = End(code=75, is_run=True, is_stopped=True, diagnosis=found)
+    assert (end.is_crash, end.is_preempted) == (is_crash, is_preempted)
+    assert decide([end], OPTIONS) == Restart(7.0)
+    wanted = replace(end, stop_requested=True)
+    assert wanted.was_asked
+    assert isinstance(decide([wanted], OPTIONS), Stop)
+    assert not replace(end, is_finished=True).is_preempted
 
 
 def test_the_limit_stops_at_that_crash() -> None:

@@ -15,7 +15,14 @@ from evertrain.core.errors import ConfigError, NotFoundError
 from evertrain.core.journal import Journal
 from evertrain.core.rundir import RunDir
 from evertrain.supervise.branch import Branch, remembered
-from evertrain.supervise.foreign import Found, choose, resume_arguments, step_in
+from evertrain.supervise.foreign import (
+    Found,
+    all_count,
+    before_newest,
+    choose,
+    resume_arguments,
+    step_in,
+)
 from evertrain.supervise.wholeness import problem_of
 
 
@@ -271,3 +278,17 @@ def test_a_rewind_that_the_journal_tells_oddly_is_none(tmp_path: Path, odd: obje
     Journal(run_dir.journal).record("rewound", left=odd, path=3)
 
     assert remembered(run_dir) == Branch()
+
+
+def test_the_whole_one_before_the_newest(tmp_path: Path) -> None:
+    """Damaged ones and those of an abandoned branch are passed over."""
+    pattern = str(tmp_path / "ep*.bin")
+    assert before_newest(pattern, all_count) is None
+    for step in (1, 2, 3):
+        (tmp_path / f"ep{step}.bin").write_text("x")
+    (tmp_path / "ep2.bin").write_text("")
+    found = before_newest(pattern, all_count)
+    assert found is not None
+    assert found.step == 1
+    (tmp_path / "ep1.bin").unlink()
+    assert before_newest(pattern, all_count) is None

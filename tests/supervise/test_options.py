@@ -12,6 +12,8 @@ def test_every_fault_is_named_at_once() -> None:
     """One error lists all wrong options, each with its value."""
     with pytest.raises(ConfigError) as caught:
         SuperviseOptions(max_crashes=-1, delay_s=math.nan, grace_s=0, resume_arg="--go", resume="")
+    with pytest.raises(ConfigError) as more:
+        SuperviseOptions(window_s=0, min_goodput=1.5)
     text = str(caught.value)
     for fault in (
         "--max-crashes is -1",
@@ -23,6 +25,8 @@ def test_every_fault_is_named_at_once() -> None:
     ):
         assert fault in text
     assert caught.value.exit_code == 78
+    assert "--window is 0" in str(more.value)
+    assert "--min-goodput is 1.5" in str(more.value)
 
 
 def test_unmatched_quotes_are_found_before_the_first_crash() -> None:
@@ -31,7 +35,10 @@ def test_unmatched_quotes_are_found_before_the_first_crash() -> None:
         SuperviseOptions(checkpoints="*.pt", resume_arg="--resume '{path}")
 
 
-@pytest.mark.parametrize("extreme", [{"max_crashes": 0}, {"delay_s": 0}, {"grace_s": 0.001}])
+@pytest.mark.parametrize(
+    "extreme",
+    [{"max_crashes": 0}, {"delay_s": 0}, {"grace_s": 0.001}, {"window_s": 1}, {"min_goodput": 0}],
+)
 def test_extremes_that_work_are_accepted(extreme: dict[str, float]) -> None:
     """0 crashes is unlimited, no delay and a tiny grace are choices."""
     SuperviseOptions(**extreme)  # type: ignore[arg-type]

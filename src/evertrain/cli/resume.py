@@ -34,7 +34,17 @@ from evertrain.core.rundir import Identity, RunDir, open_run_dir, read_identity,
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @supervision_options
 def resume(  # noqa: PLR0913  (one parameter per option)
-    *, run: str, resume: str, yes: bool, max_crashes: int, delay_s: float, grace_s: float
+    *,
+    run: str,
+    resume: str,
+    yes: bool,
+    max_crashes: int | None,
+    window_s: float | None,
+    delay_s: float,
+    backoff: bool,
+    reseed: bool,
+    min_goodput: float | None,
+    grace_s: float,
 ) -> int:
     """Go on with RUN where it was, or from an earlier checkpoint.
 
@@ -49,7 +59,14 @@ def resume(  # noqa: PLR0913  (one parameter per option)
     command = _command(run_dir, identity)
     resume = _absolute(resume)
     options = SuperviseOptions(
-        max_crashes=max_crashes, delay_s=delay_s, grace_s=grace_s, resume=resume
+        max_crashes=max_crashes,
+        window_s=window_s,
+        delay_s=delay_s,
+        backoff=backoff,
+        reseed=reseed,
+        min_goodput=min_goodput,
+        grace_s=grace_s,
+        resume=resume,
     )
     options = remembered_options(run_dir, options)
     if options.checkpoints is None:

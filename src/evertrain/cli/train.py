@@ -32,8 +32,12 @@ def train(  # noqa: PLR0913  (one parameter per option)
     overrides: tuple[str, ...],
     run_dir: str | None,
     resume: str,
-    max_crashes: int,
+    max_crashes: int | None,
+    window_s: float | None,
     delay_s: float,
+    backoff: bool,
+    reseed: bool,
+    min_goodput: float | None,
     grace_s: float,
 ) -> int:
     """Train RECIPE, and start it again whenever it crashes, until it is done.
@@ -47,7 +51,14 @@ def train(  # noqa: PLR0913  (one parameter per option)
     words = arguments(file=file, preset=preset, overrides=overrides)
     command = [sys.executable, "-m", "evertrain.recipes", recipe, *words]
     options = SuperviseOptions(
-        max_crashes=max_crashes, delay_s=delay_s, grace_s=grace_s, resume=resume
+        max_crashes=max_crashes,
+        window_s=window_s,
+        delay_s=delay_s,
+        backoff=backoff,
+        reseed=reseed,
+        min_goodput=min_goodput,
+        grace_s=grace_s,
+        resume=resume,
     )
     place = run_dir or f"runs/{recipe}"
     check_beginning(Path(place), resume)

@@ -367,6 +367,14 @@ def reap() -> dict[int, int]:
     return ended
 
 
+def peak_bytes() -> int | None:
+    """Return the largest resident set of one child that was reaped, or of one below it."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return peak * 1024 if sys.platform == "linux" and peak > 0 else None
+
+
 def _pidfd(target: Proc) -> int | None:
     """Return a descriptor of exactly that process, or None if it is gone. Linux only."""
     try:

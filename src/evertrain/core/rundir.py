@@ -126,6 +126,10 @@ class RunDir:
         """Post-mortem of one attempt."""
         return self.crashes / f"attempt-{attempt:04d}.json"
 
+    def words(self, attempt: int) -> Path:
+        """What a dying attempt wrote itself, without `.errors.jsonl` and `.fault.txt`."""
+        return self.crashes / f"attempt-{attempt:04d}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:

@@ -88,8 +88,10 @@ def _ended(journal_rows: Sequence[Row], last: Attempt | None, life: Life) -> tup
     events = ("gave_up", "supervisor_stopped", "attempt_started", "supervisor_started")
     newest = next((row for row in reversed(journal_rows) if row.get("event") in events), {})
     if newest.get("event") == "gave_up":
-        parts = [newest.get("why"), newest.get("cause")]
-        return "gave-up", ": ".join(str(part) for part in parts if part) or "no restarts left"
+        why, cause = (str(newest.get(key) or "") for key in ("why", "cause"))
+        cause = str(newest.get("summary") or cause)
+        parts = [why, "" if cause in why else cause]
+        return "gave-up", ": ".join(part for part in parts if part) or "no restarts left"
     if newest.get("event") == "supervisor_stopped":
         return "stopped", str(newest.get("why") or "on request")
     if last is None:

@@ -166,6 +166,7 @@ class _Clerk:
         self._is_launching = False
         self._is_supervised = False
         self._is_going_back = False
+        self._is_sent_back = False
 
     @property
     def _life(self) -> _Life | None:
@@ -188,7 +189,7 @@ class _Clerk:
         if event in _AFTER:
             self._phase = self._next_phase(event, row)
         # Who started a training without a supervisor also starts it again by hand.
-        self._is_supervised |= event == "launched"
+        self._is_supervised |= event in {"launched", "backoff"}
         self._is_supervised &= self._phase is not None
         self._is_launching = event == "supervisor_started" or (
             self._is_launching and event not in _AFTER
@@ -230,8 +231,10 @@ class _Clerk:
 
     def _tell(self, life: _Life, row: Row, event: str, at_s: float) -> None:
         match event:
+            case "backoff":  # to leave a step that kills: nobody wanted to lose what is behind
+                self._is_sent_back = row.get("move") == "older"
             case "superseded":
-                self._is_going_back = True
+                self._is_going_back = not self._is_sent_back
             case "resumed":
                 self._lose_after(int_of(row, "step") or 0)
             case "saved":

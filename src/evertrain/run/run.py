@@ -26,7 +26,7 @@ from evertrain.core.heartbeat import Heart
 from evertrain.core.journal import Row
 from evertrain.core.refusal import refusing
 from evertrain.monitor.metrics import read_metrics
-from evertrain.run import arguments, opening
+from evertrain.run import arguments, last_words, opening
 from evertrain.run.boundary import Boundary, Record
 from evertrain.run.calls import (
     check_apply,
@@ -46,6 +46,7 @@ from evertrain.run.inbox import Inbox, addressed_since_s
 from evertrain.run.initial import check_source, start_from
 from evertrain.run.origin import Origin
 from evertrain.run.owner import OwnProcess
+from evertrain.run.reseed import reseed, wanted
 from evertrain.run.rng import Seeder, isolated
 from evertrain.run.rows import Rows, merged, place_in
 from evertrain.run.saver import Saver
@@ -154,6 +155,8 @@ class Run:
         )
         record, seed = Record(given.best), given.seed
         where = opening.where(given.resume, os.environ)
+        self.step: int = 0
+        self._last_words = last_words.listen(os.environ, lambda: self.step)
         place, _ = opening.directory_for(given.path, os.environ)
         if init_from is not None and starts_fresh(place, where):
             check_source(init_from)
@@ -167,7 +170,6 @@ class Run:
         )
         opened = opening.begin(plea, os.environ, fs=fs, clock=clock)
         self.stride, self.total, self.is_stopped = given.stride, given.total, False
-        self.step: int = 0
         self._finished: str | None = None
         self._advanced: int | None = None
         self._is_restored = self._is_in_step = self._is_closed = self._is_recorded = False
@@ -333,6 +335,7 @@ class Run:
             self._trial.begin(info, self._store.path)
             trees = self._origin.take_state(self._capture.copying)
             self._capture.restore(trees, self._partial, str(info.path))
+            self._reseed_if_asked()
         elif self._init_from is not None:
             self.say(start_from(self._init_from, self._capture, self._partial))
         self._is_restored = True
@@ -580,6 +583,8 @@ class Run:
                 self._end_early(is_left=self._is_in_loop or self._is_in_step)
                 self._saves.settle(wait=True)
             elif not isinstance(error, Stopped):
+                if self._last_words is not None:
+                    self._last_words.tell(error, "run")
                 self._emergency.after_error(error, self.step, has_state=self._is_restored)
         finally:
             self._give_back()
@@ -744,6 +749,15 @@ class Run:
         if stage is not None and apply is not None and self.step == stage.start:
             with self._capture.applying():
                 apply(stage.overrides)
+
+    def _reseed_if_asked(self) -> None:
+        """Take another way from here, where this one ends in the same death every time."""
+        salt = wanted(os.environ)
+        if salt is not None:
+            seed = reseed(salt, self.step, [thing for thing, _ in self._capture.things.values()])
+            about = {"step": self.step, "seed": seed}
+            self._journal.record("reseeded", about, must=False, attempt=self.attempt)
+            self.say(f"evertrain: other random numbers from here on (seed {seed}), as was allowed")
 
     def _is_complete(self) -> bool:
         if self._curriculum.plan is not None:

@@ -37,6 +37,7 @@ class Outcome:
         is_forced: Whether somebody lost patience with that, and pressed Ctrl+C again.
         killed: What had to be killed, as "name (pid)".
         lost_log_bytes: Output that the disk refused.
+        peak_bytes: Largest resident set of one of its processes, or None if unknown.
     """
 
     code: int | None
@@ -45,6 +46,7 @@ class Outcome:
     is_forced: bool = False
     killed: tuple[str, ...] = ()
     lost_log_bytes: int = 0
+    peak_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,7 @@ class _Watch:
             is_forced=is_forced,
             killed=tuple(ended["killed"]),
             lost_log_bytes=int(ended["lost_log_bytes"]),
+            peak_bytes=ended.get("peak_bytes"),
         )
 
     def _on_row(self, row: Row) -> None:

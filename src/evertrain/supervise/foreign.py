@@ -135,6 +135,20 @@ def choose(pattern: str, resume: str = "auto", *, split: Split = all_count) -> C
     return Choice(found[-1])
 
 
+def before_newest(pattern: str, split: Split) -> Found | None:
+    """Return the whole checkpoint before the newest one, or None."""
+    newest = choose(pattern, split=split).found
+    if newest is None:
+        return None
+
+    def older(found: Sequence[Found]) -> tuple[list[Found], list[Found]]:
+        counting, abandoned = split(found)
+        place = next((i for i, each in enumerate(counting) if each.path == newest.path), 0)
+        return counting[:place], abandoned
+
+    return choose(pattern, split=older).found
+
+
 def resume_arguments(template: str, found: Found) -> list[str]:
     """Return the arguments that `template` means for `found`; spaces in a path are kept.
 

@@ -4,6 +4,7 @@ Layer: supervise. Imports core only.
 """
 
 import os
+import random
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -14,6 +15,7 @@ from evertrain.core import lock, proc
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import EXIT_OK, EXIT_STOPPED
 from evertrain.core.fs import LOCAL_FS, make_dir
+from evertrain.core.journal import Journal
 from evertrain.core.request import is_waiting, pending
 from evertrain.core.rundir import claim_run_dir
 from evertrain.supervise import foreign, history, report
@@ -21,11 +23,17 @@ from evertrain.supervise.attempt import Later, run_attempt
 from evertrain.supervise.branch import remembered, send_back
 from evertrain.supervise.command import check_command, default_run_dir
 from evertrain.supervise.decide import RESUMABLE, Restart, Stop, decide
+from evertrain.supervise.diagnosis import witness
+from evertrain.supervise.diagnosis.memory import read_counters
+from evertrain.supervise.end import End
 from evertrain.supervise.foreign import Choice
-from evertrain.supervise.judge import judge
+from evertrain.supervise.judge import Beginning, judge
 from evertrain.supervise.notes import Notes
 from evertrain.supervise.options import SuperviseOptions
 from evertrain.supervise.pause import count_down
+from evertrain.supervise.policy.ledger import crash_count
+from evertrain.supervise.policy.past import ends_of, pending_move
+from evertrain.supervise.policy.retreat import Chances
 from evertrain.supervise.predecessor import wait_for_predecessor
 from evertrain.supervise.report import Record
 from evertrain.supervise.screen import Screen
@@ -102,6 +110,8 @@ class _Job:
         self._screen = world.screen
         self._notes = Notes(task, screen=world.screen, clock=world.clock)
         self._records: list[Record] = []
+        self._past: list[End] = []
+        self._next = Restart(0.0)
         # Not by their times: the clock may have been set since.
         self._old_requests = frozenset(each.id for each in pending(task.run_dir))
         self._choice = Choice(None)
@@ -116,15 +126,18 @@ class _Job:
         report.introduce(self._screen, self._task)
         if not wait_for_predecessor(self._task, self._world):
             return self._stop(Stop("stopped", "stopped before it began", EXIT_STOPPED))
-        self._begin_branch()
+        self._begin_branch(self._task.options.resume)
+        self._remember()
         while not self._is_asked_to_stop():
             verdict = self._attempt()
             if isinstance(verdict, Stop):
                 return self._stop(verdict)
-            self._notes.record("backoff", seconds=verdict.wait_s, sync=False)
+            self._notes.backed_off(verdict)
+            report.show_change(self._screen, verdict)
             if not count_down(verdict.wait_s, self._world):
                 return self._stop(Stop("stopped", RESUMABLE, EXIT_STOPPED))
-            self._choice = self._choose("auto")
+            self._begin_branch(verdict.from_ or "auto")
+            self._next = verdict
         return self._stop(Stop("stopped", RESUMABLE, EXIT_STOPPED))
 
     def _is_asked_to_stop(self) -> bool:
@@ -136,22 +149,61 @@ class _Job:
         attempt = history.next_attempt(task.run_dir)
         has_begun = history.has_resumed(task.run_dir, [each.attempt for each in self._records])
         resume = "auto" if has_begun else options.resume_at(len(self._records))
+        if self._next.from_ is not None and options.checkpoints is None:
+            resume = self._next.from_
         report.announce(self._screen, task, attempt, self._choice, resume=resume)
         if options.checkpoints is not None:
             self._notes.ensure_identity()
         with suppress(OSError):
             LOCAL_FS.unlink(task.run_dir.heartbeat)
-        began_at_s = self._world.clock.now_s()
+        found, move = self._choice.found, self._next.move
+        beginning = Beginning(
+            at_s=self._world.clock.now_s(), kills=read_counters(), found=found, move=move
+        )
         order = self._order(attempt)
-        env = task.environment(attempt, resume=resume if has_begun or resume != "auto" else None)
+        env = task.environment(
+            attempt,
+            resume=resume if has_begun or resume != "auto" else None,
+            is_reseeded=move == "reseed",
+        )
         later = Later(_FOREIGN_S, lambda: self._settle(attempt))
         outcome = run_attempt(order, env, self._world, later)
-        found, is_asked = self._choice.found, self._is_asked_to_stop()
         record = judge(
-            task, order, began_at_s, outcome, found, split=self._branch.split, is_asked=is_asked
+            task,
+            order,
+            beginning,
+            outcome,
+            now_s=self._world.clock.now_s(),
+            split=self._branch.split,
+            is_asked=self._is_asked_to_stop(),
         )
         self._note(record)
-        return decide([each.end for each in self._records], options)
+        luck = random.SystemRandom().random()  # the program's own generators stay as they are
+        return decide(self._ends(), options, self._chances(), luck=luck)
+
+    def _remember(self) -> None:
+        """Go on counting where a supervisor that died had come to."""
+        rows = Journal(self._task.run_dir.journal).events()
+        self._past = ends_of(rows)
+        move, from_ = pending_move(rows)
+        if move is not None and self._task.options.resume == "auto":  # a person knows better
+            self._next = Restart(0.0, move=move, from_=from_)
+            self._begin_branch(from_ or "auto")
+
+    def _ends(self) -> list[End]:
+        """Return how all attempts ended that count."""
+        return [*self._past, *(each.end for each in self._records)]
+
+    def _chances(self) -> Chances:
+        """Return what could be tried instead of the same again."""
+        options, older = self._task.options, None
+        if options.checkpoints is None:
+            older = history.second_newest(self._task.run_dir)
+        elif options.resume_arg is not None and not options.counts_only:
+            # Its steps are those of its files: a guess that may cost what lies between them.
+            found = foreign.before_newest(options.checkpoints, self._branch.split)
+            older = str(found.path) if found is not None else None
+        return Chances(older=older, may_reseed=options.reseed)
 
     def _order(self, attempt: int) -> Order:
         options, found = self._task.options, self._choice.found
@@ -173,11 +225,11 @@ class _Job:
             return Choice(None)
         return foreign.choose(options.checkpoints, resume, split=self._branch.split)
 
-    def _begin_branch(self) -> None:
-        """Choose again, for a predecessor may have saved; going back abandons what is newer."""
+    def _begin_branch(self, resume: str) -> None:
+        """Choose again, for somebody may have saved; going back abandons what is newer."""
         options = self._task.options
-        self._choice = self._choose(options.resume)
-        if options.checkpoints is not None and options.resume not in _GOES_ON:
+        self._choice = self._choose(resume)
+        if options.checkpoints is not None and resume not in _GOES_ON:
             there = foreign.list_found(options.checkpoints)
             self._branch = send_back(self._choice, there, self._notes)
             _, abandoned = self._branch.split(there)
@@ -198,11 +250,17 @@ class _Job:
             text = f"{lost_bytes:,} bytes of output did not reach the log."
             self._screen.say(text, "yellow")
         if record.end.is_crash:
-            count = sum(each.end.is_crash for each in self._records)
+            options = self._task.options
+            count = crash_count(self._ends(), options, record.end.gain.at_s)
             self._notes.crashed(record, count)
-            report.show_crash(self._screen, record, count, self._task.options.max_crashes)
-        elif not record.end.is_run:
-            self._notes.ensure_identity()
+            report.show_crash(self._screen, record, count, options.limit)
+        elif record.end.is_preempted:
+            self._notes.preempted(record)
+            report.show_preemption(self._screen, record)
+        else:
+            witness.clear(self._task.run_dir, record.attempt)
+            if not record.end.is_run:
+                self._notes.ensure_identity()
 
     def _stop(self, verdict: Stop) -> int:
         """Record the last word, show the table, return the exit code."""

@@ -6,8 +6,13 @@ Layer: supervise. Imports core only.
 import math
 import shlex
 from dataclasses import dataclass
+from typing import Final
 
 from evertrain.core.errors import ConfigError
+
+DEFAULT_MAX_CRASHES: Final = 10
+DEFAULT_WINDOW_S: Final = 3600.0
+DEFAULT_MIN_GOODPUT: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,8 +20,14 @@ class SuperviseOptions:
     """How a command is supervised.
 
     Attributes:
-        max_crashes: Stop at this crash. 0 never stops for a count.
+        max_crashes: Stop at this crash, and for no other count; 0 never stops for a count.
+            None is the default: the ledgers decide, and 10 crashes in the window are too many.
+        window_s: Only crashes of the last so many seconds count; None is an hour by default,
+            and for ever where `max_crashes` is given.
         delay_s: Pause before a restart, seconds, 0 or more.
+        backoff: Whether the pause is short after progress, and grows without it, instead.
+        reseed: Whether a training that always dies at one step may get other random numbers.
+        min_goodput: Least share of useful time, 0 to 1; None is 10 % where the ledgers decide.
         grace_s: Longest time a graceful stop may take, seconds, above 0.
         checkpoints: Glob of the files that a command of its own kind saves, or None.
         resume_arg: Arguments appended to such a command when there is a checkpoint, with
@@ -28,12 +39,40 @@ class SuperviseOptions:
         ConfigError: Some values cannot work. All of them are named at once.
     """
 
-    max_crashes: int = 10
+    max_crashes: int | None = None
+    window_s: float | None = None
     delay_s: float = 5.0
+    backoff: bool = False
+    reseed: bool = False
+    min_goodput: float | None = None
     grace_s: float = 120.0
     checkpoints: str | None = None
     resume_arg: str | None = None
     resume: str = "auto"
+
+    @property
+    def limit(self) -> int:
+        """The crash at which to stop; 0 is unlimited."""
+        return DEFAULT_MAX_CRASHES if self.max_crashes is None else self.max_crashes
+
+    @property
+    def counted_s(self) -> float | None:
+        """For how long a crash counts, seconds; None is for ever."""
+        if self.window_s is None and self.max_crashes is None:
+            return DEFAULT_WINDOW_S
+        return self.window_s
+
+    @property
+    def counts_only(self) -> bool:
+        """Whether the number of crashes alone decides: somebody has said how many."""
+        return self.max_crashes is not None
+
+    @property
+    def goodput_floor(self) -> float:
+        """Least share of useful time, 0 to 1; 0 asks for none."""
+        if self.min_goodput is None:
+            return 0.0 if self.counts_only else DEFAULT_MIN_GOODPUT
+        return self.min_goodput
 
     def resume_at(self, attempt_count: int) -> str:
         """Return where to begin, as long as no attempt has.
@@ -48,7 +87,13 @@ class SuperviseOptions:
         """Reject values that cannot work."""
         rules = {
             f"--max-crashes is {self.max_crashes}, but must be 0 (unlimited) or more": (
-                self.max_crashes >= 0
+                self.max_crashes is None or self.max_crashes >= 0
+            ),
+            f"--window is {self.window_s}, but must be above 0 seconds": (
+                self.window_s is None or (math.isfinite(self.window_s) and self.window_s > 0)
+            ),
+            f"--min-goodput is {self.min_goodput}, but must be a share from 0 to 1": (
+                self.min_goodput is None or 0 <= self.min_goodput <= 1
             ),
             f"--delay is {self.delay_s:g}, but must be 0 seconds or more": (
                 math.isfinite(self.delay_s) and self.delay_s >= 0

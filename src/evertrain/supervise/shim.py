@@ -224,6 +224,7 @@ class Shim:
             "phase": self._phase,
             "killed": self._killed,
             "lost_log_bytes": self._output.lost_bytes,
+            "peak_bytes": proc.peak_bytes(),
         }
         if not self._wire.tell({"event": "ended", **ended}) or self._is_alone:
             with suppress(OSError):
