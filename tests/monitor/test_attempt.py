@@ -44,6 +44,7 @@ def test_a_clean_life() -> None:
         ({"event": "crashed"}, "crashed", "crashed"),
         ({"event": "ended", "by": "shim", "phase": "stopping", "code": 75}, "stopped", "code 75"),
         ({"event": "ended", "by": "shim", "phase": "running", "signal": "SIGK"}, "crashed", "SIGK"),
+        ({"event": "ended", "by": "shim", "phase": "hung", "signal": "SIGK"}, "crashed", "SIGK"),
         ({"event": "ended", "by": "supervisor", "code": 75}, "stopped", "on request"),
         ({"event": "ended", "by": "supervisor", "code": 0}, "running", ""),
     ],

@@ -11,6 +11,7 @@ from evertrain.supervise.options import SuperviseOptions
 
 OPTIONS = SuperviseOptions(max_crashes=3, delay_s=7.0)
 CRASH = End(code=1)
+HUNG = Diagnosis(kind="hang", summary="x")
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,8 @@ CRASH = End(code=1)
         (End(code=78), "gave up", 20),
         (End(code=93), "gave up", 20),
         (End(code=1, fatal="ImportError: x"), "gave up", 20),
+        (End(code=-9, is_run=True, is_finished=True, diagnosis=HUNG), "done", 0),
+        (End(code=-9, stop_requested=True, diagnosis=HUNG), "stopped", 75),
     ],
 )
 def test_ends_that_stop(last: End, kind: str, exit_code: int) -> None:
@@ -59,6 +62,8 @@ def test_ends_that_stop(last: End, kind: str, exit_code: int) -> None:
         End(code=None),
         End(code=0, is_run=True),
         End(code=1, is_run=True),
+        End(code=75, is_run=True, is_stopped=True, diagnosis=HUNG),
+        End(code=130, diagnosis=HUNG),
     ],
 )
 def test_crashes_that_restart(last: End) -> None:

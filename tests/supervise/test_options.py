@@ -11,7 +11,15 @@ from evertrain.supervise.options import SuperviseOptions
 def test_every_fault_is_named_at_once() -> None:
     """One error lists all wrong options, each with its value."""
     with pytest.raises(ConfigError) as caught:
-        SuperviseOptions(max_crashes=-1, delay_s=math.nan, grace_s=0, resume_arg="--go", resume="")
+        SuperviseOptions(
+            max_crashes=-1,
+            delay_s=math.nan,
+            grace_s=0,
+            resume_arg="--go",
+            resume="",
+            hang="kill",
+            hang_timeout_s=0,
+        )
     with pytest.raises(ConfigError) as more:
         SuperviseOptions(window_s=0, min_goodput=1.5)
     text = str(caught.value)
@@ -20,6 +28,8 @@ def test_every_fault_is_named_at_once() -> None:
         "--delay is nan",
         "--grace is 0",
         "--resume is empty",
+        "--hang is 'kill'",
+        "--hang-timeout is 0",
         "--resume-arg needs --checkpoints",
         "--resume-arg is '--go', but must contain {path} or {step}",
     ):

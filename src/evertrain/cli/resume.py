@@ -45,6 +45,8 @@ def resume(  # noqa: PLR0913  (one parameter per option)
     reseed: bool,
     min_goodput: float | None,
     grace_s: float,
+    hang: str,
+    hang_timeout_s: float | None,
 ) -> int:
     """Go on with RUN where it was, or from an earlier checkpoint.
 
@@ -67,6 +69,8 @@ def resume(  # noqa: PLR0913  (one parameter per option)
         min_goodput=min_goodput,
         grace_s=grace_s,
         resume=resume,
+        hang=hang,
+        hang_timeout_s=hang_timeout_s,
     )
     options = remembered_options(run_dir, options)
     if options.checkpoints is None:

@@ -60,6 +60,8 @@ def run(  # noqa: PLR0913  (one parameter per option)
     reseed: bool,
     min_goodput: float | None,
     grace_s: float,
+    hang: str,
+    hang_timeout_s: float | None,
     checkpoints: str | None,
     resume_arg: str | None,
     resume: str,
@@ -84,6 +86,8 @@ def run(  # noqa: PLR0913  (one parameter per option)
         checkpoints=checkpoints,
         resume_arg=resume_arg,
         resume=resume,
+        hang=hang,
+        hang_timeout_s=hang_timeout_s,
     )
     if command and checkpoints is None:
         check_beginning(Path(run_dir) if run_dir else default_run_dir(list(command)), resume)

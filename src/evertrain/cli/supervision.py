@@ -11,6 +11,18 @@ import click
 from evertrain.cli.duration import DURATION
 from evertrain.core.rundir import typed_step
 
+
+def seconds_or_auto(context: click.Context, option: click.Parameter, given: str) -> float | None:
+    """Return a number of seconds, or None for "auto"."""
+    if given == "auto":
+        return None
+    try:
+        return float(given)
+    except ValueError:
+        problem = f"{given!r} is neither a number of seconds nor auto."
+        raise click.BadParameter(problem, context, option) from None
+
+
 _OPTIONS: Final = (
     click.option(
         "--max-crashes",
@@ -60,6 +72,22 @@ _OPTIONS: Final = (
         metavar="SECONDS",
         help="Longest time that a graceful stop may take.",
     ),
+    click.option(
+        "--hang",
+        type=click.Choice(["act", "observe"]),
+        default="act",
+        show_default=True,
+        help="A training that hangs: end and restart it, or only tell of it.",
+    ),
+    click.option(
+        "--hang-timeout",
+        "hang_timeout_s",
+        default="auto",
+        show_default=True,
+        metavar="SECONDS",
+        callback=seconds_or_auto,
+        help="Longest time without a sign of life; auto learns it for each phase.",
+    ),
 )
 
 
@@ -83,7 +111,7 @@ resume_option = click.option(
 
 
 def supervision_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give `command` the options that say when and how it is started again."""
+    """Give `command` the options that say when it is ended, and when and how started again."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

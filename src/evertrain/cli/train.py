@@ -39,6 +39,8 @@ def train(  # noqa: PLR0913  (one parameter per option)
     reseed: bool,
     min_goodput: float | None,
     grace_s: float,
+    hang: str,
+    hang_timeout_s: float | None,
 ) -> int:
     """Train RECIPE, and start it again whenever it crashes, until it is done.
 
@@ -59,6 +61,8 @@ def train(  # noqa: PLR0913  (one parameter per option)
         min_goodput=min_goodput,
         grace_s=grace_s,
         resume=resume,
+        hang=hang,
+        hang_timeout_s=hang_timeout_s,
     )
     place = run_dir or f"runs/{recipe}"
     check_beginning(Path(place), resume)

@@ -130,6 +130,10 @@ class RunDir:
         """What a dying attempt wrote itself, without `.errors.jsonl` and `.fault.txt`."""
         return self.crashes / f"attempt-{attempt:04d}"
 
+    def stacks(self, attempt: int) -> Path:
+        """Stacks of one attempt that hung."""
+        return self.crashes / f"attempt-{attempt:04d}-stacks.txt"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:

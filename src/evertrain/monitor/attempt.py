@@ -167,7 +167,7 @@ def _swept(attempt: Attempt, row: Row) -> Attempt:
     if attempt.end != "running":
         return attempt
     if row.get("by") == "shim":
-        was_asked = row.get("phase") != "running"
+        was_asked = row.get("phase") not in {"running", "hung"}
         how = _text(row, "signal") or f"exit code {row.get('code')}"
         why = f"the supervisor died; then {how}"
         return replace(attempt, end="stopped" if was_asked else "crashed", why=why)

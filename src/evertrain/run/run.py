@@ -22,7 +22,7 @@ from evertrain.checkpoint.when import When, auto, quiet_of
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import UsageError
 from evertrain.core.fs import LOCAL_FS, Fs
-from evertrain.core.heartbeat import Heart
+from evertrain.core.heartbeat import FIRST
 from evertrain.core.journal import Row
 from evertrain.core.refusal import refusing
 from evertrain.monitor.metrics import read_metrics
@@ -46,6 +46,7 @@ from evertrain.run.inbox import Inbox, addressed_since_s
 from evertrain.run.initial import check_source, start_from
 from evertrain.run.origin import Origin
 from evertrain.run.owner import OwnProcess
+from evertrain.run.pulse import is_followed, start_heart
 from evertrain.run.reseed import reseed, wanted
 from evertrain.run.rng import Seeder, isolated
 from evertrain.run.rows import Rows, merged, place_in
@@ -67,6 +68,8 @@ if TYPE_CHECKING:
     from evertrain.run.audited.auditor import Auditor
 
 COMPLETE: Final = "complete"
+_STEPPING: Final = frozenset({FIRST, "step"})
+_FIRST_STEPS: Final = 5  # of an attempt or a stage: they compile, and fill caches
 
 
 class Run:
@@ -173,21 +176,21 @@ class Run:
         self._finished: str | None = None
         self._advanced: int | None = None
         self._is_restored = self._is_in_step = self._is_closed = self._is_recorded = False
-        self._is_in_loop = False
+        self._is_in_loop, self._settled_at = False, 0
         self._calm: Calm = RESTLESS
         self._process = OwnProcess()
         self._dir, self._lease, self._journal = opened.run_dir, opened.lease, opened.journal
         self._unit, self._record, self._on_stop, self._clock = unit, record, on_stop, clock
         self._partial, self._init_from = given.partial, init_from
         self._console = Console(clock=clock)
-        self._capture = Capture()
-        self._seeder = Seeder(seed)
+        self._capture, self._seeder = Capture(), Seeder(seed)
         self._seeder.seed_new()
         metric = record.ranking.metric if record.ranking else None
         self._rows = Rows(
             self._dir.metrics, self.attempt, best=metric, say=self.say, fs=fs, clock=clock
         )
-        self._heart = _start_heart(self._dir.heartbeat, os.environ, fs)
+        self._heart = start_heart(self._dir.heartbeat, os.environ, fs=fs, clock=clock)
+        self._beat("setup")
         self._store = Store(self._dir.checkpoints, best=best, fs=fs, clock=clock, warn=self._warn)
         self._tools = Tools(fs, clock)
         self._trial = Trial(self._journal, self.attempt, self._process)
@@ -234,7 +237,7 @@ class Run:
             rows=self._rows,
             clock=clock,
             say=self.say,
-            beat=self._beat,
+            phase=self._phase,
             look=self._look,
             iteration=self.iteration,
         )
@@ -329,6 +332,7 @@ class Run:
         self._require_use("restore()")
         self._seeder.seed_new()
         self._capture.begin()
+        self._beat("restore")
         info = self.resumed_from
         is_resumed = info is not None
         if info is not None:
@@ -352,7 +356,7 @@ class Run:
         self._signals.install()
         self._saver.watch(() if is_resumed else self._capture.names)
         self._console.start(self.step)
-        self._beat("step")
+        self._begin_steps()
 
     def log(
         self, mapping: Mapping[str, Any] | None = None, /, *, at: float | None = None, **more: Any
@@ -422,13 +426,14 @@ class Run:
         return self._phase(name, isolate_rng=isolate_rng)
 
     @contextmanager
-    def _phase(self, name: str, *, isolate_rng: bool) -> Iterator[None]:
+    def _phase(self, name: str, *, isolate_rng: bool = False) -> Iterator[None]:
+        outer = self._heart.phase if self._heart is not None else ""
         self._beat(name)
         try:
             with isolated() if isolate_rng else nullcontext():
                 yield
         finally:
-            self._beat("step")
+            self._beat_step() if outer in _STEPPING else self._beat(outer)
 
     def stages(self, stages: Iterable[Stage], apply: Apply | None = None) -> Iterator[StageLoop]:
         """Return the stages that are left; each is iterated over for its steps.
@@ -503,6 +508,8 @@ class Run:
             self._rows.commit(step)
         self.step = step
         self.iteration += 1
+        if self._heart is not None:
+            self._heart.pass_step(step)
         return True
 
     def _settle_down(self) -> None:
@@ -585,6 +592,7 @@ class Run:
             elif not isinstance(error, Stopped):
                 if self._last_words is not None:
                     self._last_words.tell(error, "run")
+                self._beat("failed")
                 self._emergency.after_error(error, self.step, has_state=self._is_restored)
         finally:
             self._give_back()
@@ -615,6 +623,8 @@ class Run:
             self._complete()
 
     def _give_back(self) -> None:
+        if self._saver.is_saving:
+            self._beat("save")
         self._is_closed, self._calm = True, RESTLESS
         self._saver.land()  # it raises nothing: the lease must go
         self._signals.uninstall()
@@ -624,8 +634,7 @@ class Run:
         try:
             self._rows.flush(sync=True)
         finally:
-            if self._heart is not None:
-                self._heart.close()
+            self._lay_down_heart()
             self._lease.release()
 
     # ---- inside -----------------------------------------------------------------------
@@ -722,7 +731,7 @@ class Run:
             rule=self._saver.reason(self.step, before),
         )
         self._saves.at(self._here(ended), boundary, score)
-        self._beat("step")
+        self._beat_step()
         if ended is not None:
             self._end_stage(ended)
         return stops_for
@@ -731,6 +740,7 @@ class Run:
         self._console.banner(f"STAGE {stage.index}/{stage.count}: {stage.name}")
         if self.step == stage.start:
             self._record_stage("stage_started", stage)
+        self._begin_steps()
         if self._curriculum.apply is not None:
             with self._capture.applying():
                 self._curriculum.apply(stage.overrides)
@@ -777,6 +787,7 @@ class Run:
         with refusing(self.path):
             self._record_end()
         self._inbox.done()
+        self._beat("finished")
 
     def _record_end(self) -> None:
         self._rows.flush(sync=True, must=True)
@@ -790,6 +801,7 @@ class Run:
         about = {"step": self.step, "why": by, "unsaved": unsaved}
         self._journal.record("stopped", about, must=False, attempt=self.attempt)
         self._inbox.done()
+        self._beat("stopped")
         self.is_stopped = True
         self._console.finish()
         state = f"{self._saves.shortfall(self._here())};" if unsaved else "saved, and"
@@ -806,6 +818,23 @@ class Run:
         if self._heart is not None and self._process.is_here and not self._is_closed:
             self._heart.beat(self.step, phase)
 
+    def _beat_step(self) -> None:
+        self._beat("step" if self.iteration >= self._settled_at else FIRST)
+
+    def _begin_steps(self) -> None:
+        """Let the watchdog know that the next steps may take longer than all others."""
+        self._settled_at = self.iteration + _FIRST_STEPS
+        self._beat(FIRST)
+
+    def _lay_down_heart(self) -> None:
+        """Say that the training is over; the process may still hang at its exit."""
+        if self._heart is None:
+            return
+        if self._heart.phase not in {"finished", "stopped"}:
+            self._heart.beat(self.step, "failed" if sys.exception() else "finished")
+        if not is_followed(self._heart):
+            self._heart.close()
+
 
 def _auditor_for(
     path: Path, attempt: int, environ: Mapping[str, str], say: Callable[[str], None]
@@ -816,11 +845,3 @@ def _auditor_for(
     from evertrain.run.audited.auditor import Auditor
 
     return Auditor.of(environ, path, attempt, say)
-
-
-def _start_heart(path: Path, environ: Mapping[str, str], fs: Fs) -> Heart | None:
-    """Begin to beat where the supervisor listens. A full disk must not keep a run from starting."""
-    try:
-        return Heart(Path(environ.get(opening.ENV_HEARTBEAT) or path), os.getpid(), fs=fs)
-    except OSError:
-        return None

@@ -16,6 +16,7 @@ from typing import Final
 from evertrain.core import proc
 from evertrain.core.errors import ConfigError, LockedError
 from evertrain.core.proc import Proc
+from evertrain.supervise.hang.record import Hang, decode_hang
 from evertrain.supervise.shim import FORCE_S, SWEEP_S, TERMINATE_S
 from evertrain.supervise.task import World
 from evertrain.supervise.wire import Order, Row, Wire, encode_order
@@ -38,6 +39,7 @@ class Outcome:
         killed: What had to be killed, as "name (pid)".
         lost_log_bytes: Output that the disk refused.
         peak_bytes: Largest resident set of one of its processes, or None if unknown.
+        hang: The hang for which it was ended, or None.
     """
 
     code: int | None
@@ -47,6 +49,7 @@ class Outcome:
     killed: tuple[str, ...] = ()
     lost_log_bytes: int = 0
     peak_bytes: int | None = None
+    hang: Hang | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +169,7 @@ class _Watch:
             killed=tuple(ended["killed"]),
             lost_log_bytes=int(ended["lost_log_bytes"]),
             peak_bytes=ended.get("peak_bytes"),
+            hang=decode_hang(ended.get("hang")),
         )
 
     def _on_row(self, row: Row) -> None:
@@ -174,6 +178,12 @@ class _Watch:
             case "signalled":
                 name, pid = row["name"], row["pid"]
                 self._screen.say(f"Sent SIGINT to {name} (pid {pid}).", "dim")
+            case "hang":
+                then = "only observed" if row["is_observed"] else "ending it"
+                self._screen.say()
+                self._screen.say(f"{row['summary']} ({then}).", "red")
+            case "unwatched":
+                self._screen.say(f"Hangs are not looked for any more: {row['error']}", "yellow")
             case "failed" if "locked" in row:
                 raise LockedError(*row["locked"])
             case "failed":

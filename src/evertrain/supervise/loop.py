@@ -217,6 +217,8 @@ class _Job:
             grace_s=options.grace_s,
             size=self._screen.size() if self._screen.is_terminal else None,
             resumed_from=str(found.path) if found is not None and more else None,
+            hang=options.hang,
+            hang_timeout_s=options.hang_timeout_s,
         )
 
     def _choose(self, resume: str) -> Choice:

@@ -34,6 +34,9 @@ class SuperviseOptions:
             `{path}` or `{step}` in it, or None.
         resume: Where the first attempt begins: "auto", "never", "must", "latest", "best",
             a step, "stage:1", "last-stage" or a path. Later attempts always use "auto".
+        hang: What becomes of a training that hangs: "act" ends and restarts it, "observe"
+            only tells of it.
+        hang_timeout_s: Longest silence, seconds, above 0; None learns it for each phase.
 
     Raises:
         ConfigError: Some values cannot work. All of them are named at once.
@@ -49,6 +52,8 @@ class SuperviseOptions:
     checkpoints: str | None = None
     resume_arg: str | None = None
     resume: str = "auto"
+    hang: str = "act"
+    hang_timeout_s: float | None = None
 
     @property
     def limit(self) -> int:
@@ -103,6 +108,11 @@ class SuperviseOptions:
             ),
             "--checkpoints is empty": self.checkpoints != "",
             "--resume is empty": self.resume != "",
+            f"--hang is {self.hang!r}, but must be act or observe": self.hang in {"act", "observe"},
+            f"--hang-timeout is {self.hang_timeout_s}, but must be above 0 seconds": (
+                self.hang_timeout_s is None
+                or (math.isfinite(self.hang_timeout_s) and self.hang_timeout_s > 0)
+            ),
             "--resume-arg needs --checkpoints, which says where to look": (
                 self.resume_arg is None or self.checkpoints is not None
             ),

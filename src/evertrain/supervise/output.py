@@ -32,7 +32,7 @@ class Output:
         self, size: tuple[int, int] | None, log: Path, screen: Screen, *, fs: Fs = LOCAL_FS
     ) -> None:
         """Open the terminal or the pipe."""
-        self.lost_bytes = 0
+        self.lost_bytes = self.seen_bytes = 0
         self._log = log
         self._screen = screen
         self._fs = fs
@@ -65,6 +65,7 @@ class Output:
             if error.errno != errno.EIO:  # EIO: nobody has the terminal open any more
                 raise
             return False
+        self.seen_bytes += len(data)
         try:
             self._fs.append(self._log, data)
         except OSError:  # a full disk must not stop the training

@@ -22,6 +22,7 @@ from evertrain.supervise.diagnosis.kind import Diagnosis
 from evertrain.supervise.diagnosis.raised import Raised
 from evertrain.supervise.end import End
 from evertrain.supervise.foreign import Choice
+from evertrain.supervise.hang.record import encode_hang
 from evertrain.supervise.history import next_checkpoint
 from evertrain.supervise.options import SuperviseOptions
 from evertrain.supervise.screen import Screen
@@ -89,6 +90,8 @@ class Record:
     @property
     def cause(self) -> str:
         """Why it crashed, in one line."""
+        if self.outcome.hang is not None:
+            return self.outcome.hang.summary
         if self.outcome.code is None:
             return "the shim that held it was killed"
         if self.outcome.code == 0 and self.end.is_run:
@@ -245,6 +248,7 @@ def write_crash(
         "killed": list(outcome.killed),
         "peak_bytes": outcome.peak_bytes,
         "lost_log_bytes": outcome.lost_log_bytes,
+        "hang": None if outcome.hang is None else encode_hang(outcome.hang),
         "command": list(command),
         "log": str(run_dir.log(record.attempt).relative_to(run_dir.path)),
     }

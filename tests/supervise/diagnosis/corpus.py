@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 from evertrain.core.disk import Room
 from evertrain.supervise.cause import parse_tail
@@ -11,6 +10,7 @@ from evertrain.supervise.diagnosis.facts import Facts
 from evertrain.supervise.diagnosis.kind import Kind
 from evertrain.supervise.diagnosis.memory import Kills
 from evertrain.supervise.diagnosis.raised import Raised
+from evertrain.supervise.hang.record import Hang
 
 GROUP = Kills(1, 1, ("memory.events: oom_kill 0 -> 1",), 24_000_000_000)
 MACHINE_ONLY = Kills(None, 1, ("vmstat: oom_kill 3 -> 4",))
@@ -84,9 +84,17 @@ class Death:
         return Facts(code=self.code, tail=parse_tail(self.log.encode()), **about)
 
 
-def silent(kind: str, step: int | None = 4312) -> Any:
+def silent(kind: Literal["hang", "exit_hang"], step: int | None = 4312) -> Hang:
     """Return what the watch says of one that it ended."""
-    return SimpleNamespace(kind=kind, phase="eval", step=step, silent_s=95.0, limit_s=90.0)
+    return Hang(
+        kind=kind,
+        phase="eval",
+        step=step,
+        silent_s=95.0,
+        limit_s=90.0,
+        evidence="idle",
+        stacks=("at train.py:12",),
+    )
 
 
 def told(kind: str, message: str, by: str = "main", step: int = 4312) -> Raised:
@@ -498,24 +506,32 @@ OTHERS: Sequence[Death] = (
         "a hang in an evaluation",
         "hang",
         -9,
-        says="hung in eval after step 4,312: silent for 1 m 35 s (limit 1 m 30 s)",
+        says="hang: no sign of life for 1 m 35 s in 'eval' after step 4,312; it does nothing",
         advises="stacks of all its threads",
-        more={"silence": silent("hang")},
+        more={"hang": silent("hang")},
     ),
     Death(
         "a training that ends, and a process that does not",
         "exit hang",
         -9,
-        says="training had ended",
+        says="exit hang: the training was over",
         advises="close environments",
-        more={"silence": silent("exit_hang")},
+        more={"hang": silent("exit_hang")},
     ),
     Death(
         "an exception, and an exit that hangs in close()",
         "exception",
         -9,
         says="ValueError: bad move",
-        more={"silence": silent("exit_hang"), "raised": (told("ValueError", "bad move", "run"),)},
+        more={"hang": silent("exit_hang"), "raised": (told("ValueError", "bad move", "run"),)},
+    ),
+    Death(
+        "a stop for a stranger's SIGTERM, and an exit that hangs",
+        "preemption",
+        -9,
+        says="stopped for a SIGTERM",
+        advises="evertrain stop",
+        more={"hang": silent("exit_hang"), "was_terminated": True, "is_run": True},
     ),
     Death(
         "somebody sends SIGTERM", "preemption", -15, says="SIGTERM", advises="evertrain stop RUN"
@@ -580,9 +596,9 @@ OTHERS: Sequence[Death] = (
         "a hang before the first step, in a simulator",
         "hang",
         -9,
-        says="hung in eval: silent",
+        says="hang: no sign of life for 1 m 35 s in 'eval'; it does nothing",
         advises="if a simulator hangs: lower timewarp (40)",
-        more={"silence": silent("hang", None), "knobs": KNOBS, "step": None},
+        more={"hang": silent("hang", None), "knobs": KNOBS, "step": None},
     ),
     Death("a code, and nothing else", "exit", 3, "bye\n", "exit code 3"),
 )

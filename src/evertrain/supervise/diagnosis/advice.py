@@ -201,7 +201,9 @@ def _preemption(facts: Facts, raised: Raised | None) -> tuple[str, ...]:
 def _hang(facts: Facts, raised: Raised | None) -> tuple[str, ...]:
     del raised
     slower = named(facts.knobs, PACE, "")
-    found = ("the stacks of all its threads are in the post-mortem",)
+    has_stacks = facts.hang is not None and facts.hang.stacks
+    what = "the stacks of all its threads are" if has_stacks else "what each process waits for is"
+    found = (f"{what} in the post-mortem",)
     return (*found, f"if a simulator hangs: lower {slower}") if slower else found
 
 

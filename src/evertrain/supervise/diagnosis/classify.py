@@ -6,7 +6,7 @@ then the exception that the program itself wrote down, and only then the log.
 Layer: supervise. Imports core only.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from evertrain.core.clock import human_duration
@@ -19,7 +19,7 @@ from evertrain.supervise.diagnosis.exception import (
     kind_of_exception,
     names_killed_worker,
 )
-from evertrain.supervise.diagnosis.facts import Facts, Silence
+from evertrain.supervise.diagnosis.facts import Facts
 from evertrain.supervise.diagnosis.kind import Diagnosis, Kind
 from evertrain.supervise.diagnosis.raised import (
     Raised,
@@ -27,6 +27,7 @@ from evertrain.supervise.diagnosis.raised import (
     parse_traceback,
     project_frame,
 )
+from evertrain.supervise.hang.record import Hang
 
 _NATIVE: Final = frozenset(
     {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSYS", "SIGTRAP"}
@@ -45,6 +46,11 @@ class _Cause:
     evidence: tuple[str, ...] = ()
     raised: Raised | None = None
     frame: str = ""
+
+
+_STOPPED_ITSELF: Final = _Cause(
+    "preemption", "it stopped for a SIGTERM that the supervisor did not send"
+)
 
 
 def diagnose(facts: Facts) -> Diagnosis:
@@ -80,8 +86,8 @@ def last_exception(facts: Facts) -> Raised | None:
 
 def _cause_of(facts: Facts) -> _Cause:
     raised = last_exception(facts)
-    if facts.silence is not None:
-        return _silenced(facts.silence, facts, raised)
+    if facts.hang is not None:
+        return _hung(facts.hang, facts, raised)
     if facts.code is None:
         lost = _Cause("lost", "the process that held it was killed, so nobody saw its end")
         return _killed_for_memory(facts, raised) or lost
@@ -98,17 +104,17 @@ def _cause_of(facts: Facts) -> _Cause:
     )
 
 
-def _silenced(silence: Silence, facts: Facts, raised: Raised | None) -> _Cause:
-    how = f"silent for {human_duration(silence.silent_s)} (limit {human_duration(silence.limit_s)})"
-    if silence.kind == "exit_hang":
-        if raised is not None:  # that came first
-            cause = _threw(facts, raised)
-            return _Cause(
-                cause.kind, cause.summary, (*cause.evidence, f"then its exit hung: {how}"), raised
-            )
-        return _Cause("exit hang", f"training had ended, but the process did not: {how}")
-    at = "" if silence.step is None else f" after step {silence.step:,}"
-    return _Cause("hang", f"hung in {silence.phase or 'an unknown phase'}{at}: {how}")
+def _hung(hang: Hang, facts: Facts, raised: Raised | None) -> _Cause:
+    """Name a hang; of one at the exit, what came before it."""
+    limit = f"it may be silent for {human_duration(hang.limit_s)} there"
+    if hang.kind == "hang":
+        return _Cause("hang", hang.summary, (limit, *hang.moved), frame=hang.phase)
+    first = _threw(facts, raised) if raised is not None else None
+    if first is None and facts.was_terminated:
+        first = _STOPPED_ITSELF
+    if first is None:
+        return _Cause("exit hang", hang.summary, (limit, *hang.moved), frame=hang.phase)
+    return replace(first, evidence=(*first.evidence, f"then {hang.summary}"))
 
 
 def _killed_for_memory(facts: Facts, raised: Raised | None) -> _Cause | None:
@@ -132,7 +138,7 @@ def _killed_for_memory(facts: Facts, raised: Raised | None) -> _Cause | None:
 
 def _interrupted(facts: Facts) -> _Cause | None:
     if facts.was_terminated and facts.code in {EXIT_OK, EXIT_STOPPED}:  # else by timeout(1)
-        return _Cause("preemption", "it stopped for a SIGTERM that the supervisor did not send")
+        return _STOPPED_ITSELF
     if facts.signal == "SIGTERM":
         return _Cause("preemption", "ended by a SIGTERM that the supervisor did not send")
     return None

@@ -55,7 +55,7 @@ def collect(  # noqa: PLR0913  (all that there is to know)
         tail=tail,
         raised=witness.until_death(witness.read_raised(run_dir, attempt), now_s),
         fault=witness.read_fault(run_dir, attempt),
-        silence=getattr(outcome, "hang", None),
+        hang=outcome.hang,
         kills=kills,
         peak_bytes=outcome.peak_bytes,
         room=room_at(run_dir.path),

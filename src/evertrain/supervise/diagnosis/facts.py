@@ -6,40 +6,17 @@ Layer: supervise. Imports core only.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from evertrain.core.disk import Room
 from evertrain.supervise.cause import Tail, signal_name
 from evertrain.supervise.diagnosis.memory import Kills
 from evertrain.supervise.diagnosis.raised import Raised
+from evertrain.supervise.hang.record import Hang
 
 _SHELL: Final = 128  # a shell reports a command that signal N ended as 128+N
 # Those that end programs; other codes above 128 are a program's own.
 _DEADLY: Final = frozenset({1, 3, 4, 5, 6, 7, 8, 9, 11, 13, 14, 15, 24, 25, 31})
-
-
-class Silence(Protocol):
-    """What the watch over a training says of one that it ended for its silence."""
-
-    @property
-    def kind(self) -> str:
-        """The word "hang" or "exit_hang"."""
-
-    @property
-    def phase(self) -> str:
-        """What it was doing."""
-
-    @property
-    def step(self) -> int | None:
-        """Last finished step."""
-
-    @property
-    def silent_s(self) -> float:
-        """How long it had said nothing, seconds."""
-
-    @property
-    def limit_s(self) -> float:
-        """How long it might have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +29,7 @@ class Facts:
         tail: End of its output.
         raised: Exceptions that the hook in the program wrote down, oldest first.
         fault: What `faulthandler` wrote into its own file.
-        silence: Why the watch ended it, or None.
+        hang: The hang that it was ended for, or None.
         kills: What the kernel killed meanwhile.
         peak_bytes: Largest resident set of one of its processes, or None.
         room: Room on the run's disk now, or None.
@@ -70,7 +47,7 @@ class Facts:
     tail: Tail = field(default_factory=Tail)
     raised: tuple[Raised, ...] = ()
     fault: str = ""
-    silence: Silence | None = None
+    hang: Hang | None = None
     kills: Kills = field(default_factory=Kills)
     peak_bytes: int | None = None
     room: Room | None = None
