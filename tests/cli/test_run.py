@@ -29,6 +29,7 @@ def test_every_option_arrives(supervised: list[tuple[object, ...]]) -> None:
     words += ["--window", "1h30m", "--backoff", "--reseed", "--min-goodput", "0.2"]
     words += ["--checkpoints", "m*.pt", "--resume-arg", "--r {path}", "--resume", "best"]
     words += ["--hang", "observe", "--hang-timeout", "90"]
+    words += ["--ladder", "l.yaml"]
     code = CliRunner().invoke(run, [*words, "--", "python", "t.py"], standalone_mode=False)
     assert code.return_value == 20
     options = SuperviseOptions(
@@ -44,6 +45,7 @@ def test_every_option_arrives(supervised: list[tuple[object, ...]]) -> None:
         resume="best",
         hang="observe",
         hang_timeout_s=90.0,
+        ladder="l.yaml",
     )
     assert supervised == [(("python", "t.py"), "here", options)]
 

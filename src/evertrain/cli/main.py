@@ -37,6 +37,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     },
     "Care": {
         "verify": ("evertrain.cli.verify:verify", "Prove that a run can be resumed."),
+        "calibrate": ("evertrain.cli.calibrate:calibrate", "Measure the rungs of a ladder."),
         "audit": ("evertrain.cli.audit:audit", "Prove that a training resumes exactly."),
         "prune": ("evertrain.cli.prune:prune", "Remove the checkpoints that no rule keeps."),
         "rm": ("evertrain.cli.rm:rm", "Remove a checkpoint, or a whole run."),

@@ -47,6 +47,7 @@ def resume(  # noqa: PLR0913  (one parameter per option)
     grace_s: float,
     hang: str,
     hang_timeout_s: float | None,
+    ladder: str | None,
 ) -> int:
     """Go on with RUN where it was, or from an earlier checkpoint.
 
@@ -71,6 +72,7 @@ def resume(  # noqa: PLR0913  (one parameter per option)
         resume=resume,
         hang=hang,
         hang_timeout_s=hang_timeout_s,
+        ladder=str(Path(ladder).absolute()) if ladder else ladder,
     )
     options = remembered_options(run_dir, options)
     if options.checkpoints is None:

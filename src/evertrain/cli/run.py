@@ -18,6 +18,7 @@ Examples:
   evertrain run --max-crashes 20 --delay 3 -- bash train.sh
   evertrain run --checkpoints 'models/model_ep*.pt' \\
       --resume-arg '--resume {path}' -- python train.py
+  evertrain run --max-crashes 0 --ladder ladder.yaml -- python train.py
 
 Ctrl+C stops at the next safe point, twice forces, three times kills. Exit codes: 0 done,
 11 locked, 20 gave up, 75 stopped (resumable), 78 configuration error, 130 forced.
@@ -62,6 +63,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     grace_s: float,
     hang: str,
     hang_timeout_s: float | None,
+    ladder: str | None,
     checkpoints: str | None,
     resume_arg: str | None,
     resume: str,
@@ -88,6 +90,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
         resume=resume,
         hang=hang,
         hang_timeout_s=hang_timeout_s,
+        ladder=ladder,
     )
     if command and checkpoints is None:
         check_beginning(Path(run_dir) if run_dir else default_run_dir(list(command)), resume)

@@ -82,7 +82,7 @@ _COLUMNS = (
 )
 
 
-def _pairs(found: RunStatus) -> list[tuple[str, str]]:
+def _pairs(found: RunStatus) -> list[tuple[str, str]]:  # noqa: C901  (one line for each)
     unit, last = found.identity.unit, found.checkpoint
     pairs = [(unit, progress(found) + _percent(found))]
     if found.stage:
@@ -93,6 +93,8 @@ def _pairs(found: RunStatus) -> list[tuple[str, str]]:
         pairs.append(("at risk", f"{_count(last.at_risk_steps, unit)}, {work} of work"))
     elif last and last.at_risk_steps:
         pairs.append(("to replay", _count(last.at_risk_steps, unit)))
+    if found.rung:
+        pairs.append(("rung", _rung(found.rung)))
     if found.pace:
         pairs.append(("saves", _pace(found.pace)))
     if found.best:
@@ -109,6 +111,11 @@ def _pairs(found: RunStatus) -> list[tuple[str, str]]:
     if found.bad_line_count:
         pairs.append(("damaged", f"{_count(found.bad_line_count, 'line')} of the journal skipped"))
     return pairs
+
+
+def _rung(row: Row) -> str:
+    """Return which setting of the ladder is in force, and why."""
+    return f"{row.get('name')}, {row.get('index')} of {row.get('count')}: {row.get('why')}"
 
 
 def _restarts(found: Standing) -> list[tuple[str, str]]:

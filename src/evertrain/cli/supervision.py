@@ -88,6 +88,11 @@ _OPTIONS: Final = (
         callback=seconds_or_auto,
         help="Longest time without a sign of life; auto learns it for each phase.",
     ),
+    click.option(
+        "--ladder",
+        metavar="FILE",
+        help="Settings from most aggressive to safest; crashes decide which is in force.",
+    ),
 )
 
 

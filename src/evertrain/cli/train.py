@@ -41,6 +41,7 @@ def train(  # noqa: PLR0913  (one parameter per option)
     grace_s: float,
     hang: str,
     hang_timeout_s: float | None,
+    ladder: str | None,
 ) -> int:
     """Train RECIPE, and start it again whenever it crashes, until it is done.
 
@@ -63,6 +64,7 @@ def train(  # noqa: PLR0913  (one parameter per option)
         resume=resume,
         hang=hang,
         hang_timeout_s=hang_timeout_s,
+        ladder=ladder,
     )
     place = run_dir or f"runs/{recipe}"
     check_beginning(Path(place), resume)

@@ -25,6 +25,7 @@ _OURS: Final = frozenset(
         "logs",
         "crashes",
         "inbox",
+        "ladder",
     }
 )
 # What evertrain puts into a directory that may be a link to another disk.

@@ -145,13 +145,18 @@ def stray_leader(run_dir: RunDir) -> Proc | None:
 
 
 def remembered_options(run_dir: RunDir, options: SuperviseOptions) -> SuperviseOptions:
-    """Return `options` with the checkpoints of the last start where they name none.
+    """Return `options` with the checkpoints and the ladder of the last start where they name none.
 
     For `evertrain resume`: the command is remembered, and so is where it saves.
     """
     last = Journal(run_dir.journal).last("supervisor_started")
     known = last.get("options") if last is not None else None
-    if options.checkpoints is not None or not isinstance(known, dict):
+    if not isinstance(known, dict):
+        return options
+    ladder = known.get("ladder")
+    if options.ladder is None and isinstance(ladder, str):
+        options = replace(options, ladder=ladder)
+    if options.checkpoints is not None:
         return options
     checkpoints, resume_arg = known.get("checkpoints"), known.get("resume_arg")
     if not isinstance(checkpoints, str):

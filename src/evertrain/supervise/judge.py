@@ -80,7 +80,7 @@ def judge(  # noqa: PLR0913  (all that there is to know)
         is_run=story.is_run,
         is_finished=story.is_finished,
         is_stopped=story.is_stopped,
-        stop_requested=outcome.stop_requested or (story.is_run and is_asked),
+        stop_requested=outcome.stop_requested or outcome.is_moved or (story.is_run and is_asked),
         is_forced=outcome.is_forced,
         is_locked=is_owned and not story.is_run,
         fatal=None if is_well else fatal(facts),

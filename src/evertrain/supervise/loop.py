@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from evertrain.core import lock, proc
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
@@ -28,6 +28,7 @@ from evertrain.supervise.diagnosis.memory import read_counters
 from evertrain.supervise.end import End
 from evertrain.supervise.foreign import Choice
 from evertrain.supervise.judge import Beginning, judge
+from evertrain.supervise.ladder.guide import Ground, Guide
 from evertrain.supervise.notes import Notes
 from evertrain.supervise.options import SuperviseOptions
 from evertrain.supervise.pause import count_down
@@ -41,19 +42,23 @@ from evertrain.supervise.signals import Signals
 from evertrain.supervise.task import Task, World
 from evertrain.supervise.wire import Order
 
+if TYPE_CHECKING:
+    from evertrain.supervise.ladder.policy import Policy
+
 # Whatever is still a foreign command after this long will hardly become a Run, seconds.
 _FOREIGN_S: Final = 60.0
 # Where a finished command is left alone; any other place asks to train again from there.
 _GOES_ON: Final = frozenset({"auto", "latest", "must"})
 
 
-def supervise(
+def supervise(  # noqa: PLR0913  (all that can be said about it)
     command: Sequence[str],
     run_dir: Path | str | None = None,
     options: SuperviseOptions | None = None,
     *,
     screen: Screen | None = None,
     clock: Clock = SYSTEM_CLOCK,
+    policy: "Policy | None" = None,
 ) -> int:
     """Run `command` until it is done, starting it again when it crashes.
 
@@ -66,6 +71,7 @@ def supervise(
         options: Limits and pace.
         screen: Where people look; None is standard output.
         clock: Source of the time.
+        policy: Who chooses among the rungs of `options.ladder`; None is the training's rule.
 
     Returns:
         Exit code: 0 done, 1 the command failed after the training was finished, 11 another
@@ -93,7 +99,7 @@ def supervise(
         stack.callback(screen.flush)
         task = Task(command=words, run_dir=place, shown=shown, options=options)
         world = World(screen=screen, signals=Signals(), clock=clock)
-        job = _Job(task, world)
+        job = _Job(task, world, policy)
         make_dir(place.logs)
         stack.enter_context(lock.take(place.supervisor_lock, clock=clock))
         stack.enter_context(world.signals)
@@ -103,12 +109,13 @@ def supervise(
 class _Job:
     """One supervised command, from the first attempt to the last."""
 
-    def __init__(self, task: Task, world: World) -> None:
+    def __init__(self, task: Task, world: World, policy: "Policy | None") -> None:
         """Refuse a checkpoint that is not there, while nothing is touched yet."""
         self._task = task
         self._world = world
         self._screen = world.screen
         self._notes = Notes(task, screen=world.screen, clock=world.clock)
+        self._guide = _guide(task, world, self._notes, policy)
         self._records: list[Record] = []
         self._past: list[End] = []
         self._next = Restart(0.0)
@@ -126,6 +133,7 @@ class _Job:
         report.introduce(self._screen, self._task)
         if not wait_for_predecessor(self._task, self._world):
             return self._stop(Stop("stopped", "stopped before it began", EXIT_STOPPED))
+        self._guide.introduce()
         self._begin_branch(self._task.options.resume)
         self._remember()
         while not self._is_asked_to_stop():
@@ -151,7 +159,12 @@ class _Job:
         resume = "auto" if has_begun else options.resume_at(len(self._records))
         if self._next.from_ is not None and options.checkpoints is None:
             resume = self._next.from_
+        setting = self._guide.begin(attempt, self._choice.found)
+        if setting is None:
+            return Stop("stopped", "the rungs of the ladder are measured", EXIT_OK)
         report.announce(self._screen, task, attempt, self._choice, resume=resume)
+        if setting:
+            self._screen.say(setting, "blue")
         if options.checkpoints is not None:
             self._notes.ensure_identity()
         with suppress(OSError):
@@ -166,7 +179,8 @@ class _Job:
             resume=resume if has_begun or resume != "auto" else None,
             is_reseeded=move == "reseed",
         )
-        later = Later(_FOREIGN_S, lambda: self._settle(attempt))
+        later = Later(_FOREIGN_S, lambda: self._settle(attempt), self._guide.review())
+        env = self._guide.environment(env)
         outcome = run_attempt(order, env, self._world, later)
         record = judge(
             task,
@@ -179,7 +193,9 @@ class _Job:
         )
         self._note(record)
         luck = random.SystemRandom().random()  # the program's own generators stay as they are
-        return decide(self._ends(), options, self._chances(), luck=luck)
+        self._guide.ended(record)
+        verdict = decide(self._ends(), options, self._chances(), luck=luck)
+        return self._guide.overrule(record, verdict)
 
     def _remember(self) -> None:
         """Go on counting where a supervisor that died had come to."""
@@ -211,7 +227,7 @@ class _Job:
         if found is not None and options.resume_arg is not None:
             more = foreign.resume_arguments(options.resume_arg, found)
         return Order(
-            command=[*self._task.command, *more],
+            command=[*self._guide.command(self._task.command), *more],
             run=str(self._task.run_dir.path),
             attempt=attempt,
             grace_s=options.grace_s,
@@ -268,4 +284,17 @@ class _Job:
         """Record the last word, show the table, return the exit code."""
         self._notes.last_word(verdict, self._records[-1] if self._records else None)
         report.conclude(self._screen, self._task, verdict, self._records)
+        self._guide.conclude()
         return verdict.exit_code
+
+
+def _guide(task: Task, world: World, notes: Notes, policy: "Policy | None") -> Guide:
+    """Return who chooses the settings: nobody, where there is no ladder."""
+    if not task.options.ladder:
+        return Ground()
+    from evertrain.supervise.ladder.climber import Climber
+    from evertrain.supervise.ladder.file import read_ladder
+    from evertrain.supervise.ladder.policy import Online
+
+    ladder = read_ladder(task.options.ladder, task.command)
+    return Climber(task, world, notes, ladder, policy or Online())

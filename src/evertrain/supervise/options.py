@@ -37,6 +37,8 @@ class SuperviseOptions:
         hang: What becomes of a training that hangs: "act" ends and restarts it, "observe"
             only tells of it.
         hang_timeout_s: Longest silence, seconds, above 0; None learns it for each phase.
+        ladder: File of settings from most aggressive to safest. None is the one that a resumed
+            run remembers, "" is none.
 
     Raises:
         ConfigError: Some values cannot work. All of them are named at once.
@@ -54,11 +56,14 @@ class SuperviseOptions:
     resume: str = "auto"
     hang: str = "act"
     hang_timeout_s: float | None = None
+    ladder: str | None = None
 
     @property
     def limit(self) -> int:
-        """The crash at which to stop; 0 is unlimited."""
-        return DEFAULT_MAX_CRASHES if self.max_crashes is None else self.max_crashes
+        """The crash at which to stop; 0 is unlimited: on a ladder crashes have their price."""
+        if self.max_crashes is None:
+            return 0 if self.ladder else DEFAULT_MAX_CRASHES
+        return self.max_crashes
 
     @property
     def counted_s(self) -> float | None:

@@ -1,0 +1,79 @@
+"""What the supervisor's loop asks of a ladder, and the answers where there is none.
+
+Layer: supervise. Imports core only.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from evertrain.supervise.attempt import Review
+from evertrain.supervise.decide import Restart, Stop
+from evertrain.supervise.foreign import Found
+from evertrain.supervise.report import Record
+
+
+class Guide(Protocol):
+    """Chooses the setting of each attempt."""
+
+    def introduce(self) -> None:
+        """Show what there is to choose from, and take up what a killed supervisor left."""
+
+    def begin(self, attempt: int, found: Found | None) -> str | None:
+        """Choose the setting of `attempt`, which begins with `found`.
+
+        Returns:
+            What it is, and why, for the banner; None if there is to be no attempt.
+        """
+
+    def command(self, words: Sequence[str]) -> list[str]:
+        """Return the command with the setting in force."""
+
+    def environment(self, env: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment with the setting in force."""
+
+    def review(self) -> Review | None:
+        """Return who says when a healthy attempt is to make room for another setting."""
+
+    def ended(self, record: Record) -> None:
+        """Learn from the end of an attempt."""
+
+    def overrule(self, record: Record, verdict: Restart | Stop) -> Restart | Stop:
+        """Return the verdict on an attempt, seen from here."""
+
+    def conclude(self) -> None:
+        """Show what was found out."""
+
+
+class Ground:
+    """No ladder: one setting, the user's own."""
+
+    def introduce(self) -> None:
+        """See `Guide.introduce`."""
+
+    def begin(self, attempt: int, found: Found | None) -> str | None:
+        """See `Guide.begin`."""
+        del attempt, found
+        return ""
+
+    def command(self, words: Sequence[str]) -> list[str]:
+        """See `Guide.command`."""
+        return list(words)
+
+    def environment(self, env: Mapping[str, str]) -> dict[str, str]:
+        """See `Guide.environment`."""
+        return dict(env)
+
+    def review(self) -> Review | None:
+        """See `Guide.review`."""
+        return None
+
+    def ended(self, record: Record) -> None:
+        """See `Guide.ended`."""
+
+    def overrule(self, record: Record, verdict: Restart | Stop) -> Restart | Stop:
+        """See `Guide.overrule`."""
+        del record
+        return verdict
+
+    def conclude(self) -> None:
+        """See `Guide.conclude`."""
