@@ -15,7 +15,7 @@ def supervised(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     """What the command would have supervised."""
     calls: list[tuple[object, ...]] = []
 
-    def note(command: object, run_dir: object, options: object) -> int:
+    def note(command: object, run_dir: object, options: object, **_: object) -> int:
         calls.append((command, run_dir, options))
         return 20
 

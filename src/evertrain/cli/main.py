@@ -50,6 +50,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     "Operate": {
         "config": ("evertrain.cli.config:config", "Check a configuration, or show it."),
         "recipes": ("evertrain.cli.recipes:recipes", "List the shipped recipes."),
+        "systemd": ("evertrain.cli.systemd:systemd", "Print or install a systemd unit for a run."),
         "doctor": ("evertrain.cli.doctor:doctor", "Examine this machine and a disk."),
     },
 }

@@ -7,16 +7,21 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.store import Store
 from evertrain.cli.beginning import check_beginning
+from evertrain.cli.notification import notify_options
 from evertrain.cli.render import clean
 from evertrain.cli.supervision import check_where, supervision_options
 from evertrain.core.errors import ConfigError, UsageError
 from evertrain.core.rundir import Identity, RunDir, open_run_dir, read_identity, typed_step
+
+if TYPE_CHECKING:
+    from evertrain.supervise.notify.courier import Subscription
 
 
 @click.command(epilog="Example: evertrain resume runs/structure --from stage:1")
@@ -33,6 +38,7 @@ from evertrain.core.rundir import Identity, RunDir, open_run_dir, read_identity,
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @supervision_options
+@notify_options
 def resume(  # noqa: PLR0913  (one parameter per option)
     *,
     run: str,
@@ -48,6 +54,7 @@ def resume(  # noqa: PLR0913  (one parameter per option)
     hang: str,
     hang_timeout_s: float | None,
     ladder: str | None,
+    subscription: "Subscription | None",
 ) -> int:
     """Go on with RUN where it was, or from an earlier checkpoint.
 
@@ -83,7 +90,7 @@ def resume(  # noqa: PLR0913  (one parameter per option)
     path = run_dir.path.absolute()
     if identity is not None and Path(identity.cwd or ".").is_dir():
         os.chdir(identity.cwd or ".")  # relative paths in the command mean what they meant
-    return supervise(command, path, options)
+    return supervise(command, path, options, subscription=subscription)
 
 
 def _absolute(where: str) -> str:

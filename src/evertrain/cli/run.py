@@ -4,11 +4,16 @@ Layer: cli.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from evertrain.cli.beginning import check_beginning
+from evertrain.cli.notification import notify_options
 from evertrain.cli.supervision import resume_option, supervision_options
+
+if TYPE_CHECKING:
+    from evertrain.supervise.notify.courier import Subscription
 
 EPILOG = """
 Examples:
@@ -37,6 +42,7 @@ Ctrl+C stops at the next safe point, twice forces, three times kills. Exit codes
     help="Run directory, new or old.  [default: runs/ and the name of the script]",
 )
 @supervision_options
+@notify_options
 @click.option(
     "--checkpoints",
     metavar="GLOB",
@@ -67,6 +73,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     checkpoints: str | None,
     resume_arg: str | None,
     resume: str,
+    subscription: "Subscription | None",
 ) -> int:
     """Run COMMAND, and start it again whenever it crashes, until it is done.
 
@@ -94,4 +101,4 @@ def run(  # noqa: PLR0913  (one parameter per option)
     )
     if command and checkpoints is None:
         check_beginning(Path(run_dir) if run_dir else default_run_dir(list(command)), resume)
-    return supervise(command, run_dir, options)
+    return supervise(command, run_dir, options, subscription=subscription)

@@ -5,13 +5,18 @@ Layer: cli.
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from evertrain import recipes
 from evertrain.cli.beginning import check_beginning
+from evertrain.cli.notification import notify_options
 from evertrain.cli.supervision import resume_option, supervision_options
 from evertrain.recipes.options import arguments, run_option, settings_options, settle
+
+if TYPE_CHECKING:
+    from evertrain.supervise.notify.courier import Subscription
 
 
 @click.command(
@@ -24,6 +29,7 @@ from evertrain.recipes.options import arguments, run_option, settings_options, s
 @run_option
 @resume_option
 @supervision_options
+@notify_options
 def train(  # noqa: PLR0913  (one parameter per option)
     *,
     recipe: str,
@@ -42,6 +48,7 @@ def train(  # noqa: PLR0913  (one parameter per option)
     hang: str,
     hang_timeout_s: float | None,
     ladder: str | None,
+    subscription: "Subscription | None",
 ) -> int:
     """Train RECIPE, and start it again whenever it crashes, until it is done.
 
@@ -68,4 +75,4 @@ def train(  # noqa: PLR0913  (one parameter per option)
     )
     place = run_dir or f"runs/{recipe}"
     check_beginning(Path(place), resume)
-    return supervise(command, place, options)
+    return supervise(command, place, options, subscription=subscription)

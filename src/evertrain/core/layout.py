@@ -33,7 +33,7 @@ _KEPT: Final = {
     "checkpoints": re.compile(
         r"[0-9]{9,19}|latest|best|index\.json|pins|emergency|superseded|quarantine|demoted|trash"
     ),
-    "logs": re.compile(r"attempt-[0-9]{4,}\.log"),
+    "logs": re.compile(r"attempt-[0-9]{4,}\.log(\.[0-9]{4,}(\.gz|\.zst)?)?"),
     "crashes": re.compile(r"attempt-[0-9]{4,}(\.json|\.errors\.jsonl|\.fault\.txt|-stacks\.txt)"),
     "inbox": re.compile(r"[^/]*\.json"),
 }

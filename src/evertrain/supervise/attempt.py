@@ -240,6 +240,7 @@ class _Watch:
 
     def _stop(self, number: signal.Signals) -> None:
         self._stop_count = 1
+        self._signals.service.stopping()
         grace_s = self._order.grace_s
         self._promise("stop", grace_s + TERMINATE_S + SWEEP_S)
         self._screen.say()

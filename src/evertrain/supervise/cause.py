@@ -1,16 +1,15 @@
 """Why an attempt ended, from its exit status and the end of its log.
 
-Layer: supervise. Imports core only.
+Layer: supervise. Imports monitor and core.
 """
 
-import os
 import re
 import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from evertrain.core.regular import open_regular
+from evertrain.monitor.logs import end_of
 
 TAIL_BYTES: Final = 256 * 1024
 LAST_LINES: Final = 50
@@ -64,13 +63,8 @@ class Tail:
 
 def read_tail(path: Path, *, limit_bytes: int = TAIL_BYTES) -> Tail:
     """Return what the last `limit_bytes` of the log at `path` say; nothing if there is none."""
-    try:
-        with open_regular(path) as file:
-            size_bytes = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size_bytes - limit_bytes))
-            return parse_tail(file.read(limit_bytes))
-    except OSError:
-        return Tail()
+    data = end_of(path, limit_bytes)
+    return parse_tail(data) if data else Tail()
 
 
 def parse_tail(data: bytes) -> Tail:

@@ -28,8 +28,9 @@ from evertrain.supervise.diagnosis.memory import read_counters
 from evertrain.supervise.end import End
 from evertrain.supervise.foreign import Choice
 from evertrain.supervise.judge import Beginning, judge
-from evertrain.supervise.ladder.guide import Ground, Guide
+from evertrain.supervise.ladder.guide import Guide, guide_for
 from evertrain.supervise.notes import Notes
+from evertrain.supervise.notify.courier import Subscription, notifying
 from evertrain.supervise.options import SuperviseOptions
 from evertrain.supervise.pause import count_down
 from evertrain.supervise.policy.ledger import crash_count
@@ -39,6 +40,7 @@ from evertrain.supervise.predecessor import wait_for_predecessor
 from evertrain.supervise.report import Record
 from evertrain.supervise.screen import Screen
 from evertrain.supervise.signals import Signals
+from evertrain.supervise.systemd.service import Service
 from evertrain.supervise.task import Task, World
 from evertrain.supervise.wire import Order
 
@@ -51,11 +53,12 @@ _FOREIGN_S: Final = 60.0
 _GOES_ON: Final = frozenset({"auto", "latest", "must"})
 
 
-def supervise(  # noqa: PLR0913  (all that can be said about it)
+def supervise(  # noqa: PLR0913  (what, where and how; for whom and by whose time)
     command: Sequence[str],
     run_dir: Path | str | None = None,
     options: SuperviseOptions | None = None,
     *,
+    subscription: Subscription | None = None,
     screen: Screen | None = None,
     clock: Clock = SYSTEM_CLOCK,
     policy: "Policy | None" = None,
@@ -69,6 +72,7 @@ def supervise(  # noqa: PLR0913  (all that can be said about it)
         command: Program and arguments.
         run_dir: Run directory, new or old; None is `runs/NAME`, see `default_run_dir`.
         options: Limits and pace.
+        subscription: Who is told elsewhere what happens; None is nobody.
         screen: Where people look; None is standard output.
         clock: Source of the time.
         policy: Who chooses among the rungs of `options.ladder`; None is the training's rule.
@@ -91,6 +95,8 @@ def supervise(  # noqa: PLR0913  (all that can be said about it)
     screen = screen or Screen(clock=clock)
     shown = Path(run_dir) if run_dir is not None else default_run_dir(words)
     place = claim_run_dir(shown.absolute())
+    service = Service(heartbeat=place.heartbeat, clock=clock)
+    service.ready()
     if options.resume in _GOES_ON and history.is_complete(place, words):
         screen.say(f"{shown} is already complete. Train it again with: --resume never", "green")
         screen.flush()
@@ -98,24 +104,28 @@ def supervise(  # noqa: PLR0913  (all that can be said about it)
     with ExitStack() as stack:
         stack.callback(screen.flush)
         task = Task(command=words, run_dir=place, shown=shown, options=options)
-        world = World(screen=screen, signals=Signals(), clock=clock)
-        job = _Job(task, world, policy)
+        world = World(screen=screen, signals=Signals(service), clock=clock)
+        notes = Notes(task, screen=screen, clock=clock)
+        job = _Job(task, world, notes, guide_for(task, world, notes, policy))
         make_dir(place.logs)
         stack.enter_context(lock.take(place.supervisor_lock, clock=clock))
         stack.enter_context(world.signals)
+        if subscription is not None:
+            told = notifying(subscription, place, place.path.name, screen=screen, clock=clock)
+            notes.on_refusal = stack.enter_context(told)
         return job.run()
 
 
 class _Job:
     """One supervised command, from the first attempt to the last."""
 
-    def __init__(self, task: Task, world: World, policy: "Policy | None") -> None:
+    def __init__(self, task: Task, world: World, notes: Notes, guide: Guide) -> None:
         """Refuse a checkpoint that is not there, while nothing is touched yet."""
         self._task = task
         self._world = world
         self._screen = world.screen
-        self._notes = Notes(task, screen=world.screen, clock=world.clock)
-        self._guide = _guide(task, world, self._notes, policy)
+        self._notes = notes
+        self._guide = guide
         self._records: list[Record] = []
         self._past: list[End] = []
         self._next = Restart(0.0)
@@ -142,6 +152,7 @@ class _Job:
                 return self._stop(verdict)
             self._notes.backed_off(verdict)
             report.show_change(self._screen, verdict)
+            self._world.signals.service.say(f"restarting in {verdict.wait_s:g} s")
             if not count_down(verdict.wait_s, self._world):
                 return self._stop(Stop("stopped", RESUMABLE, EXIT_STOPPED))
             self._begin_branch(verdict.from_ or "auto")
@@ -165,6 +176,7 @@ class _Job:
         report.announce(self._screen, task, attempt, self._choice, resume=resume)
         if setting:
             self._screen.say(setting, "blue")
+        self._world.signals.service.say(f"attempt {attempt}")
         if options.checkpoints is not None:
             self._notes.ensure_identity()
         with suppress(OSError):
@@ -282,19 +294,8 @@ class _Job:
 
     def _stop(self, verdict: Stop) -> int:
         """Record the last word, show the table, return the exit code."""
+        self._world.signals.service.stopping()
         self._notes.last_word(verdict, self._records[-1] if self._records else None)
         report.conclude(self._screen, self._task, verdict, self._records)
         self._guide.conclude()
         return verdict.exit_code
-
-
-def _guide(task: Task, world: World, notes: Notes, policy: "Policy | None") -> Guide:
-    """Return who chooses the settings: nobody, where there is no ladder."""
-    if not task.options.ladder:
-        return Ground()
-    from evertrain.supervise.ladder.climber import Climber
-    from evertrain.supervise.ladder.file import read_ladder
-    from evertrain.supervise.ladder.policy import Online
-
-    ladder = read_ladder(task.options.ladder, task.command)
-    return Climber(task, world, notes, ladder, policy or Online())

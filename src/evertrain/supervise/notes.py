@@ -3,6 +3,7 @@
 Layer: supervise. Imports core only.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -37,6 +38,7 @@ class Notes:
         self._screen = screen
         self._clock = clock
         self._journal = Journal(task.run_dir.journal, clock=clock)
+        self.on_refusal: Callable[[Row], None] = lambda _: None  # who else wants such a row
 
     def began(self, pid: int) -> None:
         """Record the start of this supervisor."""
@@ -160,6 +162,7 @@ class Notes:
             self._journal.record(event, about, **fields)
         except OSError as error:
             self._screen.say(f"The journal does not record {event!r}: {error}", "yellow")
+            self.on_refusal({"event": event, **fields})
 
 
 def _time(at_s: float | None) -> str | None:

@@ -25,6 +25,8 @@ from evertrain.core.journal import Journal
 from evertrain.core.proc import Proc
 from evertrain.core.rundir import RunDir
 from evertrain.supervise.cause import signal_name
+from evertrain.supervise.logs.pack import Packer
+from evertrain.supervise.logs.writer import LogWriter
 from evertrain.supervise.output import Output
 from evertrain.supervise.screen import Screen
 from evertrain.supervise.trainer import find_trainer
@@ -130,8 +132,7 @@ class Shim:
         }
         code: int | None = None
         while code is None or self._is_saving():
-            is_calm = self._phase == "running" and code is None
-            for handle, _ in poll.poll(1000 * (warden.period_s if is_calm else _TICK_S)):
+            for handle, _ in poll.poll(self._timeout_ms(warden, is_ended=code is not None)):
                 if handle == leader_handle or not does[handle]():
                     poll.unregister(handle)
             ended = proc.reap()
@@ -142,8 +143,15 @@ class Shim:
                 patience_s = warden.look(leader, self._output.seen_bytes)
                 if patience_s is not None:
                     self._enter("hung", patience_s)
+            self._output.log.tick()
         os.close(leader_handle)
         return code
+
+    def _timeout_ms(self, warden: "Warden", *, is_ended: bool) -> float:
+        if self._phase != "running" or is_ended:
+            return 1000 * _TICK_S
+        log_s = self._output.log.wait_s()
+        return 1000 * (warden.period_s if log_s is None else min(log_s, warden.period_s))
 
     def _is_saving(self) -> bool:
         """Say whether one that was asked to stop survives its leader: it may be saving."""
@@ -234,7 +242,7 @@ class Shim:
             "seconds": round(seconds, 3),
             "phase": self._phase,
             "killed": self._killed,
-            "lost_log_bytes": self._output.lost_bytes,
+            "lost_log_bytes": self._output.log.lost_bytes,
             "peak_bytes": proc.peak_bytes(),
         }
         if not self._wire.tell({"event": "ended", "hang": hang, **ended}) or self._is_alone:
@@ -266,7 +274,10 @@ def main() -> int:
     except OSError:  # a full disk: the supervisor's own lease has to do
         lease = nullcontext()
     with lease:
-        output = Output(order.size, run_dir.log(order.attempt), Screen())
+        packer = Packer(run_dir.logs, order.attempt)
+        log = LogWriter(run_dir.log(order.attempt), is_cut=packer.wake)
+        output = Output(order.size, log, Screen())
+        packer.start()
         return Shim(order, wire, output).run(more)
 
 

@@ -14,8 +14,10 @@ from evertrain.core.rundir import RunDir
 from evertrain.supervise.options import SuperviseOptions
 from evertrain.supervise.screen import Screen
 from evertrain.supervise.signals import Signals
+from evertrain.supervise.systemd.service import OURS
 
-_OF_ONE_ATTEMPT: Final = frozenset({"EVERTRAIN_RESUME", "EVERTRAIN_RESEED"})
+# Of one attempt, or the supervisor's own.
+_KEPT_BACK: Final = OURS | {"EVERTRAIN_RESUME", "EVERTRAIN_RESEED", "EVERTRAIN_NOTIFY"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,7 @@ class Task:
             resume: Where it begins; None leaves that to the program.
             is_reseeded: Whether it takes other random numbers from there on.
         """
-        env = {key: value for key, value in os.environ.items() if key not in _OF_ONE_ATTEMPT}
+        env = {key: value for key, value in os.environ.items() if key not in _KEPT_BACK}
         if is_reseeded:
             env["EVERTRAIN_RESEED"] = str(attempt)
         if resume is not None:

@@ -4,12 +4,17 @@ Layer: supervise. Imports core only.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from evertrain.supervise.attempt import Review
 from evertrain.supervise.decide import Restart, Stop
 from evertrain.supervise.foreign import Found
+from evertrain.supervise.notes import Notes
 from evertrain.supervise.report import Record
+from evertrain.supervise.task import Task, World
+
+if TYPE_CHECKING:
+    from evertrain.supervise.ladder.policy import Policy
 
 
 class Guide(Protocol):
@@ -77,3 +82,25 @@ class Ground:
 
     def conclude(self) -> None:
         """See `Guide.conclude`."""
+
+
+def guide_for(task: Task, world: World, notes: Notes, policy: "Policy | None") -> Guide:
+    """Return who chooses the settings: nobody, where there is no ladder.
+
+    Args:
+        task: What is supervised.
+        world: Whose time it is, and where people look.
+        notes: Who writes the journal.
+        policy: Who decides among the rungs; None is the training's rule.
+
+    Raises:
+        ConfigError: The ladder has a fault.
+    """
+    if not task.options.ladder:
+        return Ground()
+    from evertrain.supervise.ladder.climber import Climber
+    from evertrain.supervise.ladder.file import read_ladder
+    from evertrain.supervise.ladder.policy import Online
+
+    ladder = read_ladder(task.options.ladder, task.command)
+    return Climber(task, world, notes, ladder, policy or Online())
