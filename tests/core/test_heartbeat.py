@@ -1,11 +1,15 @@
 """The heartbeat: what is written is what a reader in another place sees."""
 
+import errno
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from evertrain.core import proc
-from evertrain.core.heartbeat import FIRST, WARM, Heart, read_beat
+from evertrain.core.fs import Bytes, LocalFs
+from evertrain.core.heartbeat import FIRST, WARM, Heart, forget_beat, read_beat
 from evertrain.testing.clock import FakeClock
 
 
@@ -139,3 +143,52 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         Heart(tmp_path / "heartbeat", 43)
     assert other.read_bytes() == before
+
+
+class FullDisk(LocalFs):
+    """Has room for nothing new."""
+
+    def write(self, path: Path, chunks: Iterable[Bytes]) -> int:
+        """Refuse."""
+        del chunks
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def test_what_a_dead_process_has_beaten_is_forgotten(tmp_path: Path) -> None:
+    """Its successor needs no room: on a full disk it beats in the same file."""
+    path, clock = tmp_path / "heartbeat", FakeClock()
+    with Heart(path, 2**22 + 1, clock=clock) as dead:  # no process has that number
+        dead.beat(7, "save")
+        clock.advance(50)
+        dead.beat(8, "step")
+    size = path.stat().st_size
+    forget_beat(path)
+    assert read_beat(path) is None
+    assert path.stat().st_size == size
+    with Heart(path, os.getpid(), fs=FullDisk()) as heart:
+        assert read_beat(path) is None
+        heart.beat(9, "step")
+        beat = read_beat(path)
+    assert beat is not None
+    assert (beat.pid, beat.step, beat.longest_s) == (os.getpid(), 9, {})
+
+
+def test_what_a_live_process_beats_stays(tmp_path: Path) -> None:
+    """A second supervisor is refused only later; the training that it found goes on."""
+    path = tmp_path / "heartbeat"
+    with Heart(path, os.getpid()) as heart:
+        heart.beat(7, "eval")
+        forget_beat(path)
+        beat = read_beat(path)
+    assert beat is not None
+    assert (beat.step, beat.phase) == (7, "eval")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a heartbeat", bytes(2000)])
+def test_what_is_no_heartbeat_is_left_alone(tmp_path: Path, content: bytes | None) -> None:
+    """Nobody knows whose it is."""
+    path = tmp_path / "heartbeat"
+    if content is not None:
+        path.write_bytes(content)
+    forget_beat(path)
+    assert (path.read_bytes() if path.exists() else None) == content

@@ -1,15 +1,18 @@
 """`evertrain.run.pulse` and `stacks`: what the thread beside the loop shows, and who may ask."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from evertrain import Stage, every
+from evertrain.core.fs import Bytes, LocalFs
 from evertrain.core.heartbeat import WARM, Beat, Heart, read_beat
 from evertrain.run.pulse import SILENT_S, Pulse
 from evertrain.testing.clock import FakeClock
@@ -236,3 +239,32 @@ def test_fast_steps_are_told_one_by_one(open_run: OpenRun) -> None:
         if step > 2000:
             break
     assert beat_in(run.path).step == 2000
+
+
+class TightDisk(LocalFs):
+    """Has no room for a heartbeat as long as it is full."""
+
+    is_full = True
+
+    def write(self, path: Path, chunks: Iterable[Bytes]) -> int:
+        """Refuse a heartbeat."""
+        if self.is_full and path.name == "heartbeat":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return super().write(path, chunks)
+
+
+def test_a_heart_that_found_no_room_is_tried_again_at_each_save(open_run: OpenRun) -> None:
+    """The training goes on without it meanwhile, and is seen as soon as there is room."""
+    disk = TightDisk()
+    run = open_run(total=10, save=every(steps=2), fs=disk)
+    with run:
+        for step in run:
+            if step == 4:
+                assert read_beat(run.path / "heartbeat") is None
+                disk.is_full = False
+            if step == 8:
+                with run.phase("eval"):
+                    assert beat_in(run.path).phase == "eval"
+                beat = beat_in(run.path)
+                assert (beat.step, beat.phase) == (7, "step")
+    assert beat_in(run.path).phase == "finished"

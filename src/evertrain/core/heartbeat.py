@@ -21,6 +21,7 @@ from typing import Final, Self
 from evertrain.core import proc
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.fs import LOCAL_FS, Fs
+from evertrain.core.proc import Proc
 from evertrain.core.regular import read_regular
 
 _MAGIC: Final = b"evertrain-hb-2\n\0"
@@ -38,6 +39,8 @@ _OWNER_AT: Final = len(_MAGIC) + _BEAT.size
 _PULSE_AT: Final = _OWNER_AT + _OWNER.size
 _SPANS_AT: Final = _PULSE_AT + _PULSE.size
 _SIZE_BYTES: Final = _SPANS_AT + _SPANS * _SPAN.size
+
+_OPEN: Final = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 # Words of eight bytes, which a processor writes in one go: cheaper to store than to pack.
 _SEQUENCE: Final = len(_MAGIC) // 8
@@ -202,6 +205,23 @@ def read_beat(path: Path) -> Beat | None:
     return None
 
 
+def forget_beat(path: Path) -> None:
+    """Take back what a dead process has beaten, so that nobody takes it for a later one's.
+
+    The file stays, emptied in place: on a full disk there may be no room for another one.
+    What a live process beats is left alone, and so is what is no heartbeat, or closed to us.
+    """
+    beat = read_beat(path)
+    if beat is None or Proc(beat.pid, beat.start_time).is_alive:
+        return
+    with suppress(OSError):
+        handle = os.open(path, os.O_WRONLY | _OPEN)
+        try:
+            os.pwrite(handle, bytes(_SIZE_BYTES - len(_MAGIC)), len(_MAGIC))
+        finally:
+            os.close(handle)
+
+
 def _beat(data: bytes, count: int, step: int, at_s: float, name: bytes) -> Beat:
     pid, start_time = _OWNER.unpack_from(data, _OWNER_AT)
     pulse_s, moves, number, handle, leaving = _PULSE.unpack_from(data, _PULSE_AT)
@@ -241,7 +261,7 @@ def _mapped(path: Path, fs: Fs) -> mmap.mmap:
 
 
 def _map(path: Path) -> mmap.mmap:
-    handle = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    handle = os.open(path, os.O_RDWR | _OPEN)
     try:
         if os.fstat(handle).st_size != _SIZE_BYTES or os.pread(handle, 16, 0) != _MAGIC:
             raise OSError("it is no heartbeat of this version")

@@ -22,11 +22,11 @@ from evertrain.checkpoint.when import When, auto, quiet_of
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import UsageError
 from evertrain.core.fs import LOCAL_FS, Fs
-from evertrain.core.heartbeat import FIRST
 from evertrain.core.journal import Row
 from evertrain.core.refusal import refusing
 from evertrain.monitor.metrics import read_metrics
 from evertrain.run import arguments, last_words, opening
+from evertrain.run.beats import STEPPING, Beats
 from evertrain.run.boundary import Boundary, Record
 from evertrain.run.calls import (
     check_apply,
@@ -46,7 +46,6 @@ from evertrain.run.inbox import Inbox, addressed_since_s
 from evertrain.run.initial import check_source, start_from
 from evertrain.run.origin import Origin
 from evertrain.run.owner import OwnProcess
-from evertrain.run.pulse import is_followed, start_heart
 from evertrain.run.reseed import reseed, wanted
 from evertrain.run.rng import Seeder, isolated
 from evertrain.run.rows import Rows, merged, place_in
@@ -68,8 +67,6 @@ if TYPE_CHECKING:
     from evertrain.run.audited.auditor import Auditor
 
 COMPLETE: Final = "complete"
-_STEPPING: Final = frozenset({FIRST, "step"})
-_FIRST_STEPS: Final = 5  # of an attempt or a stage: they compile, and fill caches
 
 
 class Run:
@@ -176,7 +173,7 @@ class Run:
         self._finished: str | None = None
         self._advanced: int | None = None
         self._is_restored = self._is_in_step = self._is_closed = self._is_recorded = False
-        self._is_in_loop, self._settled_at = False, 0
+        self._is_in_loop = False
         self._calm: Calm = RESTLESS
         self._process = OwnProcess()
         self._dir, self._lease, self._journal = opened.run_dir, opened.lease, opened.journal
@@ -189,7 +186,7 @@ class Run:
         self._rows = Rows(
             self._dir.metrics, self.attempt, best=metric, say=self.say, fs=fs, clock=clock
         )
-        self._heart = start_heart(self._dir.heartbeat, os.environ, fs=fs, clock=clock)
+        self._beats = Beats(self._dir.heartbeat, os.environ, fs=fs, clock=clock)
         self._beat("setup")
         self._store = Store(self._dir.checkpoints, best=best, fs=fs, clock=clock, warn=self._warn)
         self._tools = Tools(fs, clock)
@@ -427,13 +424,13 @@ class Run:
 
     @contextmanager
     def _phase(self, name: str, *, isolate_rng: bool = False) -> Iterator[None]:
-        outer = self._heart.phase if self._heart is not None else ""
+        outer = self._beats.phase
         self._beat(name)
         try:
             with isolated() if isolate_rng else nullcontext():
                 yield
         finally:
-            self._beat_step() if outer in _STEPPING else self._beat(outer)
+            self._beat_step() if outer in STEPPING else self._beat(outer)
 
     def stages(self, stages: Iterable[Stage], apply: Apply | None = None) -> Iterator[StageLoop]:
         """Return the stages that are left; each is iterated over for its steps.
@@ -508,8 +505,8 @@ class Run:
             self._rows.commit(step)
         self.step = step
         self.iteration += 1
-        if self._heart is not None:
-            self._heart.pass_step(step)
+        if (heart := self._beats.heart) is not None:
+            heart.pass_step(step)
         return True
 
     def _settle_down(self) -> None:
@@ -634,7 +631,7 @@ class Run:
         try:
             self._rows.flush(sync=True)
         finally:
-            self._lay_down_heart()
+            self._beats.end(self.step)
             self._lease.release()
 
     # ---- inside -----------------------------------------------------------------------
@@ -815,25 +812,15 @@ class Run:
             self._auditor.look(at, self.step, self._capture)
 
     def _beat(self, phase: str) -> None:
-        if self._heart is not None and self._process.is_here and not self._is_closed:
-            self._heart.beat(self.step, phase)
+        if self._process.is_here and not self._is_closed:
+            self._beats.beat(self.step, phase)
 
     def _beat_step(self) -> None:
-        self._beat("step" if self.iteration >= self._settled_at else FIRST)
+        self._beat(self._beats.stepping(self.iteration))
 
     def _begin_steps(self) -> None:
-        """Let the watchdog know that the next steps may take longer than all others."""
-        self._settled_at = self.iteration + _FIRST_STEPS
-        self._beat(FIRST)
-
-    def _lay_down_heart(self) -> None:
-        """Say that the training is over; the process may still hang at its exit."""
-        if self._heart is None:
-            return
-        if self._heart.phase not in {"finished", "stopped"}:
-            self._heart.beat(self.step, "failed" if sys.exception() else "finished")
-        if not is_followed(self._heart):
-            self._heart.close()
+        self._beats.begin_steps(self.iteration)
+        self._beat_step()
 
 
 def _auditor_for(

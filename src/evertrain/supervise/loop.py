@@ -6,7 +6,7 @@ Layer: supervise. Imports core only.
 import os
 import random
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 from evertrain.core import lock, proc
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import EXIT_OK, EXIT_STOPPED
-from evertrain.core.fs import LOCAL_FS, make_dir
+from evertrain.core.fs import make_dir
+from evertrain.core.heartbeat import forget_beat
 from evertrain.core.journal import Journal
 from evertrain.core.request import is_waiting, pending
 from evertrain.core.rundir import claim_run_dir
@@ -124,8 +125,7 @@ class _Job:
         self._task = task
         self._world = world
         self._screen = world.screen
-        self._notes = notes
-        self._guide = guide
+        self._notes, self._guide = notes, guide
         self._records: list[Record] = []
         self._past: list[End] = []
         self._next = Restart(0.0)
@@ -179,8 +179,7 @@ class _Job:
         self._world.signals.service.say(f"attempt {attempt}")
         if options.checkpoints is not None:
             self._notes.ensure_identity()
-        with suppress(OSError):
-            LOCAL_FS.unlink(task.run_dir.heartbeat)
+        forget_beat(task.run_dir.heartbeat)
         found, move = self._choice.found, self._next.move
         beginning = Beginning(
             at_s=self._world.clock.now_s(), kills=read_counters(), found=found, move=move

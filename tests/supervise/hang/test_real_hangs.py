@@ -218,6 +218,36 @@ def test_ctrl_c_while_it_is_ended_stops(stage: Stage) -> None:
     assert "run #2" not in play.text
 
 
+def test_a_full_disk_takes_no_sign_of_life(stage: Stage) -> None:
+    """The heartbeat of the attempt before needs no room; what that one beat is forgotten."""
+    stage.script(
+        """
+        import errno, os
+        from pathlib import Path
+        from evertrain import Run
+        from evertrain.core.fs import LocalFs
+        from evertrain.core.heartbeat import read_beat
+        place = Path(os.environ["EVERTRAIN_HEARTBEAT"])
+        write = LocalFs.write
+        def refuse(self, path, chunks):
+            if path.name == place.name:
+                raise OSError(errno.ENOSPC, "full", str(path))
+            return write(self, path, chunks)
+        if os.environ["EVERTRAIN_ATTEMPT"] == "2":
+            assert read_beat(place) is None
+            LocalFs.write = refuse
+        with Run("runs/here", total=4) as run:
+            for step in run:
+                assert read_beat(place).pid == os.getpid()
+                if run.attempt == 1:
+                    os._exit(3)
+        """
+    )
+    play = stage.run("--delay", "0", "--", PYTHON, "train.py")
+    assert play.end(60) == 0, play.text
+    assert [row["attempt"] for row in play.events("crashed")] == [1]
+
+
 @pytest.mark.soak
 def test_detect_to_restart_with_the_default_limits(stage: Stage) -> None:
     """Nothing is told to the supervisor: a hang is over, and the next attempt begins, in 90 s."""

@@ -150,6 +150,17 @@ def test_a_hang_at_import_is_found_by_what_an_earlier_attempt_has_shown(theatre:
     assert (hang.phase, hang.step) == ("launch", None)
 
 
+def test_a_heart_that_begins_late_tells_nothing_of_the_launch(theatre: Theatre) -> None:
+    """Its disk was full for half an hour: that was training."""
+    assert theatre.play(1700) == []
+    theatre.beat("save", 50)
+    assert theatre.steps(5, 1) == []
+    theatre.end()
+    theatre.launch()
+    theatre.is_busy = False
+    assert [hang.phase for hang in theatre.play(1900)] == ["silence"]
+
+
 def test_limits_are_persisted(theatre: Theatre) -> None:
     """An evaluation of ten minutes is known to the next attempt, a step of one second too."""
     theatre.begin()

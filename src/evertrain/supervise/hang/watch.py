@@ -29,6 +29,8 @@ _APART_S: Final = 5.0
 _WRITTEN_S: Final = 0.5
 # A quiet stretch that is shorter says nothing about a command without a heartbeat, seconds.
 _WORTH_S: Final = 60.0
+# What a run says first.
+_SETUP: Final = "setup"
 
 
 class Sight(Protocol):
@@ -156,7 +158,7 @@ class Watch:
         if beat is None:
             if silence.quiet_s < quiet_s and quiet_s >= _WORTH_S:
                 self._seen = self._seen.grown({SILENCE: quiet_s})
-        elif before is None:
+        elif before is None and _is_from_its_start(beat):
             self._seen = self._seen.grown({LAUNCH: silent_s})
         if beat is not None and silence.silent_s == 0.0:
             self._learn(beat)
@@ -230,3 +232,8 @@ class Watch:
                 if row.get("host") == proc.host():
                     return limits_of(row.get("longest"))
         return Limits()
+
+
+def _is_from_its_start(beat: Beat) -> bool:
+    """Say whether a run has beaten since it began: where the disk was full, it begins later."""
+    return _SETUP in {beat.phase, *beat.longest_s}
