@@ -14,6 +14,15 @@ from evertrain.core.journal import Journal
 from evertrain.core.rundir import RunDir, new_identity, write_identity
 
 Invoke = Callable[..., Any]
+MORE = {
+    "window_s": 5400.0,
+    "backoff": True,
+    "reseed": False,
+    "min_goodput": 0.25,
+    "hang": "observe",
+    "hang_timeout_s": 90.0,
+    "ladder": "two words.yaml",
+}
 
 
 @pytest.fixture
@@ -23,7 +32,7 @@ def known(place: Path) -> RunDir:
     (place / "project").mkdir()
     command = ["python", "train.py", "--name", "two words"]
     write_identity(run_dir, new_identity(command=command, cwd=str(place / "project")))
-    options = {"max_crashes": 3, "delay_s": 5.0, "grace_s": 30.0, "checkpoints": "m/*.pt"}
+    options = {"max_crashes": 3, "delay_s": 5.0, "grace_s": 30.0, "checkpoints": "m/*.pt"} | MORE
     Journal(run_dir.journal).record("supervisor_started", command=command, options=options)
     return run_dir
 
@@ -65,6 +74,7 @@ def test_what_it_starts_understands_itself(known: RunDir, invoke: Invoke) -> Non
     assert context.params["delay_s"] == 0.125
     assert context.params["grace_s"] == 30.0
     assert context.params["checkpoints"] == "m/*.pt"
+    assert MORE.items() <= context.params.items()
     assert context.params["resume_arg"] == "--r {path}"
     assert context.params["command"] == ("python", "train.py", "--name", "two words")
 

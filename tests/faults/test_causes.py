@@ -61,14 +61,15 @@ def crash_of(play: Play, attempt: int = 1) -> dict[str, Any]:
 
 def test_a_segfault_is_told_by_the_program_itself(stage: Stage) -> None:
     """Frame and step are known, the stack is in the post-mortem and in the log."""
-    play = train(stage, "os.close(2); faulthandler._sigsegv()", config="{'timewarp': 40}")
+    body = "print(end='50%', flush=True); os.close(2); faulthandler._sigsegv()"
+    play = train(stage, body, config="{'timewarp': 40}")
     found = crash_of(play)
     assert (found["kind"], found["cause"]) == ("native crash", "SIGSEGV")
     assert found["summary"] == "SIGSEGV in train.py:8 in step_of: crashed below Python"
     assert found["fingerprint"] == "native crash | SIGSEGV | train.py:8 in step_of | step 3"
     assert "lower timewarp (40)" in found["advice"][-1]
     assert found["exception"] == "Fatal Python error: Segmentation fault"
-    assert found["exception"] in play.run_dir.log(1).read_text()
+    assert f"50%\n{found['exception']}\n" in play.run_dir.log(1).read_text()
     assert "Advice: if it is a simulator's: lower timewarp (40)" in play.text
 
 

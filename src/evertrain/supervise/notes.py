@@ -1,6 +1,6 @@
 """What the supervisor leaves in the run directory. A full disk does not end the supervision.
 
-Layer: supervise. Imports core only.
+Layer: supervise. Imports monitor and core.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from evertrain.core.errors import CorruptError
 from evertrain.core.fs import LOCAL_FS
 from evertrain.core.journal import Journal, Row
 from evertrain.core.rundir import new_identity, read_identity, write_identity
+from evertrain.monitor.logs import end_of
 from evertrain.supervise import report
 from evertrain.supervise.cause import signal_name
 from evertrain.supervise.decide import Restart, Stop
@@ -49,8 +50,7 @@ class Notes:
         """Record the end of an attempt, whatever it was, and complete its log."""
         outcome = record.outcome
         if record.fault:  # it would have stood there, had the program not asked for a file
-            with suppress(OSError):
-                LOCAL_FS.append(self._task.run_dir.log(record.attempt), record.fault.encode())
+            self._complete_log(self._task.run_dir.log(record.attempt), record.fault)
         self.record(
             "ended",
             by="supervisor",
@@ -113,6 +113,12 @@ class Notes:
             move=verdict.move,
             sync=verdict.move is not None,
         )
+
+    def _complete_log(self, log: Path, text: str) -> None:
+        """Put `text` on lines of its own: before it, a progress bar may have been drawn."""
+        is_in_line = end_of(log, 1) not in {b"", b"\n"}
+        with suppress(OSError):
+            LOCAL_FS.append(log, ("\n" * is_in_line + text).encode())
 
     def _write_crash(self, record: Record) -> None:
         """Write the post-mortem; what the dying process left is part of it, and goes."""
