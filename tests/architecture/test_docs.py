@@ -203,6 +203,7 @@ def test_the_heartbeats_layout_is_documented() -> None:
     assert [int(size) for _, size in rows] == sizes
     assert [int(at) for at, _ in rows] == [sum(sizes[:index]) for index in range(len(rows))]
     assert f"{heartbeat._SIZE_BYTES:,} bytes" in section.partition("\n## ")[0]
+    assert f"`{heartbeat._MAGIC[:14].decode()}`" in section.partition("\n## ")[0]
 
 
 def test_nothing_names_a_machine() -> None:
