@@ -52,3 +52,10 @@ def test_unmatched_quotes_are_found_before_the_first_crash() -> None:
 def test_extremes_that_work_are_accepted(extreme: dict[str, float]) -> None:
     """0 crashes is unlimited, no delay and a tiny grace are choices."""
     SuperviseOptions(**extreme)  # type: ignore[arg-type]
+
+
+def test_on_a_ladder_crashes_have_their_price() -> None:
+    """No number of them ends it, unless a person says so."""
+    assert SuperviseOptions().limit == 10
+    assert SuperviseOptions(ladder="ladder.yaml").limit == 0
+    assert SuperviseOptions(ladder="ladder.yaml", max_crashes=4).limit == 4
