@@ -57,8 +57,8 @@ import faulthandler, os, sys, time
 handle = os.memfd_create({STACKS!r})
 if sys.argv[1] == "handler":
     faulthandler.register(10, file=handle)
-print(handle, flush=True)
 def wait_here():
+    print(handle, flush=True)
     time.sleep(100)
 wait_here()
 """
