@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,13 @@ def test_activity_is_that_of_the_tree(tmp_path: Path, child: "subprocess.Popen[b
 def test_what_is_idle(later: Activity, *, is_idle: bool) -> None:
     """Two per cent of a processor or ten kilobytes a second are work; so are new processes."""
     assert later.is_idle_since(Activity(0.0, 5.0, 0, frozenset({1, 2}))) == is_idle
+
+
+@pytest.mark.parametrize(
+    ("seconds", "io_bytes", "is_idle"), [(0.1, 1500, True), (0.1, 6000, False), (5, 60_000, False)]
+)
+def test_what_the_pulse_reads_is_no_work(seconds: float, io_bytes: int, *, is_idle: bool) -> None:
+    """However short the time between two looks: its file comes in one piece."""
+    before = Activity(at_s=50.0, cpu_s=2.0, io_bytes=900, pids=frozenset({7}))
+    now = replace(before, at_s=50.0 + seconds, io_bytes=900 + io_bytes)
+    assert now.is_idle_since(before) is is_idle

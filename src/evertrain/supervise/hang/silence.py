@@ -14,6 +14,8 @@ from evertrain.core.heartbeat import Beat
 # Below this, a tree is idle: housekeeping threads use as much.
 IDLE_CPU: Final = 0.02
 IDLE_BYTES_S: Final = 10_000.0
+# A trainer's own pulse reads a file of the kernel in one go; a short look must not mistake that.
+PULSE_BYTES: Final = 4096
 # From here on, whoever is waited for is at work: a simulator that loads, a worker that decodes.
 HELPING_CPU: Final = 0.3
 
@@ -44,7 +46,7 @@ class Activity:
         return (
             self.pids == before.pids
             and self.cpu_s - before.cpu_s < IDLE_CPU * seconds
-            and self.io_bytes - before.io_bytes < IDLE_BYTES_S * seconds
+            and self.io_bytes - before.io_bytes < IDLE_BYTES_S * seconds + PULSE_BYTES
         )
 
     def is_helped_since(self, before: "Activity") -> bool:
