@@ -54,6 +54,16 @@ Ctrl+C stops at the next safe point, twice forces, three times kills. Exit codes
     help="Appended to the command when there is such a file, such as '--resume {path}'; "
     "{step} is the number in its name.",
 )
+@click.option(
+    "--progress",
+    metavar="REGEX",
+    help="Finds the command's step in its output; a group holds the number, such as 'step (\\d+)'.",
+)
+@click.option(
+    "--progress-file",
+    metavar="GLOB",
+    help="Files that the command writes as it gets on, such as 'logs/*.csv'.",
+)
 @resume_option
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="COMMAND...")
 def run(  # noqa: PLR0913  (one parameter per option)
@@ -72,13 +82,15 @@ def run(  # noqa: PLR0913  (one parameter per option)
     ladder: str | None,
     checkpoints: str | None,
     resume_arg: str | None,
+    progress: str | None,
+    progress_file: str | None,
     resume: str,
     subscription: "Subscription | None",
 ) -> int:
     """Run COMMAND, and start it again whenever it crashes, until it is done.
 
     A program that uses evertrain resumes by itself. For any other one, say where its
-    checkpoints are and how it is told to resume from one.
+    checkpoints are, how it is told to resume from one, and what shows that it gets on.
     """
     from evertrain.supervise.command import default_run_dir
     from evertrain.supervise.loop import supervise
@@ -94,6 +106,8 @@ def run(  # noqa: PLR0913  (one parameter per option)
         grace_s=grace_s,
         checkpoints=checkpoints,
         resume_arg=resume_arg,
+        progress=progress,
+        progress_file=progress_file,
         resume=resume,
         hang=hang,
         hang_timeout_s=hang_timeout_s,

@@ -57,6 +57,8 @@ _LEAVING: Final = _PULSED + 4
 FIRST: Final = "first"
 # How long the newest of them took: what a step is like here, before one has been seen.
 WARM: Final = "(warm)"
+# The phase of a command that gives no beats of its own: its supervisor does, as it gets on.
+PROGRESS: Final = "progress"
 # What the file that stacks are written to is called: /proc/PID/fd shows it.
 STACKS: Final = "evertrain-stacks"
 

@@ -60,6 +60,7 @@ class _Life:
         began_s: Unix time of its start.
         launching_s: What its supervisor took to start it, seconds.
         has_spoken: Whether it is a `Run`, which tells the journal what it does.
+        has_moved: Whether it is a command whose output or files have shown progress.
         has_ended: Whether it ended as it was meant to.
         seconds: What is booked, by class; work is not, until its fate is known.
         pieces: Work, oldest first.
@@ -69,6 +70,7 @@ class _Life:
     began_s: float
     launching_s: float = 0.0
     has_spoken: bool = False
+    has_moved: bool = False
     has_ended: bool = False
     seconds: dict[Kind, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
     pieces: list[_Piece] = field(default_factory=list)
@@ -101,7 +103,9 @@ class _Life:
         self.spend("stalled", silent_s)
 
     def was_foreign(self) -> None:
-        """It never told of itself: all that it did may have been work."""
+        """It never told of itself: all may have been work, if nobody saw when that began."""
+        if self.has_moved:
+            return
         self.spend("work", self.seconds["startup"])
         self.seconds["startup"] = 0.0
 
@@ -140,6 +144,7 @@ _AFTER: Final[Mapping[str, _Phase]] = {
     "attempt_started": "startup",
     "restoring": "restoring",
     "resumed": "work",
+    "progressed": "work",
     "hang": "stalled",
     "failed": "startup",
     "stopped": "startup",
@@ -237,6 +242,8 @@ class _Clerk:
                 self._is_going_back = not self._is_sent_back
             case "resumed":
                 self._lose_after(int_of(row, "step") or 0)
+            case "progressed":
+                life.has_moved = True
             case "saved":
                 life.saved(int_of(row, "step"), number_of(row, "blocked") or 0.0)
             case "hang":

@@ -17,6 +17,7 @@ from evertrain.core import proc
 from evertrain.core.errors import ConfigError, LockedError
 from evertrain.core.proc import Proc
 from evertrain.supervise.hang.record import Hang, decode_hang
+from evertrain.supervise.progress.trail import Trail, decode_trail
 from evertrain.supervise.shim import FORCE_S, SWEEP_S, TERMINATE_S
 from evertrain.supervise.task import World
 from evertrain.supervise.wire import Order, Row, Wire, encode_order
@@ -41,6 +42,7 @@ class Outcome:
         lost_log_bytes: Output that the disk refused.
         peak_bytes: Largest resident set of one of its processes, or None if unknown.
         hang: The hang for which it was ended, or None.
+        trail: How far it got, as its output or its files tell; None where nobody looked.
     """
 
     code: int | None
@@ -52,6 +54,7 @@ class Outcome:
     lost_log_bytes: int = 0
     peak_bytes: int | None = None
     hang: Hang | None = None
+    trail: Trail | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +209,7 @@ class _Watch:
             lost_log_bytes=int(ended["lost_log_bytes"]),
             peak_bytes=ended.get("peak_bytes"),
             hang=decode_hang(ended.get("hang")),
+            trail=decode_trail(ended.get("trail")),
         )
 
     def _on_row(self, row: Row) -> None:
@@ -220,6 +224,8 @@ class _Watch:
                 self._screen.say(f"{row['summary']} ({then}).", "red")
             case "unwatched":
                 self._screen.say(f"Hangs are not looked for any more: {row['error']}", "yellow")
+            case "unread":
+                self._screen.say(f"Its progress is not read any more: {row['error']}", "yellow")
             case "failed" if "locked" in row:
                 raise LockedError(*row["locked"])
             case "failed":

@@ -149,12 +149,16 @@ def before_newest(pattern: str, split: Split) -> Found | None:
     return choose(pattern, split=older).found
 
 
-def resume_arguments(template: str, found: Found) -> list[str]:
+def resume_arguments(template: str | None, found: Found | None) -> list[str]:
     """Return the arguments that `template` means for `found`; spaces in a path are kept.
+
+    None without one of them.
 
     Raises:
         ConfigError: It wants `{step}`, and the name of `found` has no number.
     """
+    if template is None or found is None:
+        return []
     if "{step}" in template and found.step is None:
         raise ConfigError(
             f"--resume-arg wants {{step}}, but there is no number in {found.path.name!r}.",

@@ -125,6 +125,18 @@ def reached(run_dir: RunDir, attempt: int) -> int | None:
     return max((_number(row, "step") or 0 for row in (*began, *saved)), default=0)
 
 
+def furthest(run_dir: RunDir, attempt: int) -> int | None:
+    """Return the furthest step that a foreign command was seen at before `attempt`, or None.
+
+    What was before somebody last looked at the run does not count.
+    """
+    rows = that_count(Journal(run_dir.journal).events())
+    ended = [row for row in rows if row["event"] == "ended"]
+    before = [row for row in ended if (_number(row, "attempt") or 0) < attempt]
+    steps = [step for row in before if (step := _number(row, "step_to")) is not None]
+    return max(steps, default=None)
+
+
 def second_newest(run_dir: RunDir) -> str | None:
     """Return the step of the checkpoint of a `Run` before the newest, or None."""
     try:
@@ -145,9 +157,11 @@ def stray_leader(run_dir: RunDir) -> Proc | None:
 
 
 def remembered_options(run_dir: RunDir, options: SuperviseOptions) -> SuperviseOptions:
-    """Return `options` with the checkpoints and the ladder of the last start where they name none.
+    """Return `options` with what the last start knew of the command where they say nothing.
 
-    For `evertrain resume`: the command is remembered, and so is where it saves.
+    That is where it saves, where its progress shows, and its ladder.
+
+    For `evertrain resume`, which remembers the command itself.
     """
     last = Journal(run_dir.journal).last("supervisor_started")
     known = last.get("options") if last is not None else None
@@ -156,6 +170,10 @@ def remembered_options(run_dir: RunDir, options: SuperviseOptions) -> SuperviseO
     ladder = known.get("ladder")
     if options.ladder is None and isinstance(ladder, str):
         options = replace(options, ladder=ladder)
+    signs = (known.get("progress"), known.get("progress_file"))
+    if options.progress is None and options.progress_file is None:
+        progress, files = (each if isinstance(each, str) else None for each in signs)
+        options = replace(options, progress=progress, progress_file=files)
     if options.checkpoints is not None:
         return options
     checkpoints, resume_arg = known.get("checkpoints"), known.get("resume_arg")

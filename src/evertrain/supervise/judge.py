@@ -15,6 +15,7 @@ from evertrain.supervise.diagnosis.memory import Counter, compare, read_counters
 from evertrain.supervise.end import End, Gain, Move
 from evertrain.supervise.foreign import Found, Split, all_count
 from evertrain.supervise.history import Story
+from evertrain.supervise.progress.trail import Trail
 from evertrain.supervise.report import Record
 from evertrain.supervise.task import Task
 from evertrain.supervise.wire import Order
@@ -63,7 +64,7 @@ def judge(  # noqa: PLR0913  (all that there is to know)
     is_owned = lock.live_owner(task.run_dir.lock) is not None
     is_well = story.is_finished or outcome.code == 0
     saved = _newest(task, story, split)
-    steps = _steps(task, story, beginning.found, saved)
+    steps = _steps(task, story, outcome.trail, beginning.found, saved)
     facts = collect(
         task.run_dir,
         order.attempt,
@@ -88,7 +89,7 @@ def judge(  # noqa: PLR0913  (all that there is to know)
         gain=Gain(
             at_s=now_s,
             seconds=outcome.seconds,
-            progress=_progress(task, order, story, beginning.found, saved),
+            progress=_progress(task, order, story, outcome.trail, beginning.found, saved),
             useful_s=_useful_s(story, beginning, saved, outcome.seconds),
             died_restoring=story.died_restoring,
             move=beginning.move,
@@ -115,19 +116,31 @@ def _newest(task: Task, story: Story, split: Split) -> Found | None:
 
 
 def _steps(
-    task: Task, story: Story, began: Found | None, saved: Found | None
+    task: Task, story: Story, trail: Trail | None, began: Found | None, saved: Found | None
 ) -> tuple[int | None, int | None]:
-    if story.is_run or task.options.checkpoints is None:
+    if story.is_run:
         return story.step_from, story.step_to
+    if task.options.checkpoints is None:
+        return (trail.first, trail.last) if trail else (None, None)
     return (began.step if began else 0), (saved.step if saved else None)
 
 
-def _progress(
-    task: Task, order: Order, story: Story, began: Found | None, saved: Found | None
+def _progress(  # noqa: PLR0913, PLR0917  (whoever may know)
+    task: Task,
+    order: Order,
+    story: Story,
+    trail: Trail | None,
+    began: Found | None,
+    saved: Found | None,
 ) -> bool | None:
-    """Say whether it committed a newer checkpoint than any before; None if that is not known."""
+    """Say whether it committed a newer checkpoint than any before; None if that is not known.
+
+    Of a command whose checkpoints nobody knows, whether it got further than any before.
+    """
     if task.options.checkpoints is not None and not story.is_run:
         return saved is not None and saved != began
+    if trail is not None and not story.is_run:
+        return trail.is_progress(history.furthest(task.run_dir, order.attempt))
     reached = history.reached(task.run_dir, order.attempt)
     return None if reached is None else (story.saved or 0) > reached
 

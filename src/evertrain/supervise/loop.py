@@ -234,9 +234,7 @@ class _Job:
 
     def _order(self, attempt: int) -> Order:
         options, found = self._task.options, self._choice.found
-        more: list[str] = []
-        if found is not None and options.resume_arg is not None:
-            more = foreign.resume_arguments(options.resume_arg, found)
+        more = foreign.resume_arguments(options.resume_arg, found)
         return Order(
             command=[*self._guide.command(self._task.command), *more],
             run=str(self._task.run_dir.path),
@@ -246,6 +244,8 @@ class _Job:
             resumed_from=str(found.path) if found is not None and more else None,
             hang=options.hang,
             hang_timeout_s=options.hang_timeout_s,
+            progress=options.progress,
+            progress_file=options.progress_file,
         )
 
     def _choose(self, resume: str) -> Choice:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from evertrain.core.errors import ConfigError
+from evertrain.supervise.progress.pattern import problem_of
 
 DEFAULT_MAX_CRASHES: Final = 10
 DEFAULT_WINDOW_S: Final = 3600.0
@@ -34,6 +35,9 @@ class SuperviseOptions:
             `{path}` or `{step}` in it, or None.
         resume: Where the first attempt begins: "auto", "never", "must", "latest", "best",
             a step, "stage:1", "last-stage" or a path. Later attempts always use "auto".
+        progress: Regular expression that finds the step of a command of its own kind in its
+            output; its group `step`, or else the first, is the number. None is none.
+        progress_file: Glob of files that such a command writes as it gets on, or None.
         hang: What becomes of a training that hangs: "act" ends and restarts it, "observe"
             only tells of it.
         hang_timeout_s: Longest silence, seconds, above 0; None learns it for each phase.
@@ -54,6 +58,8 @@ class SuperviseOptions:
     checkpoints: str | None = None
     resume_arg: str | None = None
     resume: str = "auto"
+    progress: str | None = None
+    progress_file: str | None = None
     hang: str = "act"
     hang_timeout_s: float | None = None
     ladder: str | None = None
@@ -112,6 +118,8 @@ class SuperviseOptions:
                 math.isfinite(self.grace_s) and self.grace_s > 0
             ),
             "--checkpoints is empty": self.checkpoints != "",
+            "--progress-file is empty": self.progress_file != "",
+            f"--progress {self.progress!r} {_problem(self.progress)}": not _problem(self.progress),
             "--resume is empty": self.resume != "",
             f"--hang is {self.hang!r}, but must be act or observe": self.hang in {"act", "observe"},
             f"--hang-timeout is {self.hang_timeout_s}, but must be above 0 seconds": (
@@ -137,6 +145,10 @@ class SuperviseOptions:
                 "the supervisor could not do what you asked for.",
                 "Change these options; see: evertrain run --help",
             )
+
+
+def _problem(pattern: str | None) -> str | None:
+    return None if pattern is None else problem_of(pattern)
 
 
 def _is_shell(text: str | None) -> bool:

@@ -9,6 +9,7 @@ import os
 import select
 import struct
 import termios
+from collections.abc import Callable
 
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.supervise.logs.writer import LogWriter
@@ -24,11 +25,15 @@ class Output:
         size: Rows and columns of the terminal, or None for a pipe.
         log: What keeps it.
         screen: Where people look: they get every byte.
+
+    Attributes:
+        reader: Who else wants to read it, or None.
     """
 
     def __init__(self, size: tuple[int, int] | None, log: LogWriter, screen: Screen) -> None:
         """Open the terminal or the pipe."""
         self.seen_bytes = 0
+        self.reader: Callable[[bytes], None] | None = None
         self.log = log
         self._screen = screen
         self.is_terminal = size is not None
@@ -63,6 +68,8 @@ class Output:
         self.seen_bytes += len(data)
         self.log.write(data)
         self._screen.write(data)
+        if self.reader is not None:
+            self.reader(data)
         return bool(data)
 
     def say(self, text: str) -> None:

@@ -92,12 +92,13 @@ class Shim:
         for row in rows:  # a stop that was already on its way
             self._do(row)
         warden = self._warden()
+        output.reader = warden.reader
         code = self._watch(leader, warden)
-        warden.end()
         seconds = self._clock.monotonic_s() - began_s
         self._sweep(SWEEP_S)
         output.drain(clock=self._clock)
-        self._report(code, seconds, warden.row)
+        warden.end(leader)
+        self._report(code, seconds, warden.found)
         return EXIT_OK
 
     def _warden(self) -> "Warden":
@@ -233,7 +234,7 @@ class Shim:
         killed = proc.sweep(grace_s=grace_s, clock=self._clock)
         self._killed += [f"{names.get(each.pid, '')} (pid {each.pid})" for each in killed]
 
-    def _report(self, code: int | None, seconds: float, hang: Row | None) -> None:
+    def _report(self, code: int | None, seconds: float, found: Row) -> None:
         proc.reap()
         ended: Row = {
             "attempt": self._order.attempt,
@@ -245,7 +246,7 @@ class Shim:
             "lost_log_bytes": self._output.log.lost_bytes,
             "peak_bytes": proc.peak_bytes(),
         }
-        if not self._wire.tell({"event": "ended", "hang": hang, **ended}) or self._is_alone:
+        if not self._wire.tell({"event": "ended", **found, **ended}) or self._is_alone:
             with suppress(OSError):
                 self._journal.record("ended", by="shim", **ended)
 

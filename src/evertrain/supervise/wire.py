@@ -38,6 +38,8 @@ class Order:
         resumed_from: Foreign checkpoint handed to it, or None.
         hang: "act" ends what hangs, "observe" only tells of it.
         hang_timeout_s: Longest silence that a person allows, seconds; None learns it.
+        progress: Regular expression that finds its step in its output, or None.
+        progress_file: Glob of files that grow as it gets on, or None.
     """
 
     command: list[str]
@@ -48,6 +50,8 @@ class Order:
     resumed_from: str | None = None
     hang: str = "act"
     hang_timeout_s: float | None = None
+    progress: str | None = None
+    progress_file: str | None = None
 
 
 def encode_order(order: Order) -> Row:
@@ -88,8 +92,10 @@ _KINDS: Final = {
     "resumed_from": or_none(is_text),
     "hang": is_text,
     "hang_timeout_s": or_none(_is_seconds),
+    "progress": or_none(is_text),
+    "progress_file": or_none(is_text),
 }
-_OPTIONAL: Final = {"resumed_from", "hang", "hang_timeout_s"}
+_OPTIONAL: Final = {"resumed_from", "hang", "hang_timeout_s", "progress", "progress_file"}
 
 
 class Wire:

@@ -28,7 +28,7 @@ def test_a_watch_that_fails_is_given_up(tmp_path: Path, monkeypatch: pytest.Monk
     warden = Warden(order, run_dir, Journal(run_dir.journal), Wire(mine), FakeClock())
     for _ in range(3):
         assert warden.look(Proc(1, 1), 0) is None
-    assert warden.row is None
+    assert warden.found == {"hang": None, "trail": None}
     error = "ValueError: invalid literal for int()"
     assert far.hear() == [{"event": "unwatched", "error": error}]
     far.close()

@@ -9,7 +9,7 @@ Layer: supervise. Imports core only.
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from evertrain.core.heartbeat import FIRST
+from evertrain.core.heartbeat import FIRST, PROGRESS
 from evertrain.supervise.hang.limits import START_FLOOR_S, Limits
 from evertrain.supervise.hang.silence import Silence
 
@@ -34,6 +34,8 @@ EXIT_BUSY_S: Final = 3600.0
 
 LAUNCH: Final = "launch"
 SILENCE: Final = "silence"
+# Where nothing tells what is going on: an evaluation may be as silent as a hang.
+_MUTE: Final = frozenset({SILENCE, PROGRESS})
 _WAIT: Final = "wait"
 _OVER: Final = frozenset({"failed", "stopped"})
 _ENDED: Final = _OVER | {"finished"}
@@ -93,7 +95,7 @@ def judge(silence: Silence, limits: Limits, timeout_s: float | None = None) -> V
         evidence=evidence,
         is_sure=_is_over(silence)
         or evidence == "stopped"
-        or (limits.limit_s(phase) is not None and phase != SILENCE and evidence != "busy"),
+        or (limits.limit_s(phase) is not None and phase not in _MUTE and evidence != "busy"),
     )
 
 

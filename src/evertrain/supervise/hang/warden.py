@@ -4,6 +4,8 @@ Layer: supervise. Imports core only.
 """
 
 import signal
+from collections.abc import Callable
+from typing import TypeVar
 
 from evertrain.core import proc
 from evertrain.core.clock import Clock
@@ -13,8 +15,12 @@ from evertrain.core.rundir import RunDir
 from evertrain.supervise.hang.record import Hang, encode_hang, note_hang
 from evertrain.supervise.hang.signs import Eyes
 from evertrain.supervise.hang.watch import Watch
+from evertrain.supervise.progress.deputy import Deputy
+from evertrain.supervise.progress.trail import encode_trail
 from evertrain.supervise.trainer import find_trainer
 from evertrain.supervise.wire import Order, Wire
+
+_T = TypeVar("_T")
 
 
 class Warden:
@@ -35,7 +41,10 @@ class Warden:
         self._order, self._run_dir = order, run_dir
         self._journal, self._wire = journal, wire
         self._hang: Hang | None = None
-        self._is_blind = False
+        self._is_blind = self._has_told = False
+        self._deputy: Deputy | None = None
+        if order.progress is not None or order.progress_file is not None:
+            self._deputy = Deputy(order, run_dir, journal, clock=clock)
         self._eyes = Eyes(run_dir.heartbeat, clock=clock)
         limit_s = order.hang_timeout_s
         self._watch = Watch(self._eyes, journal, order.attempt, timeout_s=limit_s, clock=clock)
@@ -46,9 +55,18 @@ class Warden:
         return self._watch.period_s
 
     @property
-    def row(self) -> Row | None:
-        """The hang for which the training was ended, as a row; None if there was none."""
-        return None if self._hang is None else encode_hang(self._hang)
+    def reader(self) -> Callable[[bytes], None] | None:
+        """Who wants to read what it prints, or None."""
+        return None if self._deputy is None or self._deputy.hear is None else self._read
+
+    @property
+    def found(self) -> Row:
+        """The hang for which the training was ended, and how far it got; None for nothing."""
+        hang, deputy = self._hang, self._deputy
+        return {
+            "hang": None if hang is None else encode_hang(hang),
+            "trail": None if deputy is None else encode_trail(deputy.trail),
+        }
 
     def look(self, leader: Proc, output_bytes: int) -> float | None:
         """Look; of a training that hangs, ask the trainer to end.
@@ -58,7 +76,7 @@ class Warden:
         Returns:
             How long it may take to do so, seconds; None if nothing is to be ended.
         """
-        hang = self._seen(output_bytes)
+        hang = self._spare(lambda: self._look(leader, output_bytes))
         if hang is None:
             return None
         order, is_observed = self._order, self._order.hang == "observe"
@@ -67,21 +85,43 @@ class Warden:
         if is_observed:
             return None
         self._hang = hang
-        trainer = self._eyes.trainer or find_trainer(leader, self._run_dir)
+        trainer = self._eyes.trainer
+        if trainer is None or trainer == leader:  # perhaps a shell, for which a deputy beats
+            trainer = find_trainer(leader, self._run_dir)
         proc.send(trainer, signal.SIGTERM)
         proc.send(trainer, signal.SIGCONT)
         return min(6.0, max(1.0, hang.limit_s / 10))
 
-    def end(self) -> None:
-        """Let the next attempt know what was learned."""
+    def end(self, leader: Proc) -> None:
+        """Let the next attempt know what was learned, once `leader` has said its last words."""
+        deputy = self._deputy
+        if deputy is not None:
+            self._spare(lambda: deputy.end(leader))
         self._watch.end(was_ended=self._hang is not None)
 
-    def _seen(self, output_bytes: int) -> Hang | None:
-        """Look. Whatever goes wrong in that costs the watch, and never the training."""
+    def _read(self, data: bytes) -> None:
+        if self._deputy is not None and self._deputy.hear is not None:
+            hear = self._deputy.hear
+            self._spare(lambda: hear(data))
+
+    def _look(self, leader: Proc, output_bytes: int) -> Hang | None:
+        if self._deputy is not None and self._watch.is_due:
+            self._deputy.look(leader)
+            self._tell_once(self._deputy.problem)
+        return self._watch.look(output_bytes)
+
+    def _tell_once(self, problem: str | None) -> None:
+        """Say that progress is not read any more, if there is such a problem."""
+        if problem is not None and not self._has_told:
+            self._has_told = True
+            self._wire.tell({"event": "unread", "error": problem})
+
+    def _spare(self, do: Callable[[], _T]) -> _T | None:
+        """Do it. Whatever goes wrong in that costs the watch, and never the training."""
         if self._is_blind:
             return None
         try:
-            return self._watch.look(output_bytes)
+            return do()
         except Exception as error:  # noqa: BLE001
             self._is_blind = True
             self._wire.tell({"event": "unwatched", "error": f"{type(error).__name__}: {error}"})

@@ -98,6 +98,11 @@ class Watch:
         self._suspicion: _Suspicion | None = None
         self._is_told = False
 
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to look."""
+        return self._clock.monotonic_s() - self._looked_s >= self.period_s
+
     def look(self, output_bytes: int) -> Hang | None:
         """Look, if it is time to. Return a hang once it is certain, once for each silence.
 

@@ -99,7 +99,7 @@ class Service:
 
     def _step(self) -> str:
         beat = read_beat(self._heartbeat) if self._heartbeat is not None else None
-        return "" if beat is None else f", step {beat.step:,}"
+        return "" if beat is None or beat.step < 0 else f", step {beat.step:,}"
 
 
 def _is_main(environ: Mapping[str, str]) -> bool:
