@@ -28,6 +28,7 @@ def test_every_option_arrives(supervised: list[tuple[object, ...]]) -> None:
     words = ["--run", "here", "--max-crashes", "20", "--delay", "3", "--grace", "60"]
     words += ["--window", "1h30m", "--backoff", "--reseed", "--min-goodput", "0.2"]
     words += ["--checkpoints", "m*.pt", "--resume-arg", "--r {path}", "--resume", "best"]
+    words += ["--progress", r"step (\d+)", "--progress-file", "*.csv"]
     words += ["--hang", "observe", "--hang-timeout", "90"]
     words += ["--ladder", "l.yaml"]
     code = CliRunner().invoke(run, [*words, "--", "python", "t.py"], standalone_mode=False)
@@ -43,6 +44,8 @@ def test_every_option_arrives(supervised: list[tuple[object, ...]]) -> None:
         checkpoints="m*.pt",
         resume_arg="--r {path}",
         resume="best",
+        progress=r"step (\d+)",
+        progress_file="*.csv",
         hang="observe",
         hang_timeout_s=90.0,
         ladder="l.yaml",

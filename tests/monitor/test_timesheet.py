@@ -240,6 +240,31 @@ def test_a_foreign_command(end: list[Any], expected: Account) -> None:
     assert account(journal((0, "launched"), *end)) == expected
 
 
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        ([], Account(startup_s=20, useful_s=80)),
+        ([(100, "ended")], Account(startup_s=20, replayed_s=80)),
+        (
+            [(100, "ended", {"safe_at": iso_utc(START_S + 70)})],
+            Account(startup_s=20, useful_s=50, replayed_s=30),
+        ),
+        (
+            [(100, "hang", {"silent_s": 60}), (105, "ended")],
+            Account(startup_s=20, replayed_s=20, stalled_s=65),
+        ),
+        (
+            [(100, "ended"), (100, "finished", {"by": "supervisor"})],
+            Account(startup_s=20, useful_s=80),
+        ),
+    ],
+)
+def test_a_foreign_command_whose_progress_is_seen(end: list[Any], expected: Account) -> None:
+    """What came before its first step was its start."""
+    rows = journal((0, "launched"), (20, "progressed", {"step": 1}), *end)
+    assert account(rows, START_S + 100) == expected
+
+
 def test_what_lives_has_lost_nothing_yet() -> None:
     """Up to now: for a `Run`, for a foreign command, for one that is waited for."""
     running = journal((0, "attempt_started"), (1, "resumed", {"step": 0}))

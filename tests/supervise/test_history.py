@@ -12,6 +12,7 @@ from evertrain.core.journal import Journal
 from evertrain.core.rundir import RunDir
 from evertrain.supervise.history import (
     Story,
+    furthest,
     is_complete,
     next_attempt,
     reached,
@@ -123,6 +124,17 @@ def test_options_are_remembered(run_dir: RunDir, tell: Tell) -> None:
     assert remembered_options(run_dir, own) == own
 
 
+def test_what_shows_progress_is_remembered(run_dir: RunDir, tell: Tell) -> None:
+    """With checkpoints and without; unless told otherwise."""
+    tell("supervisor_started", options={"progress": r"step (\d+)", "progress_file": "*.csv"})
+    found = remembered_options(run_dir, SuperviseOptions(checkpoints="*.pt"))
+    assert (found.progress, found.progress_file) == (r"step (\d+)", "*.csv")
+    own = SuperviseOptions(progress_file="other.csv")
+    assert remembered_options(run_dir, own) == own
+    tell("supervisor_started", options={"progress": 5})
+    assert remembered_options(run_dir, SuperviseOptions()) == SuperviseOptions()
+
+
 def _begin(tell: Tell, attempt: int, step: int) -> None:
     tell("attempt_started", attempt=attempt)
     tell("restoring", attempt=attempt, step=step)
@@ -144,6 +156,18 @@ def test_how_far_a_run_had_come_before_an_attempt(run_dir: RunDir, tell: Tell) -
     _begin(tell, 3, 20)
     tell("saved", attempt=3, step=25, path="000000025")
     assert reached(run_dir, 3) == 20, "somebody has looked, and sent it back"
+
+
+def test_how_far_a_command_had_come_before_an_attempt(run_dir: RunDir, tell: Tell) -> None:
+    """The furthest of all before it, since somebody last looked at the run."""
+    assert furthest(run_dir, 1) is None
+    for attempt, step in ((1, 500), (2, 300), (3, None), (4, 900)):
+        tell("ended", attempt=attempt, step_to=step)
+    assert furthest(run_dir, 1) is None
+    assert furthest(run_dir, 4) == 500
+    tell("gave_up", why="x")
+    tell("ended", attempt=5, step_to=100)
+    assert furthest(run_dir, 6) == 100
 
 
 def test_whether_an_attempt_died_of_what_it_restored(run_dir: RunDir, tell: Tell) -> None:

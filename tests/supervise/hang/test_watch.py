@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from evertrain.core.heartbeat import PROGRESS
 from supervise.hang.theatre import Theatre
 
 # From the last beat to the verdict; SIGTERM, SIGKILL and --delay come to about 14 s.
@@ -349,6 +350,41 @@ def test_a_foreign_command_that_sleeps_long_is_ended_once(theatre: Theatre) -> N
     theatre.launch()
     theatre.is_busy = False
     assert theatre.play(3600) == []
+
+
+@pytest.mark.parametrize("step_s", [0.5, 10.0, 70.0])
+def test_a_command_whose_step_is_known_hangs_in_time(theatre: Theatre, step_s: float) -> None:
+    """As soon as it does nothing, for several times as long as a step, it is ended."""
+    assert theatre.steps(20, step_s, name=PROGRESS) == []
+    theatre.is_busy = False
+    (hang,) = theatre.play(600)
+    assert (hang.phase, hang.step, hang.evidence) == (PROGRESS, 20, "idle")
+    assert hang.limit_s == max(60, 5 * step_s)
+    theatre.end()
+    theatre.launch()
+    assert theatre.steps(20, step_s, name=PROGRESS) == []
+    theatre.is_busy = False
+    assert theatre.play(1.5 * hang.silent_s) == [], "in doubt, not twice for the same reason"
+
+
+@pytest.mark.parametrize("step_s", [0.5, 10.0, 70.0])
+def test_a_command_that_evaluates_without_a_step_is_let_through(
+    theatre: Theatre, step_s: float
+) -> None:
+    """Fifty times as long as a step, as long as it works; a livelock is found in the end."""
+    assert theatre.steps(20, step_s, name=PROGRESS) == []
+    assert theatre.play(50 * step_s) == []
+    assert theatre.steps(20, step_s, name=PROGRESS) == []
+    (hang,) = theatre.play(30_000)
+    assert (hang.phase, hang.evidence) == (PROGRESS, "busy")
+
+
+def test_before_the_second_step_a_command_has_half_an_hour(theatre: Theatre) -> None:
+    """Nobody knows yet how long its steps are."""
+    theatre.beat(PROGRESS, 1)
+    theatre.is_busy = False
+    assert theatre.play(1700) == []
+    assert len(theatre.play(200)) == 1
 
 
 def test_a_person_may_say_how_long(tmp_path: Path) -> None:

@@ -32,6 +32,11 @@ UNKNOWN_FROZEN_S: Final = 3600.0
 EXIT_QUIET_S: Final = 60.0
 EXIT_BUSY_S: Final = 3600.0
 
+# A command whose step stands still while it works: an evaluation looks like that, and may
+# take fifty times as long as a step. So many times its limit, and at least so long, seconds.
+PROGRESS_TIMES: Final = 20.0
+PROGRESS_BUSY_S: Final = 3600.0
+
 LAUNCH: Final = "launch"
 SILENCE: Final = "silence"
 # Where nothing tells what is going on: an evaluation may be as silent as a hang.
@@ -135,8 +140,8 @@ def _told(silence: Silence, phase: str, timeout_s: float) -> tuple[_Bound, ...]:
 def _bounds(silence: Silence, limits: Limits, phase: str) -> tuple[_Bound, ...]:
     silent_s, quiet_s = silence.silent_s, silence.quiet_s
     frozen = (silent_s if silence.signs.is_frozen else 0.0, UNKNOWN_FROZEN_S)
-    if phase == SILENCE:
-        return ((quiet_s, max(START_QUIET_S, limits.limit_s(SILENCE) or 0.0)),)
+    if phase in _MUTE:
+        return _bounds_of_mute(silence, phase, limits.limit_s(phase))
     if phase.startswith(_WAIT):
         return (frozen,)
     if _has_work_left(silence, phase):
@@ -148,6 +153,17 @@ def _bounds(silence: Silence, limits: Limits, phase: str) -> tuple[_Bound, ...]:
         patience_s = START_QUIET_S if phase in _STARTING else UNKNOWN_QUIET_S
         return ((quiet_s, patience_s), frozen, (silent_s, UNKNOWN_BUSY_S))
     return ((silent_s, max(2 * known_s, DOUBT_S) if _is_doubtful(silence, phase) else known_s),)
+
+
+def _bounds_of_mute(silence: Silence, phase: str, known_s: float | None) -> tuple[_Bound, ...]:
+    """Return what a command may take of which nothing is known, or only the step."""
+    if phase == SILENCE or known_s is None:
+        return ((silence.quiet_s, max(START_QUIET_S, known_s or 0.0)),)
+    busy_s = max(PROGRESS_TIMES * known_s, PROGRESS_BUSY_S)
+    activity = silence.signs.activity
+    is_blocked = activity is not None and activity.is_blocked
+    idle_s = max(2 * known_s, DOUBT_S) if is_blocked else known_s
+    return ((silence.quiet_s, idle_s), (silence.silent_s, busy_s))
 
 
 def _is_doubtful(silence: Silence, phase: str) -> bool:
