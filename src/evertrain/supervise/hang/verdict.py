@@ -159,7 +159,7 @@ def _bounds_of_mute(silence: Silence, phase: str, known_s: float | None) -> tupl
     """Return what a command may take of which nothing is known, or only the step."""
     if phase == SILENCE or known_s is None:
         return ((silence.quiet_s, max(START_QUIET_S, known_s or 0.0)),)
-    busy_s = max(PROGRESS_TIMES * known_s, PROGRESS_BUSY_S)
+    busy_s = max(known_s, min(UNKNOWN_BUSY_S, max(PROGRESS_TIMES * known_s, PROGRESS_BUSY_S)))
     activity = silence.signs.activity
     is_blocked = activity is not None and activity.is_blocked
     idle_s = max(2 * known_s, DOUBT_S) if is_blocked else known_s
