@@ -96,6 +96,18 @@ def test_whole_files_pass_and_truncated_ones_do_not(folder: Path, name: str, dat
         assert problem_of(path) is not None, length
 
 
+def test_a_file_whose_data_a_loss_of_power_took_is_not_whole(folder: Path) -> None:
+    """Its length is right, and it holds zeros; as a part of a checkpoint that may be meant."""
+    for name in ("a.pt", "model.h5", "weights"):
+        (folder / name).write_bytes(bytes(200_000))
+        assert problem_of(folder / name) == "nothing but zeros"
+        (folder / name).write_bytes(bytes(200_000) + b"x")
+        assert problem_of(folder / name) is None
+    (folder / "step_5").mkdir()
+    (folder / "step_5" / "momentum.bin").write_bytes(bytes(10))
+    assert problem_of(folder / "step_5") is None
+
+
 def test_a_flipped_bit_in_a_zip_is_found(folder: Path) -> None:
     """The directory is whole, the checksum of a member is not."""
     data = bytearray(_zip())
