@@ -77,10 +77,15 @@ def test_files_that_grow_are_beats_without_a_step(tmp_path: Path) -> None:
     run_dir.path.mkdir()
     deputy = deputy_of(run_dir, files=str(tmp_path / "*.csv"))
     assert deputy.hear is None
-    for text in ("1", "12"):
-        (tmp_path / "log.csv").write_text(text)
-        CLOCK.advance(60.0)
-        deputy.look(LEADER)
+    growth = deputy._growth
+    assert growth is not None
+    for text in ("", "1", "12"):
+        if text:
+            (tmp_path / "log.csv").write_text(text)
+        for _ in range(2):
+            deputy.look(LEADER)
+            growth.wait()
+    deputy.look(LEADER)
     beat = read_beat(run_dir.heartbeat)
     assert beat is not None
     assert (beat.step, beat.count) == (-1, 2)

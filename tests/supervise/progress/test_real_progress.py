@@ -136,3 +136,25 @@ def test_environment_directory_and_venv_are_kept(stage: Stage) -> None:
         "argv": ["a b", "$MINE"],
     }
     assert lines == [told, told]
+
+
+def test_a_command_is_alive_while_its_files_grow(stage: Stage) -> None:
+    """It prints nothing for several times the limit, and is left alone; then it stands still."""
+    stage.script(
+        """
+        import os, time
+        print("begin", flush=True)
+        for row in range(20):
+            with open("log.csv", "a") as file:
+                file.write(f"{row}\\n")
+            time.sleep(0.25)
+        if os.environ["EVERTRAIN_ATTEMPT"] == "1":
+            time.sleep(300)
+        """
+    )
+    words = ("--progress-file", "*.csv", "--hang-timeout", "1.5", "--delay", "0")
+    play = stage.run(*words, "--", PYTHON, "train.py")
+    assert play.end(60) == 0, play.text
+    (row,) = play.events("hang")
+    assert row["phase"] == "progress"
+    assert len((stage.folder / "log.csv").read_text().splitlines()) == 40

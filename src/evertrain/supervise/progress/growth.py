@@ -1,11 +1,14 @@
 """Whether files grow, or are written anew.
 
+A thread looks: on a dead network disk it waits for ever, and nobody waits for it.
+
 Layer: supervise. Imports core only.
 """
 
 import glob
 import os
 import stat
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -33,21 +36,39 @@ class Growth:
         self._besides = str(besides.resolve()) + os.sep
         self._clock = clock
         self._next_s = 0.0
-        self._seen = self._measure()
+        self._seen: _Measure | None = None
+        self._found: _Measure | None = None
+        self._look: threading.Thread | None = None
+        self._begin()
 
     def has_grown(self) -> bool:
-        """Say whether anything was written since the last look that was due."""
-        if self._clock.monotonic_s() < self._next_s:
+        """Say whether the last look found more than the one before; begin another if one is due."""
+        if self._look is not None and self._look.is_alive():
             return False
-        before, self._seen = self._seen, self._measure()
-        return self._seen != before and self._seen[0] > 0
+        before, self._seen = self._seen, self._found
+        if self._clock.monotonic_s() >= self._next_s:
+            self._begin()
+        is_other = before is not None and self._seen is not None and self._seen != before
+        return is_other and self._seen is not None and self._seen[0] > 0
 
-    def _measure(self) -> _Measure:
+    def wait(self) -> None:
+        """Wait for the look that is under way."""
+        if self._look is not None:
+            self._look.join()
+
+    def _begin(self) -> None:
+        self._look = threading.Thread(target=self._measure, name="evertrain-files", daemon=True)
+        try:
+            self._look.start()
+        except RuntimeError:  # no thread to be had: then this time nobody looks
+            self._look = None
+
+    def _measure(self) -> None:
         began_s = self._clock.monotonic_s()
         files = [found for name in self._names() if (found := _stat(name)) is not None]
         now_s = self._clock.monotonic_s()
         self._next_s = now_s + _PAUSE * (now_s - began_s)
-        return (
+        self._found = (
             len(files),
             sum(each.st_size for each in files),
             max((each.st_mtime_ns for each in files), default=0),
