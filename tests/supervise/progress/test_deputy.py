@@ -108,6 +108,20 @@ def test_a_run_beats_for_itself(tmp_path: Path, *, begins_first: bool) -> None:
     assert (beat.step, beat.phase, beat.count) == (100, "setup", 1)
 
 
+def test_the_last_beat_of_a_dead_run_is_left_alone(tmp_path: Path) -> None:
+    """The supervisor still wants to know how far it was."""
+    run_dir = RunDir(tmp_path)
+    deputy = deputy_of(run_dir)
+    with Heart(run_dir.heartbeat, 2**22 + 1, clock=CLOCK) as heart:
+        heart.beat(100, "failed")
+    assert deputy.hear is not None
+    deputy.hear(b"step 2\n")
+    deputy.end(LEADER)
+    beat = read_beat(run_dir.heartbeat)
+    assert beat is not None
+    assert beat.step == 100
+
+
 def test_a_full_disk_costs_the_beats_and_no_more(tmp_path: Path) -> None:
     """The trail is known all the same."""
     run_dir = RunDir(tmp_path / "nowhere" / "run")
