@@ -71,7 +71,7 @@ $(BENCH_STAMP): pyproject.toml benchmarks/constraints.txt
 # A missed target is said plainly, and is no failure: the numbers are the point.
 bench: $(BENCH_STAMP)
 	-@$(BENCH)/bin/python benchmarks/startup.py
-	-@for each in loop listing blocked bandwidth replay restore slowdown growth; do \
+	-@for each in loop listing blocked bandwidth replay restore slowdown growth envs; do \
 	  echo; echo "== $$each"; \
 	  $(BENCH)/bin/python benchmarks/$$each.py --dir $(BENCH_DIR) || echo "$$each did not finish"; \
 	done

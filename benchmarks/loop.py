@@ -1,4 +1,4 @@
-"""What `for step in run` and `run.log` cost a step, when nothing is due.
+"""What `for step in run`, `run.log` and a heartbeat cost a step, when nothing is due.
 
 Each round runs the same number of empty steps with every case, in turn. The
 saving rule is the default one: where a save falls into a round, the median
@@ -10,16 +10,20 @@ Usage: python benchmarks/loop.py [--quick] [--only-evertrain] [--dir DISK]
 import contextlib
 import csv
 import itertools
+import os
 import statistics
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from evertrain import Run
+from evertrain.core.heartbeat import Heart
 from measure import Measured, alternate, arguments, attempt, hush, scratch, stopwatch
 from table import Report, Table, scaled
 
 BARE, LOOP, LOG = "range", "for step in run", "for step in run + run.log of 5"
+BEAT = "a heartbeat"
 LABELS = ("loss", "reward", "entropy", "epsilon", "lr")
 
 
@@ -32,7 +36,12 @@ def main() -> None:
         report = Report("loop", place, is_quick=asked.quick)
         report.set(steps_a_round=steps)
         failed = Measured()
-        makers: dict[str, Callable[[Path], Any]] = {BARE: _range, LOOP: _run, LOG: _run_log}
+        makers: dict[str, Callable[[Path], Any]] = {
+            BARE: _range,
+            LOOP: _run,
+            LOG: _run_log,
+            BEAT: _beat,
+        }
         makers |= {} if asked.only_evertrain else THEIRS
         cases = {}
         for title, make in makers.items():
@@ -45,7 +54,7 @@ def main() -> None:
         found.errors |= failed.errors
         report.add(costs(found, steps))
         report.keep("loop", found)
-        for title, limit in ((LOOP, 3.0), (LOG, 20.0)):
+        for title, limit in ((LOOP, 3.0), (LOG, 20.0), (BEAT, 1.0)):
             report.at_most(f"{title}, a step", found.median(title, "us"), limit, "us")
         report.finish(asked.out)
 
@@ -91,6 +100,12 @@ def _run_log(place: Path) -> Iterator[Callable[[], object]]:
             run.log(loss=0.1, reward=2.5, entropy=0.7, epsilon=0.05, lr=3e-4)
 
         yield step
+
+
+@contextlib.contextmanager
+def _beat(place: Path) -> Iterator[Callable[[], object]]:
+    with Heart(place / "heartbeat", os.getpid()) as heart:
+        yield partial(heart.beat, 7, "step")
 
 
 @contextlib.contextmanager

@@ -195,11 +195,15 @@ def test_the_heartbeats_layout_is_documented() -> None:
     """The offsets and sizes in the table are those of the file."""
     section = (REPO / "docs" / "format.md").read_text().partition("## heartbeat\n")[2]
     rows = re.findall(r"^\| (\d+) \| (\d+) \|", section.partition("\n## ")[0], flags=re.MULTILINE)
-    sizes = [len(heartbeat._MAGIC), *(struct.calcsize(each) for each in ("<Q", "<Q", "<q", "<d"))]
+    parts = (heartbeat._BEAT, heartbeat._OWNER, heartbeat._PULSE)
+    letters = "".join(part.format.strip("=") for part in parts)
+    sizes = [struct.calcsize("=" + each) for each in re.findall(r"\d*\w", letters)]
+    sizes = [len(heartbeat._MAGIC), *sizes, heartbeat._SPANS * heartbeat._SPAN.size]
 
-    assert heartbeat._LAYOUT.format == "<QQqd32s"
-    assert [int(size) for _, size in rows] == [*sizes, 32]
+    assert [int(size) for _, size in rows] == sizes
     assert [int(at) for at, _ in rows] == [sum(sizes[:index]) for index in range(len(rows))]
+    assert f"{heartbeat._SIZE_BYTES:,} bytes" in section.partition("\n## ")[0]
+    assert f"`{heartbeat._MAGIC[:14].decode()}`" in section.partition("\n## ")[0]
 
 
 def test_nothing_names_a_machine() -> None:

@@ -1,17 +1,22 @@
 """What the attempts wrote."""
 
 import json
+import os
+import signal
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evertrain.cli.log import followed, last_lines, readable
+from evertrain.cli.log import Line, _Printer, followed, readable
 from evertrain.cli.main import cli
 from evertrain.core import lock
 from evertrain.core.rundir import RunDir
+from evertrain.supervise.logs.pack import Packer
+from evertrain.supervise.logs.writer import LogWriter
 from evertrain.testing.clock import FakeClock
 from runs import new_run
 
@@ -99,25 +104,6 @@ def test_a_terminal_gets_the_colors(
     assert capsys.readouterr().out == f"{shown}\n"
 
 
-@pytest.mark.parametrize("count", [0, 1, 3, 500, 20_000])
-def test_the_end_of_a_huge_file(tmp_path: Path, count: int) -> None:
-    """However many lines are asked for, they are the last ones."""
-    path = tmp_path / "log"
-    path.write_bytes(b"".join(b"line number %d\n" % n for n in range(10_000)))
-    lines, end = last_lines(path, count)
-
-    kept = min(count, 10_000)
-    assert lines == [f"line number {n}" for n in range(10_000 - kept, 10_000)]
-    assert end == path.stat().st_size
-
-
-def test_an_empty_log(tmp_path: Path) -> None:
-    """It has no lines."""
-    (tmp_path / "log").write_bytes(b"")
-
-    assert last_lines(tmp_path / "log", 5) == ([], 0)
-
-
 class Script(FakeClock):
     """A clock that does one thing of a list each time somebody waits on it."""
 
@@ -142,6 +128,11 @@ def _end(run_dir: RunDir, lease: lock.Lease) -> None:
     lease.release()
 
 
+def _whole(lines: Iterable[Line]) -> list[tuple[int, str]]:
+    """Return the lines that have their end."""
+    return [(line.attempt, line.text) for line in lines if line.is_whole]
+
+
 def test_following_goes_on_to_the_next_attempt(run_dir: RunDir) -> None:
     """Lines arrive whole, in order, across a restart, until nobody owns the run."""
     lease = lock.take(run_dir.lock)
@@ -151,19 +142,154 @@ def test_following_goes_on_to_the_next_attempt(run_dir: RunDir) -> None:
         lambda: run_dir.log(3).write_bytes(b"born again\n"),
         lambda: _end(run_dir, lease),
     )
-    offset = run_dir.log(2).stat().st_size
+    found = _whole(followed(run_dir, 2, 1, stays=False, clock=clock))
 
-    found = list(followed(run_dir, 2, offset, stays=False, clock=clock))
+    assert found == [
+        (2, "line 99"),
+        (2, "half whole"),
+        (2, "last words"),
+        (3, "born again"),
+        (3, "done"),
+    ]
 
-    assert found == [(2, "half whole"), (2, "last words"), (3, "born again"), (3, "done")]
+
+def test_following_over_cuts(run_dir: RunDir) -> None:
+    """Each line comes once, in order, while the log is cut and packed below the reader."""
+    lease = lock.take(run_dir.lock)
+    writer = LogWriter(run_dir.log(2), piece_bytes=2000)
+    packer = Packer(run_dir.logs, 2)
+
+    def write(first: int, last: int) -> None:
+        for number in range(first, last + 1):
+            writer.write(b"%d %s\n" % (number, b"." * 50))
+
+    def write_and_pack() -> None:
+        write(200, 399)
+        packer.work()
+
+    def end() -> None:
+        write(400, 400)
+        lease.release()
+
+    # Two cuts and more between two looks.
+    clock = Script(
+        lambda: write(100, 100), lambda: write(101, 199), packer.work, write_and_pack, end
+    )
+
+    lines = _whole(followed(run_dir, 2, 0, stays=False, clock=clock))
+    found = [text.split()[0] for _, text in lines]
+
+    assert found == [str(number) for number in range(100, 401)]
+    assert list(run_dir.logs.glob("*.log.0001.*"))
+
+
+def test_a_bar_that_draws_is_shown_while_it_does(
+    run_dir: RunDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a terminal in its place, and nowhere else."""
+    lease = lock.take(run_dir.lock)
+    path = run_dir.log(2)
+
+    def end() -> None:
+        _add(path, b"\r100%\nbye\n")
+        lease.release()
+
+    clock = Script(
+        lambda: _add(path, b" 5%"),
+        lambda: None,
+        lambda: _add(path, b"\r \x1b[31m6%" + b"#" * 300),
+        end,
+    )
+    lines = list(followed(run_dir, 2, 0, stays=False, clock=clock))
+    states = [line.text for line in lines if not line.is_whole]
+    assert states == [" 5%", " \x1b[31m6%" + "#" * 300]
+    assert _whole(lines) == [(2, "100%"), (2, "bye")]
+
+    monkeypatch.setenv("COLUMNS", "20")
+    for is_terminal in (True, False):
+        monkeypatch.setattr(sys.stdout, "isatty", lambda is_terminal=is_terminal: is_terminal)
+        show = _Printer(as_json=False)
+        for line in lines:
+            show(line)
+    shown = " 5%\r\x1b[K 6%" + "#" * 16 + "\r\x1b[K100%\nbye\n"
+    assert capsys.readouterr().out == shown + "100%\nbye\n"
+
+
+def test_a_log_cannot_command_a_terminal(
+    run_dir: RunDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of what it says, colors stay: no titles, no moving about, nothing that answers."""
+    run_dir.log(2).write_bytes(
+        b"\x1b]0;title\x07a\x1b[2Jb\x1b[1;32mgreen\x1b[0m\x1b[6n\x1b\x07\tend\n"
+    )
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    cli.main(["log", "r"], standalone_mode=False)
+    assert capsys.readouterr().out == "ab\x1b[1;32mgreen\x1b[0m??\tend\n"
+
+
+def test_following_ends_with_the_reader(run_dir: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`| head` has seen enough while nothing is written: nobody waits for the next line."""
+    read, write = os.pipe()
+    os.close(read)
+    with lock.take(run_dir.lock), os.fdopen(write, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        assert list(followed(run_dir, 2, 0, stays=False, clock=Script())) == []
+
+
+def test_a_log_of_many_pieces(run_dir: RunDir, invoke: Invoke) -> None:
+    """Lines are read across pieces, packed or not; what was dropped is said."""
+    writer = LogWriter(run_dir.log(3), piece_bytes=100)
+    for number in range(100):
+        writer.write(b"line %d\n" % number)
+    Packer(run_dir.logs, 3).work()
+    assert len(list(run_dir.logs.glob("attempt-0003.log.*.[gz]*"))) > 3
+    assert invoke("log", "r", "-n", "90").output.splitlines() == [
+        f"line {number}" for number in range(10, 100)
+    ]
+    assert invoke("log", "r", "-n", "500").output.splitlines() == [
+        f"line {number}" for number in range(100)
+    ]
+
+    for each in run_dir.logs.glob("attempt-0003.log.000[23]*"):
+        each.unlink()
+
+    text = invoke("log", "r", "-n", "500").output
+    assert "[evertrain: piece 2 to 3 of this log was dropped to save room]\n" in text
+    assert text.startswith("line 0\n")
+    assert text.endswith("line 99\n")
+
+
+def test_the_shim_that_outlives_its_supervisor_is_followed(run_dir: RunDir) -> None:
+    """A training that is still being stopped goes on writing."""
+    lease = lock.take(run_dir.shim_lock)
+
+    def end() -> None:
+        _add(run_dir.log(2), b"saved\n")
+        lease.release()
+
+    clock = Script(end)
+    assert _whole(followed(run_dir, 2, 0, stays=False, clock=clock)) == [(2, "saved")]
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_printing(run_dir: RunDir) -> None:
+    """Like any program that is interrupted: 130, and no traceback."""
+    with lock.take(run_dir.lock):
+        command = [sys.executable, "-P", "-m", "evertrain", "log", str(run_dir.path), "-f"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as play:
+            assert play.stdout is not None
+            assert play.stdout.readline() == b"line 60\n"
+            play.send_signal(signal.SIGINT)
+            _, errors = play.communicate(timeout=20)
+    assert play.returncode == 130
+    assert b"Traceback" not in errors
 
 
 def test_following_one_attempt_ends_with_it(run_dir: RunDir) -> None:
     """Asked for attempt 2, the next one is not shown."""
     with lock.take(run_dir.lock):
         clock = Script(lambda: run_dir.log(3).write_bytes(b"other\n"))
-        offset = run_dir.log(2).stat().st_size
-        assert list(followed(run_dir, 2, offset, stays=True, clock=clock)) == []
+        assert list(followed(run_dir, 2, 0, stays=True, clock=clock)) == []
 
 
 def test_following_an_attempt_without_a_log(run_dir: RunDir) -> None:

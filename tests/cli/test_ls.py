@@ -25,6 +25,7 @@ RUN_KEYS = {
     "step",
     "total",
     "stage",
+    "rung",
     "checkpoints",
     "saves",
     "checkpoint",

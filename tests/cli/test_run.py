@@ -15,7 +15,7 @@ def supervised(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     """What the command would have supervised."""
     calls: list[tuple[object, ...]] = []
 
-    def note(command: object, run_dir: object, options: object) -> int:
+    def note(command: object, run_dir: object, options: object, **_: object) -> int:
         calls.append((command, run_dir, options))
         return 20
 
@@ -26,16 +26,29 @@ def supervised(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
 def test_every_option_arrives(supervised: list[tuple[object, ...]]) -> None:
     """Names, units and defaults of the command line are those of `SuperviseOptions`."""
     words = ["--run", "here", "--max-crashes", "20", "--delay", "3", "--grace", "60"]
+    words += ["--window", "1h30m", "--backoff", "--reseed", "--min-goodput", "0.2"]
     words += ["--checkpoints", "m*.pt", "--resume-arg", "--r {path}", "--resume", "best"]
+    words += ["--progress", r"step (\d+)", "--progress-file", "*.csv"]
+    words += ["--hang", "observe", "--hang-timeout", "90"]
+    words += ["--ladder", "l.yaml"]
     code = CliRunner().invoke(run, [*words, "--", "python", "t.py"], standalone_mode=False)
     assert code.return_value == 20
     options = SuperviseOptions(
         max_crashes=20,
         delay_s=3.0,
         grace_s=60.0,
+        window_s=5400.0,
+        backoff=True,
+        reseed=True,
+        min_goodput=0.2,
         checkpoints="m*.pt",
         resume_arg="--r {path}",
         resume="best",
+        progress=r"step (\d+)",
+        progress_file="*.csv",
+        hang="observe",
+        hang_timeout_s=90.0,
+        ladder="l.yaml",
     )
     assert supervised == [(("python", "t.py"), "here", options)]
 
@@ -57,7 +70,7 @@ def test_the_separator_may_be_left_out(supervised: list[tuple[object, ...]]) -> 
 def test_help_shows_every_option_and_an_example() -> None:
     """A stranger can start from `--help` alone."""
     text = CliRunner().invoke(run, ["--help"]).output
-    for option in ("--run", "--max-crashes", "--delay", "--grace", "--checkpoints"):
+    for option in ("--run", "--max-crashes", "--window", "--delay", "--backoff", "--grace"):
         assert option in text
     assert "--resume-arg '--resume {path}' -- python train.py" in text
     assert "[OPTIONS] -- COMMAND..." in text

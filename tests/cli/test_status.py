@@ -44,7 +44,7 @@ def test_as_json(trading: RunDir, ask: Ask) -> None:
     """The state is one word for scripts; every attempt has the full schema."""
     found = ask("status", "trading")
 
-    assert found.keys() == {"schema_version", "run", "attempts", "bad_lines"}
+    assert found.keys() == {"schema_version", "run", "attempts", "restarts", "bad_lines"}
     assert found["run"]["state"] == "finished"
     assert [each.keys() for each in found["attempts"]] == [ATTEMPT_KEYS]
     assert found["attempts"][0]["started_at"].endswith("Z")

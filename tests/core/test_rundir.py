@@ -135,7 +135,8 @@ def test_a_file_is_no_run_directory(tmp_path: Path) -> None:
 def test_a_new_or_empty_directory_is_fine(tmp_path: Path) -> None:
     """A run may start where nothing is, or where only its own supervisor was."""
     (tmp_path / "empty").mkdir()
-    (tmp_path / "waiting" / "logs").mkdir(parents=True)
+    for name in ("logs", "ladder"):
+        (tmp_path / "waiting" / name).mkdir(parents=True)
 
     claim_run_dir(tmp_path / "new" / "deep")
     claim_run_dir(tmp_path / "empty")

@@ -1,5 +1,6 @@
 """Bombs: what is small on the disk and huge in memory is refused with 512 MiB to spare."""
 
+import gzip
 import json
 import os
 import shutil
@@ -90,6 +91,16 @@ BOMBS: dict[str, Callable[[Path, Path], object]] = {
     ),
     "run: a manifest of quotes": in_run(
         MANIFEST, lambda path: path.write_bytes(b"[" * 999 + b'"\\"' * 10_000_000)
+    ),
+    "run: a packed log of zeros": in_run(
+        "logs/attempt-0001.log.0001.gz",
+        lambda path: path.write_bytes(gzip.compress(bytes(1 << 30), 1)),
+    ),
+    "run: a packed log with a window of two gigabytes": in_run(
+        "logs/attempt-0001.log.0001.zst", lambda path: path.write_bytes(WINDOW)
+    ),
+    "run: a tebibyte of log before the last piece": in_run(
+        "logs/attempt-0001.log.0001", lambda path: sparse(path, 1 << 40)
     ),
     "archive: a listing of lists": in_archive(lambda _: compressed(tarred(LISTS, lambda _: None))),
     "archive: a listing of four gigabytes": in_archive(

@@ -44,6 +44,7 @@ def test_a_clean_life() -> None:
         ({"event": "crashed"}, "crashed", "crashed"),
         ({"event": "ended", "by": "shim", "phase": "stopping", "code": 75}, "stopped", "code 75"),
         ({"event": "ended", "by": "shim", "phase": "running", "signal": "SIGK"}, "crashed", "SIGK"),
+        ({"event": "ended", "by": "shim", "phase": "hung", "signal": "SIGK"}, "crashed", "SIGK"),
         ({"event": "ended", "by": "supervisor", "code": 75}, "stopped", "on request"),
         ({"event": "ended", "by": "supervisor", "code": 0}, "running", ""),
     ],
@@ -107,6 +108,16 @@ def test_a_command_that_was_stopped() -> None:
     assert (life.end, life.why, life.ended_at_s) == ("stopped", "on request", unix_s(T9))
     assert (life.first_step, life.last_step) == (0, 40)
     assert attempts_of([stopped]) == []
+
+
+def test_an_interruption_is_no_crash() -> None:
+    """What was interrupted from outside was stopped, whoever wrote its end."""
+    ended = {"event": "ended", "by": "supervisor", "attempt": 1, "code": -15, "time": T9}
+    about = {"event": "preempted", "attempt": 1, "summary": "ended by a SIGTERM"}
+
+    (life,) = attempts_of([ended, about])
+
+    assert (life.end, life.why, life.ended_at_s) == ("stopped", "ended by a SIGTERM", unix_s(T9))
 
 
 def test_the_same_is_not_said_twice() -> None:

@@ -63,6 +63,12 @@ def _state(rows: list[dict[str, Any]], life: Life) -> tuple[str, str]:
             "stopped",
             "on request",
         ),
+        (
+            [START, {"event": "gave_up", "why": "3 crashes", "cause": "SIGKILL", "summary": "oom"}],
+            DEAD,
+            "gave-up",
+            "3 crashes: oom",
+        ),
         ([START, {"event": "gave_up"}], DEAD, "gave-up", "no restarts left"),
         (
             [START, {"event": "gave_up"}, START | {"attempt": 2}],
@@ -105,6 +111,9 @@ def test_a_supervised_command_that_is_no_run() -> None:
     state, reason = _state([{"event": "launched", "attempt": 1, "pid": 5}], Life(supervisor=99))
 
     assert (state, reason) == ("running", "attempt 1 under supervisor pid 99")
+    life = Life(supervisor=99, sign="last progress 2.0 s ago", beat_step=5)
+    _, reason = _state([{"event": "launched", "attempt": 1, "pid": 5}], life)
+    assert reason == "attempt 1 under supervisor pid 99, last progress 2.0 s ago"
 
 
 def test_a_supervisor_before_its_first_attempt() -> None:

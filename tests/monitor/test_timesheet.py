@@ -99,6 +99,48 @@ def test_going_back_on_request_wastes_nothing() -> None:
     assert account(rows) == Account(useful_s=35)
 
 
+def test_going_back_to_leave_a_step_that_kills() -> None:
+    """The supervisor's own way out loses what it sets aside."""
+    rows = journal(
+        (0, "launched"),
+        (0, "attempt_started"),
+        (0, "resumed", {"step": 0}),
+        (10, "saved", {"step": 10}),
+        (30, "saved", {"step": 20}),
+        (30, "ended"),
+        (30, "crashed"),
+        (30, "backoff", {"seconds": 5, "move": "older", "from": "10"}),
+        (35, "launched", {"attempt": 2}),
+        (35, "attempt_started"),
+        (35, "superseded", {"after": 10}),
+        (35, "resumed", {"step": 10}),
+        (55, "saved", {"step": 20}),
+        (55, "finished"),
+    )
+
+    assert account(rows) == Account(useful_s=30, replayed_s=20, backoff_s=5)
+
+
+def test_an_interruption_from_outside() -> None:
+    """What was saved at the stop is kept, and the pause is one."""
+    rows = journal(
+        (0, "launched"),
+        (0, "attempt_started"),
+        (0, "resumed", {"step": 0}),
+        (10, "saved", {"step": 10}),
+        (10, "stopped"),
+        (10, "ended"),
+        (10, "preempted"),
+        (10, "backoff", {"seconds": 5}),
+        (15, "launched", {"attempt": 2}),
+        (15, "attempt_started"),
+        (15, "resumed", {"step": 10}),
+        (25, "finished"),
+    )
+
+    assert account(rows) == Account(useful_s=20, backoff_s=5)
+
+
 def test_a_hang() -> None:
     """From the last sign of life until the process is gone."""
     rows = journal(
@@ -196,6 +238,31 @@ def test_a_supervisor_that_died_in_its_pause() -> None:
 def test_a_foreign_command(end: list[Any], expected: Account) -> None:
     """Its newest checkpoint, or its exit code, says what was kept."""
     assert account(journal((0, "launched"), *end)) == expected
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        ([], Account(startup_s=20, useful_s=80)),
+        ([(100, "ended")], Account(startup_s=20, replayed_s=80)),
+        (
+            [(100, "ended", {"safe_at": iso_utc(START_S + 70)})],
+            Account(startup_s=20, useful_s=50, replayed_s=30),
+        ),
+        (
+            [(100, "hang", {"silent_s": 60}), (105, "ended")],
+            Account(startup_s=20, replayed_s=20, stalled_s=65),
+        ),
+        (
+            [(100, "ended"), (100, "finished", {"by": "supervisor"})],
+            Account(startup_s=20, useful_s=80),
+        ),
+    ],
+)
+def test_a_foreign_command_whose_progress_is_seen(end: list[Any], expected: Account) -> None:
+    """What came before its first step was its start."""
+    rows = journal((0, "launched"), (20, "progressed", {"step": 1}), *end)
+    assert account(rows, START_S + 100) == expected
 
 
 def test_what_lives_has_lost_nothing_yet() -> None:

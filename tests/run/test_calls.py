@@ -76,7 +76,7 @@ def test_a_phase_shields_and_ends(open_run: OpenRun) -> None:
         assert beat.phase == "eval"
     beat = read_beat(run.path / "heartbeat")
     assert beat is not None
-    assert beat.phase == "step"
+    assert beat.phase == "first"
     run.close()
     with run.phase("eval", isolate_rng=True):
         pass

@@ -73,7 +73,7 @@ def test_a_request_between_save_and_boundary_waits_for_a_step_that_saves(
     def late(phase: str) -> None:
         beats.append(phase)
         beat(phase)
-        if run.step == 4 and phase == "step":
+        if run.step == 4 and phase == "first":
             run._signals.ask("SIGTERM")
 
     monkeypatch.setattr(run, "_beat", late)

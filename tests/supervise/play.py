@@ -20,7 +20,19 @@ from evertrain.testing.processes import LIMIT_S, living, wait_until
 
 MARK = "EVERTRAIN_TEST_MARK"
 # What becomes of a process must not hang on how this machine sets these.
-_OWN = ("NO_COLOR", "PYTHONUNBUFFERED", "PYTHONFAULTHANDLER", "EVERTRAIN_RUN", "PYTHONWARNINGS")
+_OWN = frozenset(
+    {
+        "EVERTRAIN_NOTIFY",
+        "EVERTRAIN_RUN",
+        "NOTIFY_SOCKET",
+        "NO_COLOR",
+        "PYTHONFAULTHANDLER",
+        "PYTHONUNBUFFERED",
+        "PYTHONWARNINGS",
+        "SYSTEMD_EXEC_PID",
+        "WATCHDOG_USEC",
+    }
+)
 
 # Run in the new session, before the command takes its place.
 _PREPARE = """

@@ -45,6 +45,32 @@ def test_a_handled_traceback_in_the_middle_is_not_the_last_word() -> None:
     assert not tail.is_last_word
 
 
+def test_a_message_of_many_lines_is_still_the_last_word() -> None:
+    """A tensor that stands in it is indented."""
+    tail = parse_tail(TRACEBACK.encode() + b"tensor([[nan],\n" + b"        [nan],\n" * 60)
+    assert tail.is_last_word
+
+
+def test_what_stands_before_the_last_traceback_is_kept() -> None:
+    """A worker's traceback, and what faulthandler wrote, before the leader's."""
+    worker = "Process SpawnProcess-1:\n" + TRACEBACK.replace("sim.EnvError", "ValueError")
+    fatal = "Fatal Python error: Aborted\n\nCurrent thread 0x1:\n  File ...\n"
+    tail = parse_tail((worker + fatal + TRACEBACK).encode())
+    assert [each.splitlines()[-1] for each in tail.earlier] == ["ValueError: no answer"]
+    assert tail.exception == "sim.EnvError: no answer"
+    assert tail.native is not None
+    assert tail.native.startswith("Fatal Python error: Aborted")
+    far = parse_tail((worker + "step\n" * 300 + TRACEBACK).encode())
+    assert far.earlier == ()
+
+
+def test_an_abort_right_behind_an_exception_leaves_it_the_last_word() -> None:
+    """It broke on its way out; one that comes later is another matter."""
+    fatal = "Fatal Python error: Aborted\n\nCurrent thread 0x1 (most recent call first):\n"
+    assert parse_tail((TRACEBACK + fatal).encode()).is_last_word
+    assert not parse_tail((TRACEBACK + "step\n" * 9 + fatal).encode()).is_last_word
+
+
 def test_a_crash_below_python_has_its_stack() -> None:
     """What faulthandler writes is taken as the traceback."""
     text = "step 1\nFatal Python error: Segmentation fault\n\nCurrent thread 0x1:\n  File ...\n"
@@ -87,6 +113,8 @@ def _raised(line: str) -> bytes:
         (1, _raised("ModuleNotFoundError: No module named 'x'"), 5000.0, True),
         (1, _raised("ImportError: cannot import name 'x'"), 1.0, True),
         (1, _raised("SyntaxError: invalid syntax"), 1.0, True),
+        (1, _raised("ImportError: libcuda.so: Cannot allocate memory"), 1.0, False),
+        (1, _raised("ImportError: x.so: Input/output error"), 1.0, False),
         (1, _raised("my.IndentationError: unexpected indent"), 1.0, True),
         (1, _raised("RuntimeError: ImportError: x"), 1.0, False),
         (-9, _raised("ImportError: x"), 1.0, False),

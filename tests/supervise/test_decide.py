@@ -1,12 +1,17 @@
 """`evertrain.supervise.decide`: the whole judgement as a table."""
 
+from dataclasses import replace
+
 import pytest
 
-from evertrain.supervise.decide import End, Restart, Stop, decide
+from evertrain.supervise.decide import Restart, Stop, decide
+from evertrain.supervise.diagnosis.kind import Diagnosis, Kind
+from evertrain.supervise.end import End
 from evertrain.supervise.options import SuperviseOptions
 
 OPTIONS = SuperviseOptions(max_crashes=3, delay_s=7.0)
 CRASH = End(code=1)
+HUNG = Diagnosis(kind="hang", summary="x")
 
 
 @pytest.mark.parametrize(
@@ -35,6 +40,8 @@ CRASH = End(code=1)
         (End(code=78), "gave up", 20),
         (End(code=93), "gave up", 20),
         (End(code=1, fatal="ImportError: x"), "gave up", 20),
+        (End(code=-9, is_run=True, is_finished=True, diagnosis=HUNG), "done", 0),
+        (End(code=-9, stop_requested=True, diagnosis=HUNG), "stopped", 75),
     ],
 )
 def test_ends_that_stop(last: End, kind: str, exit_code: int) -> None:
@@ -55,11 +62,30 @@ def test_ends_that_stop(last: End, kind: str, exit_code: int) -> None:
         End(code=None),
         End(code=0, is_run=True),
         End(code=1, is_run=True),
+        End(code=75, is_run=True, is_stopped=True, diagnosis=HUNG),
+        End(code=130, diagnosis=HUNG),
     ],
 )
 def test_crashes_that_restart(last: End) -> None:
     """Each of these is a crash: the next attempt follows after the delay."""
     assert decide([last], OPTIONS) == Restart(7.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_crash", "is_preempted"), [("preemption", False, True), ("hang", True, False)]
+)
+def test_whoever_stops_itself_unwanted_goes_on(
+    kind: Kind, *, is_crash: bool, is_preempted: bool
+) -> None:
+    """A stranger's SIGTERM, and the stop that ended a hang, are nobody's wish to end it."""
+    found = Diagnosis(kind=kind, summary="x")
+    end = End(code=75, is_run=True, is_stopped=True, diagnosis=found)
+    assert (end.is_crash, end.is_preempted) == (is_crash, is_preempted)
+    assert decide([end], OPTIONS) == Restart(7.0)
+    wanted = replace(end, stop_requested=True)
+    assert wanted.was_asked
+    assert isinstance(decide([wanted], OPTIONS), Stop)
+    assert not replace(end, is_finished=True).is_preempted
 
 
 def test_the_limit_stops_at_that_crash() -> None:

@@ -15,7 +15,14 @@ from evertrain.core.errors import ConfigError, NotFoundError
 from evertrain.core.journal import Journal
 from evertrain.core.rundir import RunDir
 from evertrain.supervise.branch import Branch, remembered
-from evertrain.supervise.foreign import Found, choose, resume_arguments, step_in
+from evertrain.supervise.foreign import (
+    Found,
+    all_count,
+    before_newest,
+    choose,
+    resume_arguments,
+    step_in,
+)
 from evertrain.supervise.wholeness import problem_of
 
 
@@ -87,6 +94,18 @@ def test_whole_files_pass_and_truncated_ones_do_not(folder: Path, name: str, dat
     for length in {0, 1, 3, 9, len(data) // 2, len(data) - 1}:
         path.write_bytes(data[:length])
         assert problem_of(path) is not None, length
+
+
+def test_a_file_whose_data_a_loss_of_power_took_is_not_whole(folder: Path) -> None:
+    """Its length is right, and it holds zeros; as a part of a checkpoint that may be meant."""
+    for name in ("a.pt", "model.h5", "weights"):
+        (folder / name).write_bytes(bytes(200_000))
+        assert problem_of(folder / name) == "nothing but zeros"
+        (folder / name).write_bytes(bytes(200_000) + b"x")
+        assert problem_of(folder / name) is None
+    (folder / "step_5").mkdir()
+    (folder / "step_5" / "momentum.bin").write_bytes(bytes(10))
+    assert problem_of(folder / "step_5") is None
 
 
 def test_a_flipped_bit_in_a_zip_is_found(folder: Path) -> None:
@@ -271,3 +290,17 @@ def test_a_rewind_that_the_journal_tells_oddly_is_none(tmp_path: Path, odd: obje
     Journal(run_dir.journal).record("rewound", left=odd, path=3)
 
     assert remembered(run_dir) == Branch()
+
+
+def test_the_whole_one_before_the_newest(tmp_path: Path) -> None:
+    """Damaged ones and those of an abandoned branch are passed over."""
+    pattern = str(tmp_path / "ep*.bin")
+    assert before_newest(pattern, all_count) is None
+    for step in (1, 2, 3):
+        (tmp_path / f"ep{step}.bin").write_text("x")
+    (tmp_path / "ep2.bin").write_text("")
+    found = before_newest(pattern, all_count)
+    assert found is not None
+    assert found.step == 1
+    (tmp_path / "ep1.bin").unlink()
+    assert before_newest(pattern, all_count) is None

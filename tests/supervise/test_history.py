@@ -12,10 +12,13 @@ from evertrain.core.journal import Journal
 from evertrain.core.rundir import RunDir
 from evertrain.supervise.history import (
     Story,
+    furthest,
     is_complete,
     next_attempt,
+    reached,
     read_story,
     remembered_options,
+    second_newest,
     stray_leader,
 )
 from evertrain.supervise.options import SuperviseOptions
@@ -56,8 +59,14 @@ def test_the_story_of_a_run(run_dir: RunDir, tell: Tell) -> None:
     tell("attempt_started", attempt=2)
     tell("resumed", attempt=2, step=20, **{"from": "000000020"})
     tell("saved", attempt=2, step=30)
-    assert read_story(run_dir, 2) == Story(
-        is_run=True, step_from=20, step_to=30, resumed_from="000000020"
+    found = read_story(run_dir, 2)
+    assert found == Story(
+        is_run=True,
+        step_from=20,
+        step_to=30,
+        resumed_from="000000020",
+        saved=30,
+        useful_s=found.useful_s,
     )
     tell("finished", attempt=2, step=30)
     assert read_story(run_dir, 2).is_finished
@@ -113,3 +122,80 @@ def test_options_are_remembered(run_dir: RunDir, tell: Tell) -> None:
     assert (found.checkpoints, found.resume_arg) == ("*.pt", "--r {path}")
     own = SuperviseOptions(checkpoints="other*.pt")
     assert remembered_options(run_dir, own) == own
+
+
+def test_what_shows_progress_is_remembered(run_dir: RunDir, tell: Tell) -> None:
+    """With checkpoints and without; unless told otherwise."""
+    tell("supervisor_started", options={"progress": r"step (\d+)", "progress_file": "*.csv"})
+    found = remembered_options(run_dir, SuperviseOptions(checkpoints="*.pt"))
+    assert (found.progress, found.progress_file) == (r"step (\d+)", "*.csv")
+    own = SuperviseOptions(progress_file="other.csv")
+    assert remembered_options(run_dir, own) == own
+    tell("supervisor_started", options={"progress": 5})
+    assert remembered_options(run_dir, SuperviseOptions()) == SuperviseOptions()
+
+
+def _begin(tell: Tell, attempt: int, step: int) -> None:
+    tell("attempt_started", attempt=attempt)
+    tell("restoring", attempt=attempt, step=step)
+
+
+def test_how_far_a_run_had_come_before_an_attempt(run_dir: RunDir, tell: Tell) -> None:
+    """Its checkpoints and its start count; wrecks and what the attempt itself saves do not."""
+    assert reached(run_dir, 1) is None
+    tell("attempt_started", attempt=1)
+    assert reached(run_dir, 1) == 0
+    tell("saved", attempt=1, step=30, path="000000030")
+    tell("saved", attempt=1, step=33, path="emergency/000000033-ERROR")
+    assert reached(run_dir, 1) == 0
+    assert reached(run_dir, 2) == 30
+    _begin(tell, 2, 20)
+    tell("saved", attempt=2, step=25, path="000000025")
+    assert reached(run_dir, 2) == 30, "sent back, it makes no progress before 30"
+    tell("gave_up", why="x")
+    _begin(tell, 3, 20)
+    tell("saved", attempt=3, step=25, path="000000025")
+    assert reached(run_dir, 3) == 20, "somebody has looked, and sent it back"
+
+
+def test_how_far_a_command_had_come_before_an_attempt(run_dir: RunDir, tell: Tell) -> None:
+    """The furthest of all before it, since somebody last looked at the run."""
+    assert furthest(run_dir, 1) is None
+    for attempt, step in ((1, 500), (2, 300), (3, None), (4, 900)):
+        tell("ended", attempt=attempt, step_to=step)
+    assert furthest(run_dir, 1) is None
+    assert furthest(run_dir, 4) == 500
+    tell("gave_up", why="x")
+    tell("ended", attempt=5, step_to=100)
+    assert furthest(run_dir, 6) == 100
+
+
+def test_whether_an_attempt_died_of_what_it_restored(run_dir: RunDir, tell: Tell) -> None:
+    """Behind a first step, or a checkpoint of its own, it did not; a wreck is none."""
+    _begin(tell, 1, 20)
+    tell("saved", attempt=1, step=20, path="emergency/000000020-ERROR")
+    assert read_story(run_dir, 1).died_restoring
+    assert read_story(run_dir, 1).saved is None
+    tell("stepped", attempt=1, step=21)
+    assert not read_story(run_dir, 1).died_restoring
+    tell("attempt_started", attempt=2)
+    assert not read_story(run_dir, 2).died_restoring, "a fresh start restores nothing"
+
+
+def test_who_stopped_an_attempt(run_dir: RunDir, tell: Tell) -> None:
+    """The name of the signal, as the run says it."""
+    tell("attempt_started", attempt=1)
+    assert read_story(run_dir, 1).stopped_by is None
+    tell("stopped", attempt=1, step=3, why="SIGTERM")
+    assert read_story(run_dir, 1).stopped_by == "SIGTERM"
+
+
+def test_the_checkpoint_before_the_newest(run_dir: RunDir) -> None:
+    """By step; other names do not count."""
+    assert second_newest(run_dir) is None
+    for name in ("000000010", "latest", "emergency"):
+        (run_dir.checkpoints / name).mkdir(parents=True)
+    assert second_newest(run_dir) is None
+    (run_dir.checkpoints / "000000009").mkdir()
+    (run_dir.checkpoints / "000000030").mkdir()
+    assert second_newest(run_dir) == "10"

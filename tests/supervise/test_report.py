@@ -8,7 +8,7 @@ import pytest
 from evertrain.core.rundir import RunDir
 from evertrain.supervise.attempt import Outcome
 from evertrain.supervise.cause import Tail
-from evertrain.supervise.decide import End
+from evertrain.supervise.end import End
 from evertrain.supervise.report import Record, runtime, table, write_crash
 
 

@@ -8,7 +8,15 @@ from evertrain.supervise.wire import Order, Wire, decode_order, encode_order
 def test_an_order_arrives_as_it_was_sent() -> None:
     """With and without a terminal, and with odd bytes in the command."""
     for size in (None, (33, 111)):
-        order = Order(command=["x", "a b\n\u00e9"], run="/r", attempt=3, grace_s=1.5, size=size)
+        order = Order(
+            command=["x", "a b\n\u00e9"],
+            run="/r",
+            attempt=3,
+            grace_s=1.5,
+            size=size,
+            hang="observe",
+            hang_timeout_s=7.5,
+        )
         mine, theirs = socket.socketpair()
         near, far = Wire(mine), Wire(theirs)
         assert near.tell(encode_order(order))

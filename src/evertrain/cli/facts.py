@@ -78,6 +78,9 @@ def run_json(found: RunStatus | Unreadable) -> dict[str, Any]:
         "step": found.step,
         "total": found.total,
         "stage": found.stage,
+        "rung": {key: found.rung.get(key) for key in ("name", "index", "count", "move", "why")}
+        if found.rung
+        else None,
         "saves": {key: found.pace.get(key) for key in ("rule", "interval", "why")}
         if found.pace
         else None,

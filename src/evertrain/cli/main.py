@@ -37,6 +37,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     },
     "Care": {
         "verify": ("evertrain.cli.verify:verify", "Prove that a run can be resumed."),
+        "calibrate": ("evertrain.cli.calibrate:calibrate", "Measure the rungs of a ladder."),
         "audit": ("evertrain.cli.audit:audit", "Prove that a training resumes exactly."),
         "prune": ("evertrain.cli.prune:prune", "Remove the checkpoints that no rule keeps."),
         "rm": ("evertrain.cli.rm:rm", "Remove a checkpoint, or a whole run."),
@@ -49,6 +50,7 @@ COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
     "Operate": {
         "config": ("evertrain.cli.config:config", "Check a configuration, or show it."),
         "recipes": ("evertrain.cli.recipes:recipes", "List the shipped recipes."),
+        "systemd": ("evertrain.cli.systemd:systemd", "Print or install a systemd unit for a run."),
         "doctor": ("evertrain.cli.doctor:doctor", "Examine this machine and a disk."),
     },
 }

@@ -7,16 +7,21 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.store import Store
 from evertrain.cli.beginning import check_beginning
+from evertrain.cli.notification import notify_options
 from evertrain.cli.render import clean
 from evertrain.cli.supervision import check_where, supervision_options
 from evertrain.core.errors import ConfigError, UsageError
 from evertrain.core.rundir import Identity, RunDir, open_run_dir, read_identity, typed_step
+
+if TYPE_CHECKING:
+    from evertrain.supervise.notify.courier import Subscription
 
 
 @click.command(epilog="Example: evertrain resume runs/structure --from stage:1")
@@ -33,8 +38,23 @@ from evertrain.core.rundir import Identity, RunDir, open_run_dir, read_identity,
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @supervision_options
+@notify_options
 def resume(  # noqa: PLR0913  (one parameter per option)
-    *, run: str, resume: str, yes: bool, max_crashes: int, delay_s: float, grace_s: float
+    *,
+    run: str,
+    resume: str,
+    yes: bool,
+    max_crashes: int | None,
+    window_s: float | None,
+    delay_s: float,
+    backoff: bool,
+    reseed: bool,
+    min_goodput: float | None,
+    grace_s: float,
+    hang: str,
+    hang_timeout_s: float | None,
+    ladder: str | None,
+    subscription: "Subscription | None",
 ) -> int:
     """Go on with RUN where it was, or from an earlier checkpoint.
 
@@ -49,7 +69,17 @@ def resume(  # noqa: PLR0913  (one parameter per option)
     command = _command(run_dir, identity)
     resume = _absolute(resume)
     options = SuperviseOptions(
-        max_crashes=max_crashes, delay_s=delay_s, grace_s=grace_s, resume=resume
+        max_crashes=max_crashes,
+        window_s=window_s,
+        delay_s=delay_s,
+        backoff=backoff,
+        reseed=reseed,
+        min_goodput=min_goodput,
+        grace_s=grace_s,
+        resume=resume,
+        hang=hang,
+        hang_timeout_s=hang_timeout_s,
+        ladder=str(Path(ladder).absolute()) if ladder else ladder,
     )
     options = remembered_options(run_dir, options)
     if options.checkpoints is None:
@@ -60,7 +90,7 @@ def resume(  # noqa: PLR0913  (one parameter per option)
     path = run_dir.path.absolute()
     if identity is not None and Path(identity.cwd or ".").is_dir():
         os.chdir(identity.cwd or ".")  # relative paths in the command mean what they meant
-    return supervise(command, path, options)
+    return supervise(command, path, options, subscription=subscription)
 
 
 def _absolute(where: str) -> str:

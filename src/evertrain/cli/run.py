@@ -4,11 +4,16 @@ Layer: cli.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from evertrain.cli.beginning import check_beginning
+from evertrain.cli.notification import notify_options
 from evertrain.cli.supervision import resume_option, supervision_options
+
+if TYPE_CHECKING:
+    from evertrain.supervise.notify.courier import Subscription
 
 EPILOG = """
 Examples:
@@ -18,6 +23,7 @@ Examples:
   evertrain run --max-crashes 20 --delay 3 -- bash train.sh
   evertrain run --checkpoints 'models/model_ep*.pt' \\
       --resume-arg '--resume {path}' -- python train.py
+  evertrain run --max-crashes 0 --ladder ladder.yaml -- python train.py
 
 Ctrl+C stops at the next safe point, twice forces, three times kills. Exit codes: 0 done,
 11 locked, 20 gave up, 75 stopped (resumable), 78 configuration error, 130 forced.
@@ -36,6 +42,7 @@ Ctrl+C stops at the next safe point, twice forces, three times kills. Exit codes
     help="Run directory, new or old.  [default: runs/ and the name of the script]",
 )
 @supervision_options
+@notify_options
 @click.option(
     "--checkpoints",
     metavar="GLOB",
@@ -47,23 +54,43 @@ Ctrl+C stops at the next safe point, twice forces, three times kills. Exit codes
     help="Appended to the command when there is such a file, such as '--resume {path}'; "
     "{step} is the number in its name.",
 )
+@click.option(
+    "--progress",
+    metavar="REGEX",
+    help="Finds the command's step in its output; a group holds the number, such as 'step (\\d+)'.",
+)
+@click.option(
+    "--progress-file",
+    metavar="GLOB",
+    help="Files that the command writes as it gets on, such as 'logs/*.csv'.",
+)
 @resume_option
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="COMMAND...")
 def run(  # noqa: PLR0913  (one parameter per option)
     command: tuple[str, ...],
     *,
     run_dir: str | None,
-    max_crashes: int,
+    max_crashes: int | None,
+    window_s: float | None,
     delay_s: float,
+    backoff: bool,
+    reseed: bool,
+    min_goodput: float | None,
     grace_s: float,
+    hang: str,
+    hang_timeout_s: float | None,
+    ladder: str | None,
     checkpoints: str | None,
     resume_arg: str | None,
+    progress: str | None,
+    progress_file: str | None,
     resume: str,
+    subscription: "Subscription | None",
 ) -> int:
     """Run COMMAND, and start it again whenever it crashes, until it is done.
 
     A program that uses evertrain resumes by itself. For any other one, say where its
-    checkpoints are and how it is told to resume from one.
+    checkpoints are, how it is told to resume from one, and what shows that it gets on.
     """
     from evertrain.supervise.command import default_run_dir
     from evertrain.supervise.loop import supervise
@@ -71,12 +98,21 @@ def run(  # noqa: PLR0913  (one parameter per option)
 
     options = SuperviseOptions(
         max_crashes=max_crashes,
+        window_s=window_s,
         delay_s=delay_s,
+        backoff=backoff,
+        reseed=reseed,
+        min_goodput=min_goodput,
         grace_s=grace_s,
         checkpoints=checkpoints,
         resume_arg=resume_arg,
+        progress=progress,
+        progress_file=progress_file,
         resume=resume,
+        hang=hang,
+        hang_timeout_s=hang_timeout_s,
+        ladder=ladder,
     )
     if command and checkpoints is None:
         check_beginning(Path(run_dir) if run_dir else default_run_dir(list(command)), resume)
-    return supervise(command, run_dir, options)
+    return supervise(command, run_dir, options, subscription=subscription)

@@ -3,6 +3,7 @@
 Layer: cli.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -20,13 +21,14 @@ from evertrain.cli.render import (
     print_table,
     size,
 )
-from evertrain.core.clock import human_duration, rfc3339
+from evertrain.core.clock import SYSTEM_CLOCK, human_duration, rfc3339
 from evertrain.core.disk import human_room
-from evertrain.core.journal import Row
+from evertrain.core.journal import Row, read_lines
 from evertrain.core.rundir import open_run_dir
 from evertrain.monitor.attempt import Attempt
 from evertrain.monitor.read import RunStatus
 from evertrain.monitor.read import status as read_status
+from evertrain.supervise.policy.explain import Standing, explain, standing_of
 
 _SHOWN_ATTEMPTS = 10
 _MANY = 1000  # saves; nobody counts further
@@ -41,18 +43,26 @@ def status(*, run: str, as_json: bool) -> None:
     One word for its state: new, running, stopped, finished, crashed, gave-up,
     or unknown if its owner is on another machine.
     """
-    found = read_status(open_run_dir(run))
+    run_dir = open_run_dir(run)
+    found = read_status(run_dir)
+    standing = standing_of(read_lines(run_dir.journal).rows, SYSTEM_CLOCK.now_s())
     if as_json:
         times = {each.attempt: time_json(each.account) for each in found.spent}
         attempts = [
             _attempt_json(each) | {"time": times.get(each.number)} for each in found.attempts
         ]
         print_json(
-            {"run": run_json(found), "attempts": attempts, "bad_lines": found.bad_line_count}
+            {
+                "run": run_json(found),
+                "attempts": attempts,
+                "restarts": asdict(standing) if standing else None,
+                "bad_lines": found.bad_line_count,
+            }
         )
         return
     print(f"{clean(str(found.path))}: {found.state} - {clean(found.reason)}\n")
-    print_pairs([(clean(label), clean(value)) for label, value in _pairs(found)])
+    pairs = [*_pairs(found), *(_restarts(standing) if standing else [])]
+    print_pairs([(clean(label), clean(value)) for label, value in pairs])
     if found.attempts:
         print()
         shown = found.attempts[-_SHOWN_ATTEMPTS:]
@@ -71,7 +81,7 @@ _COLUMNS = (
 )
 
 
-def _pairs(found: RunStatus) -> list[tuple[str, str]]:
+def _pairs(found: RunStatus) -> list[tuple[str, str]]:  # noqa: C901  (one line for each)
     unit, last = found.identity.unit, found.checkpoint
     pairs = [(unit, progress(found) + _percent(found))]
     if found.stage:
@@ -82,6 +92,8 @@ def _pairs(found: RunStatus) -> list[tuple[str, str]]:
         pairs.append(("at risk", f"{_count(last.at_risk_steps, unit)}, {work} of work"))
     elif last and last.at_risk_steps:
         pairs.append(("to replay", _count(last.at_risk_steps, unit)))
+    if found.rung:
+        pairs.append(("rung", _rung(found.rung)))
     if found.pace:
         pairs.append(("saves", _pace(found.pace)))
     if found.best:
@@ -98,6 +110,16 @@ def _pairs(found: RunStatus) -> list[tuple[str, str]]:
     if found.bad_line_count:
         pairs.append(("damaged", f"{_count(found.bad_line_count, 'line')} of the journal skipped"))
     return pairs
+
+
+def _rung(row: Row) -> str:
+    """Return which setting of the ladder is in force, and why."""
+    return f"{row.get('name')}, {row.get('index')} of {row.get('count')}: {row.get('why')}"
+
+
+def _restarts(found: Standing) -> list[tuple[str, str]]:
+    """Return how the supervisor counts, and what a person can do about it."""
+    return [("restarts", explain(found)), *(("advice", each) for each in found.advice)]
 
 
 def _pace(row: Row) -> str:

@@ -39,35 +39,48 @@ def read_document(path: Path) -> tuple[Layer, list[Fault]]:
     With a fault of the syntax there are no settings; a repeated key is a fault
     and the first value is kept, so that the rest can still be judged.
     """
-    try:
-        text = _text_of(path)
-    except FileNotFoundError:
-        problem, meant = "there is no such file", _nearby(path)
-        return Layer(), [Fault(where=str(path), key="", problem=problem, suggestion=meant)]
-    except (OSError, ValueError) as error:
-        return Layer(), [Fault(where=str(path), key="", problem=f"cannot be read: {error}")]
-    return parse_document(text, str(path))
+    return _table(*read_tree(path), str(path))
 
 
 def parse_document(text: str, name: str) -> tuple[Layer, list[Fault]]:
     """Do as `read_document` with `text`, called `name` in messages."""
+    return _table(*parse_tree(text, name), name)
+
+
+def read_tree(path: Path) -> tuple[Any, dict[Loc, Origin], list[Fault]]:
+    """Return what `path` holds, be it a list or a table, where each value stands, and faults."""
+    try:
+        text = _text_of(path)
+    except FileNotFoundError:
+        problem, meant = "there is no such file", _nearby(path)
+        return None, {}, [Fault(where=str(path), key="", problem=problem, suggestion=meant)]
+    except (OSError, ValueError) as error:
+        return None, {}, [Fault(where=str(path), key="", problem=f"cannot be read: {error}")]
+    return parse_tree(text, str(path))
+
+
+def parse_tree(text: str, name: str) -> tuple[Any, dict[Loc, Origin], list[Fault]]:
+    """Do as `read_tree` with `text`, called `name` in messages."""
     from ruamel.yaml.error import YAMLError
 
     reader = _Reader(name)
     try:
-        values = reader.read(text)
+        return reader.read(text), reader.origins, reader.faults
     except YAMLError as error:
-        return Layer(), [_syntax_fault(error, name)]
+        return None, {}, [_syntax_fault(error, name)]
     except RecursionError:
-        return Layer(), [Fault(where=name, key="", problem="is nested too deep")]
+        return None, {}, [Fault(where=name, key="", problem="is nested too deep")]
     except _TooMuchError as error:
-        return Layer(), [*reader.faults, error.fault]
-    if values is None:
-        values = {}
-    if not isinstance(values, dict):
-        problem = f"holds {_kind(values)}, not settings of the form `key: value`"
-        return Layer(), [Fault(where=f"{name}:1:1", key="", problem=problem, line=1, column=1)]
-    return Layer(values, reader.origins), reader.faults
+        return None, {}, [*reader.faults, error.fault]
+
+
+def _table(
+    values: Any, origins: dict[Loc, Origin], faults: list[Fault], name: str
+) -> tuple[Layer, list[Fault]]:
+    if values is None or isinstance(values, dict):
+        return Layer(values or {}, origins if values else {}), faults
+    problem = f"holds {_kind(values)}, not settings of the form `key: value`"
+    return Layer(), [Fault(where=f"{name}:1:1", key="", problem=problem, line=1, column=1)]
 
 
 def parse_value(text: str) -> Any:

@@ -11,6 +11,7 @@ was found, with its values; *why* that is a problem; the *fix* to try next.
     |-- CorruptError            12
     |-- SaveError                1
     |   `-- BaseLostError        1
+    |-- EnvError                 1
     `-- ConfigError             78   also a ValueError
         |-- StateError          78
         |-- FormatError         78
@@ -102,6 +103,10 @@ class SaveError(EvertrainError):
 
 class BaseLostError(SaveError):
     """A save was to share files with a checkpoint that is gone; the next one shares nothing."""
+
+
+class EnvError(EvertrainError):
+    """Environments that cannot be built, or die so often that nothing may take their place."""
 
 
 class ConfigError(EvertrainError, ValueError):

@@ -25,6 +25,7 @@ _OURS: Final = frozenset(
         "logs",
         "crashes",
         "inbox",
+        "ladder",
     }
 )
 # What evertrain puts into a directory that may be a link to another disk.
@@ -32,8 +33,8 @@ _KEPT: Final = {
     "checkpoints": re.compile(
         r"[0-9]{9,19}|latest|best|index\.json|pins|emergency|superseded|quarantine|demoted|trash"
     ),
-    "logs": re.compile(r"attempt-[0-9]{4,}\.log"),
-    "crashes": re.compile(r"attempt-[0-9]{4,}\.json"),
+    "logs": re.compile(r"attempt-[0-9]{4,}\.log(\.[0-9]{4,}(\.gz|\.zst)?)?"),
+    "crashes": re.compile(r"attempt-[0-9]{4,}(\.json|\.errors\.jsonl|\.fault\.txt|-stacks\.txt)"),
     "inbox": re.compile(r"[^/]*\.json"),
 }
 _SHELVES: Final = ("pins", "emergency", "superseded", "quarantine", "demoted", "trash")

@@ -25,7 +25,7 @@ def cores(root: Path = ROOT) -> int:
         count = len(os.sched_getaffinity(0))
     else:  # macOS
         count = os.cpu_count() or 1
-    quotas = (_quota(each) for each in _groups(root, "cpu"))
+    quotas = (_quota(each) for each in groups(root, "cpu"))
     return max(1, min([count, *(math.ceil(each) for each in quotas if each is not None)]))
 
 
@@ -37,12 +37,12 @@ def available_bytes(root: Path = ROOT) -> int:
     """
     import psutil
 
-    rooms = (_room(each) for each in _groups(root, "memory"))
+    rooms = (_room(each) for each in groups(root, "memory"))
     machine: int = psutil.virtual_memory().available
     return max(0, min([machine, *(each for each in rooms if each is not None)]))
 
 
-def _groups(root: Path, controller: str) -> Iterator[Path]:
+def groups(root: Path, controller: str) -> Iterator[Path]:
     """Yield the control groups that this process is in, the innermost first."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()

@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -186,6 +187,13 @@ def launch(
     return Proc(pid, start_time(pid) or 0)
 
 
+def fork() -> int:
+    """Return 0 in a new copy of this process, and its pid here. Not for one that has threads."""
+    with warnings.catch_warnings():  # a library's idle threads, which Python takes for trouble
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
 def exit_of(status: int) -> int:
     """Return a wait status as an exit code; the negated number of a signal that killed it."""
     return os.waitstatus_to_exitcode(status)
@@ -251,7 +259,7 @@ def _executable_from_psutil(pid: int) -> str:
 
 def send(target: Proc, number: signal.Signals) -> bool:
     """Signal exactly that process. Say whether it was there to be signalled."""
-    handle = _pidfd(target)
+    handle = watch(target)
     if handle is None:
         return False
     try:
@@ -270,7 +278,7 @@ def wait_gone(targets: Sequence[Proc], timeout_s: float, *, clock: Clock = SYSTE
     """
     deadline_s = clock.monotonic_s() + timeout_s
     for target in targets:
-        handle = _pidfd(target)
+        handle = watch(target)
         if handle is None:
             continue
         try:
@@ -367,8 +375,19 @@ def reap() -> dict[int, int]:
     return ended
 
 
-def _pidfd(target: Proc) -> int | None:
-    """Return a descriptor of exactly that process, or None if it is gone. Linux only."""
+def peak_bytes() -> int | None:
+    """Return the largest resident set of one child that was reaped, or of one below it."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return peak * 1024 if sys.platform == "linux" and peak > 0 else None
+
+
+def watch(target: Proc) -> int | None:
+    """Return a descriptor of exactly that process, or None if it is gone. Linux only.
+
+    It becomes readable when the process ends. The caller closes it.
+    """
     try:
         handle = os.pidfd_open(target.pid)
     except ProcessLookupError:

@@ -126,6 +126,14 @@ class RunDir:
         """Post-mortem of one attempt."""
         return self.crashes / f"attempt-{attempt:04d}.json"
 
+    def words(self, attempt: int) -> Path:
+        """What a dying attempt wrote itself, without `.errors.jsonl` and `.fault.txt`."""
+        return self.crashes / f"attempt-{attempt:04d}"
+
+    def stacks(self, attempt: int) -> Path:
+        """Stacks of one attempt that hung."""
+        return self.crashes / f"attempt-{attempt:04d}-stacks.txt"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:

@@ -148,6 +148,13 @@ def _crashed(attempt: Attempt, row: Row) -> Attempt:
     )
 
 
+def _preempted(attempt: Attempt, row: Row) -> Attempt:
+    """Add that it was interrupted from outside, which is no crash."""
+    why = _text(row, "summary") or "interrupted from outside"
+    at_s = attempt.ended_at_s or unix_s(row.get("time"))
+    return replace(attempt, end="stopped", why=why, ended_at_s=at_s)
+
+
 def _swept(attempt: Attempt, row: Row) -> Attempt:
     """Add the end as the supervisor saw it, or the shim if the supervisor had died."""
     first, last = int_of(row, "step_from"), int_of(row, "step_to")
@@ -160,7 +167,7 @@ def _swept(attempt: Attempt, row: Row) -> Attempt:
     if attempt.end != "running":
         return attempt
     if row.get("by") == "shim":
-        was_asked = row.get("phase") != "running"
+        was_asked = row.get("phase") not in {"running", "hung"}
         how = _text(row, "signal") or f"exit code {row.get('code')}"
         why = f"the supervisor died; then {how}"
         return replace(attempt, end="stopped" if was_asked else "crashed", why=why)
@@ -186,5 +193,6 @@ _TELL: Final[dict[str, Callable[[Attempt, Row], Attempt]]] = {
     "finished": _ended,
     "failed": _ended,
     "crashed": _crashed,  # by the supervisor, after the trainer's own last word if it had one
+    "preempted": _preempted,  # as that
     "ended": _swept,
 }

@@ -9,7 +9,7 @@ from typing import Literal
 
 from evertrain.core import lock, proc
 from evertrain.core.clock import SYSTEM_CLOCK, Clock, human_duration
-from evertrain.core.heartbeat import read_beat
+from evertrain.core.heartbeat import PROGRESS, read_beat
 from evertrain.core.journal import Row
 from evertrain.core.rundir import RunDir
 from evertrain.monitor.attempt import SILENT, Attempt, closed, unix_s
@@ -43,7 +43,8 @@ def look(run_dir: RunDir, clock: Clock = SYSTEM_CLOCK) -> Life:
     supervisor = lock.live_owner(run_dir.supervisor_lock)
     pid = supervisor.pid if supervisor else None
     if owner is None or not owner.is_alive:
-        return Life(owner, supervisor=pid)
+        sign, step = _progress(run_dir, clock) if pid is not None else ("", None)
+        return Life(owner, sign=sign, beat_step=step, supervisor=pid)
     if proc.is_stopped(owner.pid):
         sign = "which is stopped (SIGSTOP or Ctrl+Z)"
         return Life(owner, is_alive=True, sign=sign, supervisor=pid)
@@ -53,6 +54,17 @@ def look(run_dir: RunDir, clock: Clock = SYSTEM_CLOCK) -> Life:
     ago = human_duration(clock.monotonic_s() - beat.at_s)
     sign = f"last sign of life {ago} ago ({beat.phase})"
     return Life(owner, is_alive=True, sign=sign, beat_step=beat.step, supervisor=pid)
+
+
+def _progress(run_dir: RunDir, clock: Clock) -> tuple[str, int | None]:
+    """Return what a supervisor has seen of a live command that gives no sign itself."""
+    beat = read_beat(run_dir.heartbeat)
+    if beat is None or beat.phase != PROGRESS:
+        return "", None
+    if not proc.Proc(beat.pid, beat.start_time).is_alive:
+        return "", None
+    ago = human_duration(clock.monotonic_s() - beat.at_s)
+    return f"last progress {ago} ago", beat.step if beat.step >= 0 else None
 
 
 def decide(
@@ -66,7 +78,8 @@ def decide(
         parts = [f"attempt {life.owner.attempt}", f"pid {life.owner.pid}", life.sign]
         return "running", ", ".join(part for part in parts if part)
     if life.supervisor is not None:
-        return "running", _between(journal_rows, life.supervisor, last, now_s)
+        parts = [_between(journal_rows, life.supervisor, last, now_s), life.sign]
+        return "running", ", ".join(part for part in parts if part)
     return _ended(journal_rows, last, life)
 
 
@@ -88,8 +101,10 @@ def _ended(journal_rows: Sequence[Row], last: Attempt | None, life: Life) -> tup
     events = ("gave_up", "supervisor_stopped", "attempt_started", "supervisor_started")
     newest = next((row for row in reversed(journal_rows) if row.get("event") in events), {})
     if newest.get("event") == "gave_up":
-        parts = [newest.get("why"), newest.get("cause")]
-        return "gave-up", ": ".join(str(part) for part in parts if part) or "no restarts left"
+        why, cause = (str(newest.get(key) or "") for key in ("why", "cause"))
+        cause = str(newest.get("summary") or cause)
+        parts = [why, "" if cause in why else cause]
+        return "gave-up", ": ".join(part for part in parts if part) or "no restarts left"
     if newest.get("event") == "supervisor_stopped":
         return "stopped", str(newest.get("why") or "on request")
     if last is None:

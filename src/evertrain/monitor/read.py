@@ -85,6 +85,7 @@ class RunStatus:
         best: The best one, or None.
         size_bytes: Bytes on disk, hard-linked files once.
         bad_line_count: Journal lines that did not parse.
+        rung: The setting of a ladder in force, and why: `name index count why`; None is none.
         pace: How often the newest attempt saves, and why: `rule interval why`; None is unknown.
         disk: How long its disk will do; None where the file system does not say.
         demoted: Checkpoints that are whole, and killed whoever restored them.
@@ -105,6 +106,7 @@ class RunStatus:
     best: Best | None
     size_bytes: int
     bad_line_count: int
+    rung: Row | None = None
     pace: Row | None = None
     disk: Outlook | None = None
     demoted: tuple[CheckpointInfo, ...] = ()
@@ -153,6 +155,7 @@ def status(run_dir: RunDir | Path, *, clock: Clock = SYSTEM_CLOCK) -> RunStatus:
         best=_best(found),
         size_bytes=disk_bytes(where.path),
         bad_line_count=journal.bad_count,
+        rung=_rung(journal.rows, attempts),
         pace=next((row for row in reversed(journal.rows) if row.get("event") == "paced"), None),
         disk=outlook_of(where.checkpoints, journal.rows, found[-1].path if found else None),
         demoted=tuple(demoted(where.checkpoints)),
@@ -206,6 +209,13 @@ def _step(
     saved = [each.step for each in found if each.attempt == last.number]
     known = [last.first_step, last.last_step, life.beat_step, *logged, *saved]
     return max((each for each in known if each is not None), default=0)
+
+
+def _rung(journal_rows: Sequence[Row], attempts: Sequence[Attempt]) -> Row | None:
+    """Return what the newest attempt says of its ladder; None if it has none."""
+    newest = next((row for row in reversed(journal_rows) if row.get("event") == "rung"), None)
+    is_newest = newest is None or not attempts or newest.get("attempt") == attempts[-1].number
+    return newest if is_newest else None
 
 
 def _stage(journal_rows: Sequence[Row]) -> str | None:

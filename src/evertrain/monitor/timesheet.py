@@ -60,6 +60,7 @@ class _Life:
         began_s: Unix time of its start.
         launching_s: What its supervisor took to start it, seconds.
         has_spoken: Whether it is a `Run`, which tells the journal what it does.
+        has_moved: Whether it is a command whose output or files have shown progress.
         has_ended: Whether it ended as it was meant to.
         seconds: What is booked, by class; work is not, until its fate is known.
         pieces: Work, oldest first.
@@ -69,6 +70,7 @@ class _Life:
     began_s: float
     launching_s: float = 0.0
     has_spoken: bool = False
+    has_moved: bool = False
     has_ended: bool = False
     seconds: dict[Kind, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
     pieces: list[_Piece] = field(default_factory=list)
@@ -101,7 +103,9 @@ class _Life:
         self.spend("stalled", silent_s)
 
     def was_foreign(self) -> None:
-        """It never told of itself: all that it did may have been work."""
+        """It never told of itself: all may have been work, if nobody saw when that began."""
+        if self.has_moved:
+            return
         self.spend("work", self.seconds["startup"])
         self.seconds["startup"] = 0.0
 
@@ -140,6 +144,7 @@ _AFTER: Final[Mapping[str, _Phase]] = {
     "attempt_started": "startup",
     "restoring": "restoring",
     "resumed": "work",
+    "progressed": "work",
     "hang": "stalled",
     "failed": "startup",
     "stopped": "startup",
@@ -166,6 +171,7 @@ class _Clerk:
         self._is_launching = False
         self._is_supervised = False
         self._is_going_back = False
+        self._is_sent_back = False
 
     @property
     def _life(self) -> _Life | None:
@@ -188,7 +194,7 @@ class _Clerk:
         if event in _AFTER:
             self._phase = self._next_phase(event, row)
         # Who started a training without a supervisor also starts it again by hand.
-        self._is_supervised |= event == "launched"
+        self._is_supervised |= event in {"launched", "backoff"}
         self._is_supervised &= self._phase is not None
         self._is_launching = event == "supervisor_started" or (
             self._is_launching and event not in _AFTER
@@ -230,10 +236,14 @@ class _Clerk:
 
     def _tell(self, life: _Life, row: Row, event: str, at_s: float) -> None:
         match event:
+            case "backoff":  # to leave a step that kills: nobody wanted to lose what is behind
+                self._is_sent_back = row.get("move") == "older"
             case "superseded":
-                self._is_going_back = True
+                self._is_going_back = not self._is_sent_back
             case "resumed":
                 self._lose_after(int_of(row, "step") or 0)
+            case "progressed":
+                life.has_moved = True
             case "saved":
                 life.saved(int_of(row, "step"), number_of(row, "blocked") or 0.0)
             case "hang":

@@ -22,11 +22,11 @@ from evertrain.checkpoint.when import When, auto, quiet_of
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import UsageError
 from evertrain.core.fs import LOCAL_FS, Fs
-from evertrain.core.heartbeat import Heart
 from evertrain.core.journal import Row
 from evertrain.core.refusal import refusing
 from evertrain.monitor.metrics import read_metrics
-from evertrain.run import arguments, opening
+from evertrain.run import arguments, last_words, opening
+from evertrain.run.beats import STEPPING, Beats
 from evertrain.run.boundary import Boundary, Record
 from evertrain.run.calls import (
     check_apply,
@@ -46,6 +46,7 @@ from evertrain.run.inbox import Inbox, addressed_since_s
 from evertrain.run.initial import check_source, start_from
 from evertrain.run.origin import Origin
 from evertrain.run.owner import OwnProcess
+from evertrain.run.reseed import reseed, wanted
 from evertrain.run.rng import Seeder, isolated
 from evertrain.run.rows import Rows, merged, place_in
 from evertrain.run.saver import Saver
@@ -154,6 +155,8 @@ class Run:
         )
         record, seed = Record(given.best), given.seed
         where = opening.where(given.resume, os.environ)
+        self.step: int = 0
+        self._last_words = last_words.listen(os.environ, lambda: self.step)
         place, _ = opening.directory_for(given.path, os.environ)
         if init_from is not None and starts_fresh(place, where):
             check_source(init_from)
@@ -167,7 +170,6 @@ class Run:
         )
         opened = opening.begin(plea, os.environ, fs=fs, clock=clock)
         self.stride, self.total, self.is_stopped = given.stride, given.total, False
-        self.step: int = 0
         self._finished: str | None = None
         self._advanced: int | None = None
         self._is_restored = self._is_in_step = self._is_closed = self._is_recorded = False
@@ -178,14 +180,14 @@ class Run:
         self._unit, self._record, self._on_stop, self._clock = unit, record, on_stop, clock
         self._partial, self._init_from = given.partial, init_from
         self._console = Console(clock=clock)
-        self._capture = Capture()
-        self._seeder = Seeder(seed)
+        self._capture, self._seeder = Capture(), Seeder(seed)
         self._seeder.seed_new()
         metric = record.ranking.metric if record.ranking else None
         self._rows = Rows(
             self._dir.metrics, self.attempt, best=metric, say=self.say, fs=fs, clock=clock
         )
-        self._heart = _start_heart(self._dir.heartbeat, os.environ, fs)
+        self._beats = Beats(self._dir.heartbeat, os.environ, fs=fs, clock=clock)
+        self._beat("setup")
         self._store = Store(self._dir.checkpoints, best=best, fs=fs, clock=clock, warn=self._warn)
         self._tools = Tools(fs, clock)
         self._trial = Trial(self._journal, self.attempt, self._process)
@@ -232,7 +234,7 @@ class Run:
             rows=self._rows,
             clock=clock,
             say=self.say,
-            beat=self._beat,
+            phase=self._phase,
             look=self._look,
             iteration=self.iteration,
         )
@@ -327,12 +329,14 @@ class Run:
         self._require_use("restore()")
         self._seeder.seed_new()
         self._capture.begin()
+        self._beat("restore")
         info = self.resumed_from
         is_resumed = info is not None
         if info is not None:
             self._trial.begin(info, self._store.path)
             trees = self._origin.take_state(self._capture.copying)
             self._capture.restore(trees, self._partial, str(info.path))
+            self._reseed_if_asked()
         elif self._init_from is not None:
             self.say(start_from(self._init_from, self._capture, self._partial))
         self._is_restored = True
@@ -349,7 +353,7 @@ class Run:
         self._signals.install()
         self._saver.watch(() if is_resumed else self._capture.names)
         self._console.start(self.step)
-        self._beat("step")
+        self._begin_steps()
 
     def log(
         self, mapping: Mapping[str, Any] | None = None, /, *, at: float | None = None, **more: Any
@@ -419,13 +423,14 @@ class Run:
         return self._phase(name, isolate_rng=isolate_rng)
 
     @contextmanager
-    def _phase(self, name: str, *, isolate_rng: bool) -> Iterator[None]:
+    def _phase(self, name: str, *, isolate_rng: bool = False) -> Iterator[None]:
+        outer = self._beats.phase
         self._beat(name)
         try:
             with isolated() if isolate_rng else nullcontext():
                 yield
         finally:
-            self._beat("step")
+            self._beat_step() if outer in STEPPING else self._beat(outer)
 
     def stages(self, stages: Iterable[Stage], apply: Apply | None = None) -> Iterator[StageLoop]:
         """Return the stages that are left; each is iterated over for its steps.
@@ -500,6 +505,8 @@ class Run:
             self._rows.commit(step)
         self.step = step
         self.iteration += 1
+        if (heart := self._beats.heart) is not None:
+            heart.pass_step(step)
         return True
 
     def _settle_down(self) -> None:
@@ -580,6 +587,9 @@ class Run:
                 self._end_early(is_left=self._is_in_loop or self._is_in_step)
                 self._saves.settle(wait=True)
             elif not isinstance(error, Stopped):
+                if self._last_words is not None:
+                    self._last_words.tell(error, "run")
+                self._beat("failed")
                 self._emergency.after_error(error, self.step, has_state=self._is_restored)
         finally:
             self._give_back()
@@ -610,6 +620,8 @@ class Run:
             self._complete()
 
     def _give_back(self) -> None:
+        if self._saver.is_saving:
+            self._beat("save")
         self._is_closed, self._calm = True, RESTLESS
         self._saver.land()  # it raises nothing: the lease must go
         self._signals.uninstall()
@@ -619,8 +631,7 @@ class Run:
         try:
             self._rows.flush(sync=True)
         finally:
-            if self._heart is not None:
-                self._heart.close()
+            self._beats.end(self.step)
             self._lease.release()
 
     # ---- inside -----------------------------------------------------------------------
@@ -717,7 +728,7 @@ class Run:
             rule=self._saver.reason(self.step, before),
         )
         self._saves.at(self._here(ended), boundary, score)
-        self._beat("step")
+        self._beat_step()
         if ended is not None:
             self._end_stage(ended)
         return stops_for
@@ -726,6 +737,7 @@ class Run:
         self._console.banner(f"STAGE {stage.index}/{stage.count}: {stage.name}")
         if self.step == stage.start:
             self._record_stage("stage_started", stage)
+        self._begin_steps()
         if self._curriculum.apply is not None:
             with self._capture.applying():
                 self._curriculum.apply(stage.overrides)
@@ -745,6 +757,15 @@ class Run:
             with self._capture.applying():
                 apply(stage.overrides)
 
+    def _reseed_if_asked(self) -> None:
+        """Take another way from here, where this one ends in the same death every time."""
+        salt = wanted(os.environ)
+        if salt is not None:
+            seed = reseed(salt, self.step, [thing for thing, _ in self._capture.things.values()])
+            about = {"step": self.step, "seed": seed}
+            self._journal.record("reseeded", about, must=False, attempt=self.attempt)
+            self.say(f"evertrain: other random numbers from here on (seed {seed}), as was allowed")
+
     def _is_complete(self) -> bool:
         if self._curriculum.plan is not None:
             return self._curriculum.is_over
@@ -763,6 +784,7 @@ class Run:
         with refusing(self.path):
             self._record_end()
         self._inbox.done()
+        self._beat("finished")
 
     def _record_end(self) -> None:
         self._rows.flush(sync=True, must=True)
@@ -776,6 +798,7 @@ class Run:
         about = {"step": self.step, "why": by, "unsaved": unsaved}
         self._journal.record("stopped", about, must=False, attempt=self.attempt)
         self._inbox.done()
+        self._beat("stopped")
         self.is_stopped = True
         self._console.finish()
         state = f"{self._saves.shortfall(self._here())};" if unsaved else "saved, and"
@@ -789,8 +812,15 @@ class Run:
             self._auditor.look(at, self.step, self._capture)
 
     def _beat(self, phase: str) -> None:
-        if self._heart is not None and self._process.is_here and not self._is_closed:
-            self._heart.beat(self.step, phase)
+        if self._process.is_here and not self._is_closed:
+            self._beats.beat(self.step, phase)
+
+    def _beat_step(self) -> None:
+        self._beat(self._beats.stepping(self.iteration))
+
+    def _begin_steps(self) -> None:
+        self._beats.begin_steps(self.iteration)
+        self._beat_step()
 
 
 def _auditor_for(
@@ -802,11 +832,3 @@ def _auditor_for(
     from evertrain.run.audited.auditor import Auditor
 
     return Auditor.of(environ, path, attempt, say)
-
-
-def _start_heart(path: Path, environ: Mapping[str, str], fs: Fs) -> Heart | None:
-    """Begin to beat where the supervisor listens. A full disk must not keep a run from starting."""
-    try:
-        return Heart(Path(environ.get(opening.ENV_HEARTBEAT) or path), os.getpid(), fs=fs)
-    except OSError:
-        return None

@@ -7,6 +7,7 @@ Layer: run. Imports checkpoint and core.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,7 +60,7 @@ class Saves:
         rows: The metrics.
         clock: Source of times.
         say: Prints one line.
-        beat: Tells the watchdog what begins.
+        phase: Tells the watchdog what goes on.
         look: Lets an auditor look at the program.
         iteration: Iterations that the newest save holds, on the disk or on its way there.
     """
@@ -73,7 +74,7 @@ class Saves:
     rows: Rows
     clock: Clock
     say: Callable[[str], None]
-    beat: Callable[[str], None]
+    phase: Callable[[str], AbstractContextManager[None]]
     look: Callable[[str], None]
     iteration: int
 
@@ -94,12 +95,12 @@ class Saves:
             self.settle(wait=True)
         if boundary.reasons and not self._has_nothing_new(here, boundary):
             began_s = self.clock.monotonic_s()
-            self.beat("save")
-            self.settle(wait=True)  # before the state is captured: one copy at a time
-            save = self._what(
-                here, boundary.kind, boundary.reasons, score=score, is_best=boundary.is_best
-            )
-            self._hand_over(save, here, must=boundary.must_save, began_s=began_s)
+            with self.phase("save"):
+                self.settle(wait=True)  # before the state is captured: one copy at a time
+                save = self._what(
+                    here, boundary.kind, boundary.reasons, score=score, is_best=boundary.is_best
+                )
+                self._hand_over(save, here, must=boundary.must_save, began_s=began_s)
         elif boundary.is_best:
             self.record.best_score = self.record.saved_score  # still to be beaten
 
@@ -116,8 +117,9 @@ class Saves:
             self.say(f"evertrain: {self.shortfall(here)}")
             return
         score, is_best = self.record.judge(self.rows.of(here.step))
-        save = self._what(here, "final", ("last",), score=score, is_best=is_best)
-        self._hand_over(save, here, must=True)
+        with self.phase("save"):
+            save = self._what(here, "final", ("last",), score=score, is_best=is_best)
+            self._hand_over(save, here, must=True)
 
     def adopt(self, here: Here) -> None:
         """Save what was put back from another run's checkpoint as one of this run.
@@ -125,7 +127,8 @@ class Saves:
         Raises:
             EvertrainError: As `at`.
         """
-        self.saver.save(self._what(here, "step", ("imported",)), must=True)
+        with self.phase("save"):
+            self.saver.save(self._what(here, "step", ("imported",)), must=True)
 
     def wreck(self, here: Here, kind: Kind, why: str) -> CheckpointInfo:
         """Keep an unsafe state, for manual recovery.
@@ -143,7 +146,8 @@ class Saves:
             FencedError: A later attempt owns the run.
         """
         if self.saver.is_saving:
-            failed = self.saver.settle(wait=wait)
+            with self.phase("save") if wait else nullcontext():
+                failed = self.saver.settle(wait=wait)
             if failed is not None:
                 self._miss(failed)
 

@@ -16,6 +16,8 @@ from typing import Final
 from evertrain.core import proc
 from evertrain.core.errors import ConfigError, LockedError
 from evertrain.core.proc import Proc
+from evertrain.supervise.hang.record import Hang, decode_hang
+from evertrain.supervise.progress.trail import Trail, decode_trail
 from evertrain.supervise.shim import FORCE_S, SWEEP_S, TERMINATE_S
 from evertrain.supervise.task import World
 from evertrain.supervise.wire import Order, Row, Wire, encode_order
@@ -35,29 +37,52 @@ class Outcome:
         seconds: How long it ran.
         stop_requested: Whether somebody asked the supervisor to stop it.
         is_forced: Whether somebody lost patience with that, and pressed Ctrl+C again.
+        is_moved: Whether the supervisor stopped it to go on with another setting.
         killed: What had to be killed, as "name (pid)".
         lost_log_bytes: Output that the disk refused.
+        peak_bytes: Largest resident set of one of its processes, or None if unknown.
+        hang: The hang for which it was ended, or None.
+        trail: How far it got, as its output or its files tell; None where nobody looked.
     """
 
     code: int | None
     seconds: float
     stop_requested: bool
     is_forced: bool = False
+    is_moved: bool = False
     killed: tuple[str, ...] = ()
     lost_log_bytes: int = 0
+    peak_bytes: int | None = None
+    hang: Hang | None = None
+    trail: Trail | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """Whether a healthy attempt is to make room for another one.
+
+    Attributes:
+        wait_s: In how many seconds to ask that.
+        is_over: The answer.
+    """
+
+    wait_s: Callable[[], float]
+    is_over: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Something to do once, if the attempt lives long enough.
+    """What there is to do while the attempt lives.
 
     Attributes:
-        after_s: How long, seconds.
+        after_s: When to do something once, seconds from the start.
         do: What.
+        review: What to ask again and again, or None.
     """
 
     after_s: float
     do: Callable[[], None]
+    review: Review | None = None
 
 
 def run_attempt(order: Order, env: Mapping[str, str], world: World, later: Later) -> Outcome:
@@ -103,8 +128,11 @@ class _Watch:
         self._began_s = world.clock.monotonic_s()
         self._later = later
         self._later_s = self._began_s + later.after_s
+        self._review = review = later.review
+        self._review_s = self._began_s + review.wait_s() if review else float("inf")
         self._limit_s = float("inf")
         self._stop_count = 0
+        self._is_moved = False
         self._ended: Row | None = None
         self._is_over = False
         wire.tell(encode_order(order))
@@ -125,13 +153,24 @@ class _Watch:
                 self._on_row(row)
 
     def _timeout_s(self) -> float | None:
-        left_s = min(self._limit_s, self._later_s) - self._clock.monotonic_s()
+        left_s = min(self._limit_s, self._later_s, self._review_s) - self._clock.monotonic_s()
         return None if left_s == float("inf") else max(0.0, left_s)
 
     def _do_if_due(self) -> None:
         if self._clock.monotonic_s() >= self._later_s:
             self._later_s = float("inf")
             self._later.do()
+        if self._review is not None and self._clock.monotonic_s() >= self._review_s:
+            self._do_review(self._review)
+
+    def _do_review(self, review: Review) -> None:
+        if self._stop_count or not review.is_over():
+            self._review_s = self._clock.monotonic_s() + review.wait_s()
+            return
+        self._review_s = float("inf")
+        self._is_moved = True
+        self._promise("stop", self._order.grace_s + TERMINATE_S + SWEEP_S)
+        self._screen.say("Stopping at the next safe point, to go on with another setting.", "blue")
 
     def clean_up(self, spare: list[Proc]) -> None:
         """Leave nothing: neither the shim nor, if it died, what it held."""
@@ -154,15 +193,23 @@ class _Watch:
         if ended is None:
             seconds = self._clock.monotonic_s() - self._began_s
             return Outcome(
-                code=None, seconds=seconds, stop_requested=stop_requested, is_forced=is_forced
+                code=None,
+                seconds=seconds,
+                stop_requested=stop_requested,
+                is_forced=is_forced,
+                is_moved=self._is_moved,
             )
         return Outcome(
             code=ended["code"],
             seconds=float(ended["seconds"]),
             stop_requested=stop_requested,
             is_forced=is_forced,
+            is_moved=self._is_moved,
             killed=tuple(ended["killed"]),
             lost_log_bytes=int(ended["lost_log_bytes"]),
+            peak_bytes=ended.get("peak_bytes"),
+            hang=decode_hang(ended.get("hang")),
+            trail=decode_trail(ended.get("trail")),
         )
 
     def _on_row(self, row: Row) -> None:
@@ -171,6 +218,14 @@ class _Watch:
             case "signalled":
                 name, pid = row["name"], row["pid"]
                 self._screen.say(f"Sent SIGINT to {name} (pid {pid}).", "dim")
+            case "hang":
+                then = "only observed" if row["is_observed"] else "ending it"
+                self._screen.say()
+                self._screen.say(f"{row['summary']} ({then}).", "red")
+            case "unwatched":
+                self._screen.say(f"Hangs are not looked for any more: {row['error']}", "yellow")
+            case "unread":
+                self._screen.say(f"Its progress is not read any more: {row['error']}", "yellow")
             case "failed" if "locked" in row:
                 raise LockedError(*row["locked"])
             case "failed":
@@ -191,6 +246,7 @@ class _Watch:
 
     def _stop(self, number: signal.Signals) -> None:
         self._stop_count = 1
+        self._signals.service.stopping()
         grace_s = self._order.grace_s
         self._promise("stop", grace_s + TERMINATE_S + SWEEP_S)
         self._screen.say()

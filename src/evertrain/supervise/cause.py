@@ -1,16 +1,15 @@
 """Why an attempt ended, from its exit status and the end of its log.
 
-Layer: supervise. Imports core only.
+Layer: supervise. Imports monitor and core.
 """
 
-import os
 import re
 import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from evertrain.core.regular import open_regular
+from evertrain.monitor.logs import end_of
 
 TAIL_BYTES: Final = 256 * 1024
 LAST_LINES: Final = 50
@@ -27,8 +26,16 @@ _CODE_ERRORS: Final = frozenset(
     # Ours, where a program lets them pass: its call, its state or its directory does not fit.
     | {"UsageError", "ConfigError", "StateError", "FormatError", "NotFoundError"}
 )
+# Errors of an import that say more about the machine than about the program.
+_PASSING: Final = re.compile(
+    r"Cannot allocate memory|Input/output error|Stale file handle|Too many open files"
+    r"|Transport endpoint|Resource temporarily unavailable|No space left|static TLS",
+    re.IGNORECASE,
+)
 # Only a traceback at the very end of the output is the cause of the end.
 _END_LINES: Final = 5
+# A worker's traceback that stands this close before its leader's came first, lines.
+_CASCADE_LINES: Final = 200
 _USAGE: Final = re.compile(r"^usage: |^Usage: |can't open file|No module named", re.MULTILINE)
 _NO_PROGRAM: Final = re.compile(r"not found|No such file|Permission denied|cannot execute")
 
@@ -42,23 +49,22 @@ class Tail:
         exception: Last line of the last traceback, or None.
         traceback: That traceback, or None.
         is_last_word: Whether the output ends with it.
+        earlier: Tracebacks shortly before that one, oldest first: of workers, and of causes.
+        native: What `faulthandler` wrote of a crash below Python, or None.
     """
 
     lines: tuple[str, ...] = ()
     exception: str | None = None
     traceback: str | None = None
     is_last_word: bool = False
+    earlier: tuple[str, ...] = ()
+    native: str | None = None
 
 
 def read_tail(path: Path, *, limit_bytes: int = TAIL_BYTES) -> Tail:
     """Return what the last `limit_bytes` of the log at `path` say; nothing if there is none."""
-    try:
-        with open_regular(path) as file:
-            size_bytes = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size_bytes - limit_bytes))
-            return parse_tail(file.read(limit_bytes))
-    except OSError:
-        return Tail()
+    data = end_of(path, limit_bytes)
+    return parse_tail(data) if data else Tail()
 
 
 def parse_tail(data: bytes) -> Tail:
@@ -71,11 +77,38 @@ def parse_tail(data: bytes) -> Tail:
     kept = tuple(lines[-LAST_LINES:])
     if start is None:
         return _crashed_natively(lines, kept)
-    first = lines[start][lines[start].index(_TRACEBACK) :]
-    shown = [first, *lines[start + 1 : end + 1]]
     exception = lines[end].strip() if end > start else None
-    rest = [line for line in lines[end + 1 :] if line.strip()]
-    return Tail(kept, exception, "\n".join(shown), len(rest) < _END_LINES)
+    # What is indented may still belong to the message: a tensor is many lines.
+    rest = [line for line in lines[end + 1 :] if line.strip() and not line[0].isspace()]
+    native = next((at for at, line in enumerate(rest) if _FATAL_ERROR.match(line)), len(rest))
+    crashed = _crashed_natively(lines, kept)
+    return Tail(
+        kept,
+        exception,
+        _shown(lines, start, end),
+        native < _END_LINES,
+        _earlier(lines[max(0, start - _CASCADE_LINES) : start]),
+        crashed.native,
+    )
+
+
+def _shown(lines: list[str], start: int, end: int) -> str:
+    """Return a traceback without what stands before it in its first line."""
+    first = lines[start][lines[start].index(_TRACEBACK) :]
+    return "\n".join([first, *lines[start + 1 : end + 1]])
+
+
+def _earlier(lines: list[str]) -> tuple[str, ...]:
+    """Return the whole tracebacks in `lines`, oldest first."""
+    found: list[str] = []
+    while lines:
+        start, end = _find_traceback(lines)
+        if start is None:
+            break
+        if end > start:
+            found.insert(0, _shown(lines, start, end))
+        lines = lines[:start]
+    return tuple(found)
 
 
 def _last_drawn(line: str) -> str:
@@ -102,7 +135,8 @@ def _crashed_natively(lines: list[str], kept: tuple[str, ...]) -> Tail:
     found = _FATAL_ERROR.search(text)
     if found is None:
         return Tail(kept)
-    return Tail(kept, found[1], text[found.start() :], is_last_word=True)
+    block = text[found.start() :]
+    return Tail(kept, found[1], block, is_last_word=True, native=block)
 
 
 def name_of(code: int | None) -> str:
@@ -127,10 +161,8 @@ def why_fatal(code: int | None, tail: Tail, seconds: float) -> str | None:
 
     Only what is certain counts: a wrong "yes" here loses a night.
     """
-    if code == 1 and tail.is_last_word and tail.exception is not None:
-        kind = tail.exception.partition(":")[0].rpartition(".")[2]
-        if kind in _CODE_ERRORS:
-            return tail.exception
+    if code == 1 and tail.is_last_word and is_code_error(tail.exception or ""):
+        return tail.exception
     if seconds >= START_S:
         return None
     text = "\n".join(tail.lines)
@@ -139,6 +171,12 @@ def why_fatal(code: int | None, tail: Tail, seconds: float) -> str | None:
     if code in {126, 127} and _NO_PROGRAM.search(text):
         return f"a program is missing ({_last_line(tail)})"
     return None
+
+
+def is_code_error(exception: str) -> bool:
+    """Say whether the last line of a traceback names a fault of the program or its settings."""
+    kind = exception.partition(":")[0].rpartition(".")[2]
+    return kind in _CODE_ERRORS and _PASSING.search(exception) is None
 
 
 def _last_line(tail: Tail) -> str:

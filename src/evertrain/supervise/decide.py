@@ -20,64 +20,36 @@ from evertrain.core.errors import (
     EXIT_OK,
     EXIT_STOPPED,
 )
+from evertrain.supervise.end import End, Move
 from evertrain.supervise.options import SuperviseOptions
+from evertrain.supervise.policy import ledger
+from evertrain.supervise.policy.backoff import wait_s
+from evertrain.supervise.policy.retreat import Chances, next_move, same_step
 
 RESUMABLE: Final = "stopped on request; it can go on from here"
 FORCED: Final = "forced by a second signal; it can go on from the newest whole checkpoint"
-_SIGINT: Final = 2
+_NOTHING_ELSE: Final = Chances()
 _LAST_WORDS: Final = {
     EXIT_CONFIG: "it reports a configuration error (exit code 78)",
     EXIT_DO_NOT_RESTART: "it asks not to be restarted (exit code 93)",
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class End:
-    """How one attempt ended.
-
-    Attributes:
-        code: Exit status; negative is the number of the signal that killed it. None if it
-            is unknown, because the process that held it was killed.
-        is_run: Whether it was a `Run`, which tells the journal what it does.
-        is_finished: Whether the journal says that this attempt finished the training.
-        is_stopped: Whether the journal says that it stopped on request.
-        stop_requested: Whether the supervisor asked it to stop.
-        is_forced: Whether the supervisor was made to force that: Ctrl+C once more.
-        is_locked: Whether another live process owns the run.
-        fatal: Why starting it again cannot help, or None.
-    """
-
-    code: int | None
-    is_run: bool = False
-    is_finished: bool = False
-    is_stopped: bool = False
-    stop_requested: bool = False
-    is_forced: bool = False
-    is_locked: bool = False
-    fatal: str | None = None
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the training is done: the journal's word, or a foreign command's 0."""
-        return self.is_finished if self.is_run else self.code == 0 and not self.stop_requested
-
-    @property
-    def was_asked(self) -> bool:
-        """Whether somebody wanted it to end before it was done."""
-        by_hand = self.code in {EXIT_STOPPED, EXIT_FORCED, -_SIGINT}
-        return self.stop_requested or self.is_forced or self.is_stopped or by_hand
-
-    @property
-    def is_crash(self) -> bool:
-        """Whether it counts against the limit."""
-        return not (self.is_complete or self.was_asked)
-
-
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Verdict: start the command again after `wait_s` seconds."""
+    """Verdict: start the command again.
+
+    Attributes:
+        wait_s: Pause before it, seconds.
+        why: What is otherwise than usual, for people; "" for nothing.
+        move: What is tried, if not the same again.
+        from_: Checkpoint to begin with, as `resume` takes it; None is the newest.
+    """
 
     wait_s: float
+    why: str = ""
+    move: Move | None = None
+    from_: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +67,37 @@ class Stop:
     exit_code: int
 
 
-def decide(ends: Sequence[End], options: SuperviseOptions) -> Restart | Stop:
+def decide(
+    ends: Sequence[End],
+    options: SuperviseOptions,
+    chances: Chances = _NOTHING_ELSE,
+    *,
+    luck: float = 0.5,
+) -> Restart | Stop:
     """Say what to do after the last of `ends`.
 
     Args:
-        ends: The attempts that this supervisor started, oldest first; at least one.
+        ends: How the attempts ended that count, oldest first; at least one.
         options: Limits and pace.
+        chances: What could be tried instead of the same again.
+        luck: Jitter of the pause, 0 to 1.
     """
-    last = ends[-1]
+    stop = _settled(ends[-1])
+    if stop is not None:
+        return stop
+    move = None if ends[-1].is_preempted else next_move(ends, chances)
+    why = _too_much(ends, options, move)
+    if why is not None:
+        return Stop("gave up", why, EXIT_GAVE_UP)
+    pause_s = wait_s(ends, options, luck)
+    if move is None:
+        return Restart(pause_s)
+    from_ = chances.older if move == "older" else None
+    return Restart(pause_s, _told(ends, move, chances), move, from_)
+
+
+def _settled(last: End) -> Stop | None:
+    """Say whether the last end alone decides that nothing is started again."""
     if last.is_complete:
         return _done(last)
     if last.was_asked:
@@ -110,12 +105,31 @@ def decide(ends: Sequence[End], options: SuperviseOptions) -> Restart | Stop:
     if last.is_locked:
         return Stop("locked", "another live process owns the run", EXIT_LOCKED)
     fatal = last.fatal or _LAST_WORDS.get(last.code or 0)
-    if fatal is not None:
-        return Stop("gave up", f"starting again cannot help: {fatal}", EXIT_GAVE_UP)
-    crash_count = sum(end.is_crash for end in ends)
-    if 0 < options.max_crashes <= crash_count:
-        return Stop("gave up", f"{crash_count} crashes, the limit", EXIT_GAVE_UP)
-    return Restart(options.delay_s)
+    if fatal is None:
+        return None
+    return Stop("gave up", f"starting again cannot help: {fatal}", EXIT_GAVE_UP)
+
+
+def _too_much(ends: Sequence[End], options: SuperviseOptions, move: Move | None) -> str | None:
+    """Ask the ledgers. An explicit number of crashes leaves only that count, and the floor.
+
+    A move that is left comes before the other counts: it changes what they have counted.
+    """
+    if ends[-1].is_preempted:
+        return ledger.preemptions(ends)
+    why = ledger.intensity(ends, options)
+    if move is None and not options.counts_only:
+        why = why or same_step(ends) or ledger.no_progress(ends)
+    return why or ledger.floor(ends, options)
+
+
+def _told(ends: Sequence[End], move: Move, chances: Chances) -> str:
+    count = len(ledger.same_deaths(ends))
+    tries = {
+        "older": f"going back to an older checkpoint ({chances.older})",
+        "reseed": "going on with other random numbers",
+    }
+    return f"crashed {count} times in the same way at the same step: {tries[move]}"
 
 
 def _asked(last: End) -> Stop:

@@ -135,12 +135,30 @@ def choose(pattern: str, resume: str = "auto", *, split: Split = all_count) -> C
     return Choice(found[-1])
 
 
-def resume_arguments(template: str, found: Found) -> list[str]:
+def before_newest(pattern: str, split: Split) -> Found | None:
+    """Return the whole checkpoint before the newest one, or None."""
+    newest = choose(pattern, split=split).found
+    if newest is None:
+        return None
+
+    def older(found: Sequence[Found]) -> tuple[list[Found], list[Found]]:
+        counting, abandoned = split(found)
+        place = next((i for i, each in enumerate(counting) if each.path == newest.path), 0)
+        return counting[:place], abandoned
+
+    return choose(pattern, split=older).found
+
+
+def resume_arguments(template: str | None, found: Found | None) -> list[str]:
     """Return the arguments that `template` means for `found`; spaces in a path are kept.
+
+    None without one of them.
 
     Raises:
         ConfigError: It wants `{step}`, and the name of `found` has no number.
     """
+    if template is None or found is None:
+        return []
     if "{step}" in template and found.step is None:
         raise ConfigError(
             f"--resume-arg wants {{step}}, but there is no number in {found.path.name!r}.",

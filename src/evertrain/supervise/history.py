@@ -13,8 +13,10 @@ from evertrain.core.journal import Journal, Row
 from evertrain.core.kinds import MAX_COUNT, is_attempt
 from evertrain.core.proc import Proc
 from evertrain.core.rundir import RunDir, parse_step
+from evertrain.monitor.attempt import unix_s
 from evertrain.monitor.poison import deadly
 from evertrain.supervise.options import SuperviseOptions
+from evertrain.supervise.policy.past import that_count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,10 @@ class Story:
         step_from: Step at which it began, or None if unknown.
         step_to: Last step known of it, or None.
         resumed_from: Name of the checkpoint it restored, or None.
+        stopped_by: Who asked it to stop, as it says: "SIGTERM"; None if it did not stop.
+        died_restoring: Whether it restored a checkpoint, and no step ended behind that.
+        saved: Newest step that it committed, or None.
+        useful_s: Seconds from its first step to its last save, or None if it began none.
     """
 
     is_run: bool = False
@@ -36,6 +42,10 @@ class Story:
     step_from: int | None = None
     step_to: int | None = None
     resumed_from: str | None = None
+    stopped_by: str | None = None
+    died_restoring: bool = False
+    saved: int | None = None
+    useful_s: float | None = None
 
 
 def next_attempt(run_dir: RunDir) -> int:
@@ -60,6 +70,8 @@ def read_story(run_dir: RunDir, attempt: int) -> Story:
     restoring = next((row for row in mine if row["event"] == "restoring"), {})
     resumed = next((row for row in mine if row["event"] == "resumed"), restoring)
     source = resumed.get("from") or restoring.get("path")
+    stopped = next((row for row in mine if row["event"] == "stopped"), {})
+    saves = [row for row in mine if _is_commit(row)]
     return Story(
         is_run=True,
         is_finished="finished" in names,
@@ -67,7 +79,17 @@ def read_story(run_dir: RunDir, attempt: int) -> Story:
         step_from=_number(resumed, "step"),
         step_to=_last_step(run_dir, mine),
         resumed_from=source if isinstance(source, str) else None,
+        stopped_by=str(stopped["why"]) if "why" in stopped else None,
+        died_restoring="restoring" in names and "stepped" not in names and not saves,
+        saved=max((_number(row, "step") or 0 for row in saves), default=None),
+        useful_s=_between(resumed, saves[-1] if saves else resumed),
     )
+
+
+def _between(first: Row, last: Row) -> float | None:
+    """Return the seconds between two rows, 0 or more; None if one of them has no time."""
+    times = (unix_s(first.get("time")), unix_s(last.get("time")))
+    return None if times[0] is None or times[1] is None else max(0.0, times[1] - times[0])
 
 
 def next_checkpoint(run_dir: RunDir, resume: str) -> str | None:
@@ -88,6 +110,43 @@ def next_checkpoint(run_dir: RunDir, resume: str) -> str | None:
     return max(left or names, key=int, default=None)
 
 
+def reached(run_dir: RunDir, attempt: int) -> int | None:
+    """Return the newest step that a `Run` had committed before `attempt`; None without one.
+
+    An attempt that is sent back makes no progress before it gets beyond that. What was
+    before somebody last looked at the run does not count: perhaps it was sent back by hand.
+    """
+    rows = Journal(run_dir.journal).events()
+    if not any(row["event"] == "attempt_started" for row in rows):
+        return None
+    began = [row for row in that_count(rows) if row["event"] in {"resumed", "restoring"}]
+    saved = [row for row in that_count(rows) if _is_commit(row)]
+    saved = [row for row in saved if (_number(row, "attempt") or 0) < attempt]
+    return max((_number(row, "step") or 0 for row in (*began, *saved)), default=0)
+
+
+def furthest(run_dir: RunDir, attempt: int) -> int | None:
+    """Return the furthest step that a foreign command was seen at before `attempt`, or None.
+
+    What was before somebody last looked at the run does not count.
+    """
+    rows = that_count(Journal(run_dir.journal).events())
+    ended = [row for row in rows if row["event"] == "ended"]
+    before = [row for row in ended if (_number(row, "attempt") or 0) < attempt]
+    steps = [step for row in before if (step := _number(row, "step_to")) is not None]
+    return max(steps, default=None)
+
+
+def second_newest(run_dir: RunDir) -> str | None:
+    """Return the step of the checkpoint of a `Run` before the newest, or None."""
+    try:
+        names = os.listdir(run_dir.checkpoints)  # noqa: PTH208
+    except OSError:
+        return None
+    steps = sorted(step for step in map(parse_step, names) if step is not None)
+    return str(steps[-2]) if len(steps) > 1 else None
+
+
 def stray_leader(run_dir: RunDir) -> Proc | None:
     """Return a launched process that lives on although supervisor and shim were killed."""
     last = Journal(run_dir.journal).last("launched")
@@ -98,13 +157,24 @@ def stray_leader(run_dir: RunDir) -> Proc | None:
 
 
 def remembered_options(run_dir: RunDir, options: SuperviseOptions) -> SuperviseOptions:
-    """Return `options` with the checkpoints of the last start where they name none.
+    """Return `options` with what the last start knew of the command where they say nothing.
 
-    For `evertrain resume`: the command is remembered, and so is where it saves.
+    That is where it saves, where its progress shows, and its ladder.
+
+    For `evertrain resume`, which remembers the command itself.
     """
     last = Journal(run_dir.journal).last("supervisor_started")
     known = last.get("options") if last is not None else None
-    if options.checkpoints is not None or not isinstance(known, dict):
+    if not isinstance(known, dict):
+        return options
+    ladder = known.get("ladder")
+    if options.ladder is None and isinstance(ladder, str):
+        options = replace(options, ladder=ladder)
+    signs = (known.get("progress"), known.get("progress_file"))
+    if options.progress is None and options.progress_file is None:
+        progress, files = (each if isinstance(each, str) else None for each in signs)
+        options = replace(options, progress=progress, progress_file=files)
+    if options.checkpoints is not None:
         return options
     checkpoints, resume_arg = known.get("checkpoints"), known.get("resume_arg")
     if not isinstance(checkpoints, str):
@@ -128,6 +198,11 @@ def is_complete(run_dir: RunDir, command: Sequence[str]) -> bool:
     if last is None or last["event"] != "finished" or last.get("by") != "supervisor":
         return False
     return last.get("command") == list(command)
+
+
+def _is_commit(row: Row) -> bool:
+    """Say whether a checkpoint was saved that others go on from: not the wreck of a crash."""
+    return row["event"] == "saved" and not str(row.get("path")).startswith("emergency/")
 
 
 def _last_step(run_dir: RunDir, rows: Sequence[Row]) -> int | None:

@@ -4,16 +4,19 @@ Layer: supervise. Imports core only.
 """
 
 import os
+import random
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from evertrain.core import lock, proc
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import EXIT_OK, EXIT_STOPPED
-from evertrain.core.fs import LOCAL_FS, make_dir
+from evertrain.core.fs import make_dir
+from evertrain.core.heartbeat import forget_beat
+from evertrain.core.journal import Journal
 from evertrain.core.request import is_waiting, pending
 from evertrain.core.rundir import claim_run_dir
 from evertrain.supervise import foreign, history, report
@@ -21,17 +24,29 @@ from evertrain.supervise.attempt import Later, run_attempt
 from evertrain.supervise.branch import remembered, send_back
 from evertrain.supervise.command import check_command, default_run_dir
 from evertrain.supervise.decide import RESUMABLE, Restart, Stop, decide
+from evertrain.supervise.diagnosis import witness
+from evertrain.supervise.diagnosis.memory import read_counters
+from evertrain.supervise.end import End
 from evertrain.supervise.foreign import Choice
-from evertrain.supervise.judge import judge
+from evertrain.supervise.judge import Beginning, judge
+from evertrain.supervise.ladder.guide import Guide, guide_for
 from evertrain.supervise.notes import Notes
+from evertrain.supervise.notify.courier import Subscription, notifying
 from evertrain.supervise.options import SuperviseOptions
 from evertrain.supervise.pause import count_down
+from evertrain.supervise.policy.ledger import crash_count
+from evertrain.supervise.policy.past import ends_of, pending_move
+from evertrain.supervise.policy.retreat import Chances
 from evertrain.supervise.predecessor import wait_for_predecessor
 from evertrain.supervise.report import Record
 from evertrain.supervise.screen import Screen
 from evertrain.supervise.signals import Signals
+from evertrain.supervise.systemd.service import Service
 from evertrain.supervise.task import Task, World
 from evertrain.supervise.wire import Order
+
+if TYPE_CHECKING:
+    from evertrain.supervise.ladder.policy import Policy
 
 # Whatever is still a foreign command after this long will hardly become a Run, seconds.
 _FOREIGN_S: Final = 60.0
@@ -39,13 +54,15 @@ _FOREIGN_S: Final = 60.0
 _GOES_ON: Final = frozenset({"auto", "latest", "must"})
 
 
-def supervise(
+def supervise(  # noqa: PLR0913  (what, where and how; for whom and by whose time)
     command: Sequence[str],
     run_dir: Path | str | None = None,
     options: SuperviseOptions | None = None,
     *,
+    subscription: Subscription | None = None,
     screen: Screen | None = None,
     clock: Clock = SYSTEM_CLOCK,
+    policy: "Policy | None" = None,
 ) -> int:
     """Run `command` until it is done, starting it again when it crashes.
 
@@ -56,8 +73,10 @@ def supervise(
         command: Program and arguments.
         run_dir: Run directory, new or old; None is `runs/NAME`, see `default_run_dir`.
         options: Limits and pace.
+        subscription: Who is told elsewhere what happens; None is nobody.
         screen: Where people look; None is standard output.
         clock: Source of the time.
+        policy: Who chooses among the rungs of `options.ladder`; None is the training's rule.
 
     Returns:
         Exit code: 0 done, 1 the command failed after the training was finished, 11 another
@@ -77,6 +96,8 @@ def supervise(
     screen = screen or Screen(clock=clock)
     shown = Path(run_dir) if run_dir is not None else default_run_dir(words)
     place = claim_run_dir(shown.absolute())
+    service = Service(heartbeat=place.heartbeat, clock=clock)
+    service.ready()
     if options.resume in _GOES_ON and history.is_complete(place, words):
         screen.say(f"{shown} is already complete. Train it again with: --resume never", "green")
         screen.flush()
@@ -84,24 +105,30 @@ def supervise(
     with ExitStack() as stack:
         stack.callback(screen.flush)
         task = Task(command=words, run_dir=place, shown=shown, options=options)
-        world = World(screen=screen, signals=Signals(), clock=clock)
-        job = _Job(task, world)
+        world = World(screen=screen, signals=Signals(service), clock=clock)
+        notes = Notes(task, screen=screen, clock=clock)
+        job = _Job(task, world, notes, guide_for(task, world, notes, policy))
         make_dir(place.logs)
         stack.enter_context(lock.take(place.supervisor_lock, clock=clock))
         stack.enter_context(world.signals)
+        if subscription is not None:
+            told = notifying(subscription, place, place.path.name, screen=screen, clock=clock)
+            notes.on_refusal = stack.enter_context(told)
         return job.run()
 
 
 class _Job:
     """One supervised command, from the first attempt to the last."""
 
-    def __init__(self, task: Task, world: World) -> None:
+    def __init__(self, task: Task, world: World, notes: Notes, guide: Guide) -> None:
         """Refuse a checkpoint that is not there, while nothing is touched yet."""
         self._task = task
         self._world = world
         self._screen = world.screen
-        self._notes = Notes(task, screen=world.screen, clock=world.clock)
+        self._notes, self._guide = notes, guide
         self._records: list[Record] = []
+        self._past: list[End] = []
+        self._next = Restart(0.0)
         # Not by their times: the clock may have been set since.
         self._old_requests = frozenset(each.id for each in pending(task.run_dir))
         self._choice = Choice(None)
@@ -116,15 +143,20 @@ class _Job:
         report.introduce(self._screen, self._task)
         if not wait_for_predecessor(self._task, self._world):
             return self._stop(Stop("stopped", "stopped before it began", EXIT_STOPPED))
-        self._begin_branch()
+        self._guide.introduce()
+        self._begin_branch(self._task.options.resume)
+        self._remember()
         while not self._is_asked_to_stop():
             verdict = self._attempt()
             if isinstance(verdict, Stop):
                 return self._stop(verdict)
-            self._notes.record("backoff", seconds=verdict.wait_s, sync=False)
+            self._notes.backed_off(verdict)
+            report.show_change(self._screen, verdict)
+            self._world.signals.service.say(f"restarting in {verdict.wait_s:g} s")
             if not count_down(verdict.wait_s, self._world):
                 return self._stop(Stop("stopped", RESUMABLE, EXIT_STOPPED))
-            self._choice = self._choose("auto")
+            self._begin_branch(verdict.from_ or "auto")
+            self._next = verdict
         return self._stop(Stop("stopped", RESUMABLE, EXIT_STOPPED))
 
     def _is_asked_to_stop(self) -> bool:
@@ -136,35 +168,84 @@ class _Job:
         attempt = history.next_attempt(task.run_dir)
         has_begun = history.has_resumed(task.run_dir, [each.attempt for each in self._records])
         resume = "auto" if has_begun else options.resume_at(len(self._records))
+        if self._next.from_ is not None and options.checkpoints is None:
+            resume = self._next.from_
+        setting = self._guide.begin(attempt, self._choice.found)
+        if setting is None:
+            return Stop("stopped", "the rungs of the ladder are measured", EXIT_OK)
         report.announce(self._screen, task, attempt, self._choice, resume=resume)
+        if setting:
+            self._screen.say(setting, "blue")
+        self._world.signals.service.say(f"attempt {attempt}")
         if options.checkpoints is not None:
             self._notes.ensure_identity()
-        with suppress(OSError):
-            LOCAL_FS.unlink(task.run_dir.heartbeat)
-        began_at_s = self._world.clock.now_s()
+        forget_beat(task.run_dir.heartbeat)
+        found, move = self._choice.found, self._next.move
+        beginning = Beginning(
+            at_s=self._world.clock.now_s(), kills=read_counters(), found=found, move=move
+        )
         order = self._order(attempt)
-        env = task.environment(attempt, resume=resume if has_begun or resume != "auto" else None)
-        later = Later(_FOREIGN_S, lambda: self._settle(attempt))
+        env = task.environment(
+            attempt,
+            resume=resume if has_begun or resume != "auto" else None,
+            is_reseeded=move == "reseed",
+        )
+        later = Later(_FOREIGN_S, lambda: self._settle(attempt), self._guide.review())
+        env = self._guide.environment(env)
         outcome = run_attempt(order, env, self._world, later)
-        found, is_asked = self._choice.found, self._is_asked_to_stop()
         record = judge(
-            task, order, began_at_s, outcome, found, split=self._branch.split, is_asked=is_asked
+            task,
+            order,
+            beginning,
+            outcome,
+            now_s=self._world.clock.now_s(),
+            split=self._branch.split,
+            is_asked=self._is_asked_to_stop(),
         )
         self._note(record)
-        return decide([each.end for each in self._records], options)
+        luck = random.SystemRandom().random()  # the program's own generators stay as they are
+        self._guide.ended(record)
+        verdict = decide(self._ends(), options, self._chances(), luck=luck)
+        return self._guide.overrule(record, verdict)
+
+    def _remember(self) -> None:
+        """Go on counting where a supervisor that died had come to."""
+        rows = Journal(self._task.run_dir.journal).events()
+        self._past = ends_of(rows)
+        move, from_ = pending_move(rows)
+        if move is not None and self._task.options.resume == "auto":  # a person knows better
+            self._next = Restart(0.0, move=move, from_=from_)
+            self._begin_branch(from_ or "auto")
+
+    def _ends(self) -> list[End]:
+        """Return how all attempts ended that count."""
+        return [*self._past, *(each.end for each in self._records)]
+
+    def _chances(self) -> Chances:
+        """Return what could be tried instead of the same again."""
+        options, older = self._task.options, None
+        if options.checkpoints is None:
+            older = history.second_newest(self._task.run_dir)
+        elif options.resume_arg is not None and not options.counts_only:
+            # Its steps are those of its files: a guess that may cost what lies between them.
+            found = foreign.before_newest(options.checkpoints, self._branch.split)
+            older = str(found.path) if found is not None else None
+        return Chances(older=older, may_reseed=options.reseed)
 
     def _order(self, attempt: int) -> Order:
         options, found = self._task.options, self._choice.found
-        more: list[str] = []
-        if found is not None and options.resume_arg is not None:
-            more = foreign.resume_arguments(options.resume_arg, found)
+        more = foreign.resume_arguments(options.resume_arg, found)
         return Order(
-            command=[*self._task.command, *more],
+            command=[*self._guide.command(self._task.command), *more],
             run=str(self._task.run_dir.path),
             attempt=attempt,
             grace_s=options.grace_s,
             size=self._screen.size() if self._screen.is_terminal else None,
             resumed_from=str(found.path) if found is not None and more else None,
+            hang=options.hang,
+            hang_timeout_s=options.hang_timeout_s,
+            progress=options.progress,
+            progress_file=options.progress_file,
         )
 
     def _choose(self, resume: str) -> Choice:
@@ -173,11 +254,11 @@ class _Job:
             return Choice(None)
         return foreign.choose(options.checkpoints, resume, split=self._branch.split)
 
-    def _begin_branch(self) -> None:
-        """Choose again, for a predecessor may have saved; going back abandons what is newer."""
+    def _begin_branch(self, resume: str) -> None:
+        """Choose again, for somebody may have saved; going back abandons what is newer."""
         options = self._task.options
-        self._choice = self._choose(options.resume)
-        if options.checkpoints is not None and options.resume not in _GOES_ON:
+        self._choice = self._choose(resume)
+        if options.checkpoints is not None and resume not in _GOES_ON:
             there = foreign.list_found(options.checkpoints)
             self._branch = send_back(self._choice, there, self._notes)
             _, abandoned = self._branch.split(there)
@@ -198,14 +279,22 @@ class _Job:
             text = f"{lost_bytes:,} bytes of output did not reach the log."
             self._screen.say(text, "yellow")
         if record.end.is_crash:
-            count = sum(each.end.is_crash for each in self._records)
+            options = self._task.options
+            count = crash_count(self._ends(), options, record.end.gain.at_s)
             self._notes.crashed(record, count)
-            report.show_crash(self._screen, record, count, self._task.options.max_crashes)
-        elif not record.end.is_run:
-            self._notes.ensure_identity()
+            report.show_crash(self._screen, record, count, options.limit)
+        elif record.end.is_preempted:
+            self._notes.preempted(record)
+            report.show_preemption(self._screen, record)
+        else:
+            witness.clear(self._task.run_dir, record.attempt)
+            if not record.end.is_run:
+                self._notes.ensure_identity()
 
     def _stop(self, verdict: Stop) -> int:
         """Record the last word, show the table, return the exit code."""
+        self._world.signals.service.stopping()
         self._notes.last_word(verdict, self._records[-1] if self._records else None)
         report.conclude(self._screen, self._task, verdict, self._records)
+        self._guide.conclude()
         return verdict.exit_code

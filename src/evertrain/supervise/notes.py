@@ -1,8 +1,9 @@
 """What the supervisor leaves in the run directory. A full disk does not end the supervision.
 
-Layer: supervise. Imports core only.
+Layer: supervise. Imports monitor and core.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Any
 
 from evertrain.core.clock import Clock, rfc3339
 from evertrain.core.errors import CorruptError
-from evertrain.core.journal import Journal
+from evertrain.core.fs import LOCAL_FS
+from evertrain.core.journal import Journal, Row
 from evertrain.core.rundir import new_identity, read_identity, write_identity
+from evertrain.monitor.logs import end_of
 from evertrain.supervise import report
 from evertrain.supervise.cause import signal_name
-from evertrain.supervise.decide import Stop
+from evertrain.supervise.decide import Restart, Stop
+from evertrain.supervise.diagnosis import witness
 from evertrain.supervise.report import Record
 from evertrain.supervise.screen import Screen
 from evertrain.supervise.task import Task
@@ -35,6 +39,7 @@ class Notes:
         self._screen = screen
         self._clock = clock
         self._journal = Journal(task.run_dir.journal, clock=clock)
+        self.on_refusal: Callable[[Row], None] = lambda _: None  # who else wants such a row
 
     def began(self, pid: int) -> None:
         """Record the start of this supervisor."""
@@ -42,8 +47,10 @@ class Notes:
         self.record("supervisor_started", pid=pid, command=self._task.command, options=options)
 
     def ended(self, record: Record) -> None:
-        """Record the end of an attempt, whatever it was."""
+        """Record the end of an attempt, whatever it was, and complete its log."""
         outcome = record.outcome
+        if record.fault:  # it would have stood there, had the program not asked for a file
+            self._complete_log(self._task.run_dir.log(record.attempt), record.fault)
         self.record(
             "ended",
             by="supervisor",
@@ -60,8 +67,8 @@ class Notes:
 
     def crashed(self, record: Record, count: int) -> None:
         """Record a crash, the `count`-th of this supervisor, and write its post-mortem."""
-        with suppress(OSError):
-            report.write_crash(self._task.run_dir, record, self._task.command)
+        self._write_crash(record)
+        found, gain = record.diagnosis, record.end.gain
         self.record(
             "crashed",
             attempt=record.attempt,
@@ -70,9 +77,55 @@ class Notes:
             signal=signal_name(record.outcome.code),
             seconds=round(record.outcome.seconds, 3),
             count=count,
-            limit=self._task.options.max_crashes,
-            message=record.tail.exception,
+            limit=self._task.options.limit,
+            message=record.exception,
+            kind=found.kind,
+            summary=found.summary,
+            advice=list(found.advice) or None,
+            fingerprint=found.fingerprint,
+            progress=gain.progress,
+            useful_s=gain.useful_s,
+            died_restoring=gain.died_restoring or None,
+            move=gain.move,
         )
+
+    def preempted(self, record: Record) -> None:
+        """Record that it was interrupted from outside, and write its post-mortem."""
+        self._write_crash(record)
+        self.record(
+            "preempted",
+            attempt=record.attempt,
+            code=record.outcome.code,
+            signal=signal_name(record.outcome.code),
+            seconds=round(record.outcome.seconds, 3),
+            summary=record.diagnosis.summary,
+            progress=record.end.gain.progress,
+        )
+
+    def backed_off(self, verdict: Restart) -> None:
+        """Record the pause before the next attempt, and what that does otherwise."""
+        about = {"from": verdict.from_}
+        self.record(
+            "backoff",
+            about,
+            seconds=verdict.wait_s,
+            why=verdict.why or None,
+            move=verdict.move,
+            sync=verdict.move is not None,
+        )
+
+    def _complete_log(self, log: Path, text: str) -> None:
+        """Put `text` on lines of its own: before it, a progress bar may have been drawn."""
+        is_in_line = end_of(log, 1) not in {b"", b"\n"}
+        with suppress(OSError):
+            LOCAL_FS.append(log, ("\n" * is_in_line + text).encode())
+
+    def _write_crash(self, record: Record) -> None:
+        """Write the post-mortem; what the dying process left is part of it, and goes."""
+        run_dir = self._task.run_dir
+        with suppress(OSError):
+            report.write_crash(run_dir, record, self._task.command)
+            witness.clear(run_dir, record.attempt)
 
     def last_word(self, verdict: Stop, last: Record | None) -> None:
         """Record why the supervisor ends; for a foreign command also that it is finished."""
@@ -89,7 +142,15 @@ class Notes:
         elif verdict.kind == "stopped":
             self.record("supervisor_stopped", why=verdict.why)
         else:
-            self.record("gave_up", why=verdict.why, cause=last.cause if last else None)
+            found = last.diagnosis if last else None
+            self.record(
+                "gave_up",
+                why=verdict.why,
+                cause=last.cause if last else None,
+                kind=found.kind if found else None,
+                summary=found.summary if found else None,
+                advice=list(found.advice) or None if found else None,
+            )
 
     def ensure_identity(self) -> None:
         """Make the directory a run where no `Run` in the child will."""
@@ -101,9 +162,10 @@ class Notes:
             with suppress(OSError):
                 write_identity(task.run_dir, identity)
 
-    def record(self, event: str, **fields: Any) -> None:
+    def record(self, event: str, about: Row | None = None, /, **fields: Any) -> None:
         """Record `event`, or show why that is impossible."""
         try:
-            self._journal.record(event, **fields)
+            self._journal.record(event, about, **fields)
         except OSError as error:
             self._screen.say(f"The journal does not record {event!r}: {error}", "yellow")
+            self.on_refusal({"event": event, **fields})

@@ -9,10 +9,10 @@ import os
 import select
 import struct
 import termios
-from pathlib import Path
+from collections.abc import Callable
 
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
-from evertrain.core.fs import LOCAL_FS, Fs
+from evertrain.supervise.logs.writer import LogWriter
 from evertrain.supervise.screen import Screen
 
 
@@ -23,19 +23,19 @@ class Output:
 
     Args:
         size: Rows and columns of the terminal, or None for a pipe.
-        log: File that gets every byte.
-        screen: Where people look.
-        fs: Disk of the log.
+        log: What keeps it.
+        screen: Where people look: they get every byte.
+
+    Attributes:
+        reader: Who else wants to read it, or None.
     """
 
-    def __init__(
-        self, size: tuple[int, int] | None, log: Path, screen: Screen, *, fs: Fs = LOCAL_FS
-    ) -> None:
+    def __init__(self, size: tuple[int, int] | None, log: LogWriter, screen: Screen) -> None:
         """Open the terminal or the pipe."""
-        self.lost_bytes = 0
-        self._log = log
+        self.seen_bytes = 0
+        self.reader: Callable[[bytes], None] | None = None
+        self.log = log
         self._screen = screen
-        self._fs = fs
         self.is_terminal = size is not None
         if size is None:
             self.handle, self.theirs = os.pipe()
@@ -65,11 +65,11 @@ class Output:
             if error.errno != errno.EIO:  # EIO: nobody has the terminal open any more
                 raise
             return False
-        try:
-            self._fs.append(self._log, data)
-        except OSError:  # a full disk must not stop the training
-            self.lost_bytes += len(data)
+        self.seen_bytes += len(data)
+        self.log.write(data)
         self._screen.write(data)
+        if self.reader is not None:
+            self.reader(data)
         return bool(data)
 
     def say(self, text: str) -> None:
@@ -86,6 +86,7 @@ class Output:
             if not self.pump():
                 break
         os.close(self.handle)
+        self.log.close()
         self._screen.flush()
 
 

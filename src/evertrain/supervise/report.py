@@ -17,9 +17,14 @@ from evertrain.core.journal import finite
 from evertrain.core.rundir import RunDir
 from evertrain.supervise.attempt import Outcome
 from evertrain.supervise.cause import Tail, name_of, signal_name
-from evertrain.supervise.decide import End, Stop
+from evertrain.supervise.decide import Restart, Stop
+from evertrain.supervise.diagnosis.kind import Diagnosis
+from evertrain.supervise.diagnosis.raised import Raised
+from evertrain.supervise.end import End
 from evertrain.supervise.foreign import Choice
+from evertrain.supervise.hang.record import encode_hang
 from evertrain.supervise.history import next_checkpoint
+from evertrain.supervise.options import SuperviseOptions
 from evertrain.supervise.screen import Screen
 from evertrain.supervise.task import Task
 
@@ -48,6 +53,8 @@ class Record:
         tail: End of its output.
         safe_at_s: Unix time of the last change of the newest checkpoint of a foreign command,
             or None.
+        raised: Exception that ended it, as the best witness has it, or None.
+        fault: What `faulthandler` wrote into a file of its own, or "".
     """
 
     attempt: int
@@ -58,10 +65,33 @@ class Record:
     resumed_from: str | None
     tail: Tail
     safe_at_s: float | None = None
+    raised: Raised | None = None
+    fault: str = ""
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """Why it died."""
+        return self.end.diagnosis or Diagnosis(kind="exit", summary=self.cause)
+
+    @property
+    def exception(self) -> str | None:
+        """The line that says what went wrong, in the program's own words, or None."""
+        if self.raised is not None:
+            return self.raised.line
+        return self.fault.partition("\n")[0] or self.tail.exception
+
+    @property
+    def traceback(self) -> str | None:
+        """Where that was, or None."""
+        if self.raised is not None:
+            return self.raised.traceback or self.tail.traceback
+        return self.fault or self.tail.traceback
 
     @property
     def cause(self) -> str:
         """Why it crashed, in one line."""
+        if self.outcome.hang is not None:
+            return self.outcome.hang.summary
         if self.outcome.code is None:
             return "the shim that held it was killed"
         if self.outcome.code == 0 and self.end.is_run:
@@ -92,10 +122,14 @@ def introduce(screen: Screen, task: Task) -> None:
         ("evertrain: auto-restart", "blue"),
         (f"Command: {shlex.join(task.command)}", None),
         (f"Run: {task.shown}", None),
-        (f"Max crashes before stopping: {options.max_crashes or 'unlimited'}", None),
-        (f"Restart delay: {options.delay_s:g}s", None),
+        (f"Max crashes before stopping: {options.limit or 'unlimited'}", None),
+        (f"Restart delay: {_pause(options)}", None),
     ]
     banner(screen, lines)
+
+
+def _pause(options: SuperviseOptions) -> str:
+    return "by progress, 1s to 300s" if options.backoff else f"{options.delay_s:g}s"
 
 
 def announce(screen: Screen, task: Task, attempt: int, choice: Choice, *, resume: str) -> None:
@@ -149,9 +183,32 @@ def show_crash(screen: Screen, record: Record, count: int, limit: int) -> None:
         (f"Runtime before crash: {runtime(record.outcome.seconds)}", None),
         (f"Crash count: {count} / {limit or 'unlimited'}", None),
     ]
-    if record.tail.exception is not None:
-        lines.insert(1, (record.tail.exception, None))
-    banner(screen, lines)
+    if record.exception is not None:
+        lines.insert(1, (record.exception, None))
+    banner(screen, [*lines, *_explained(record)])
+
+
+def _explained(record: Record) -> list[tuple[str, str | None]]:
+    """Return the lines that say more of a crash than its code and exception do."""
+    found = record.diagnosis
+    known = {record.exception, record.cause}
+    why = [] if found.summary in known else [(f"Cause: {found.summary}", None)]
+    return [*why, *((f"Advice: {each}", "yellow") for each in found.advice)]
+
+
+def show_preemption(screen: Screen, record: Record) -> None:
+    """Show that it was interrupted, and that this is no crash."""
+    lines: list[tuple[str, str | None]] = [
+        (f"Training interrupted from outside ({record.how})", "yellow"),
+        (f"Runtime before that: {runtime(record.outcome.seconds)}", None),
+    ]
+    banner(screen, [*lines, *_explained(record)])
+
+
+def show_change(screen: Screen, verdict: Restart) -> None:
+    """Show what the next attempt does otherwise, if anything."""
+    if verdict.why:
+        screen.say(f"{verdict.why[0].upper()}{verdict.why[1:]}.", "yellow")
 
 
 def _as_in_the_guide(cause: str) -> str:
@@ -166,24 +223,32 @@ def write_crash(
     Durability:
         As `write_atomic`.
     """
-    outcome, tail = record.outcome, record.tail
+    outcome, tail, found = record.outcome, record.tail, record.diagnosis
     row = {
         "format": CRASH_FORMAT,
         "attempt": record.attempt,
         "cause": record.cause,
         "code": outcome.code,
         "signal": signal_name(outcome.code),
+        "kind": found.kind,
+        "summary": found.summary,
+        "evidence": list(found.evidence),
+        "advice": list(found.advice),
+        "fingerprint": found.fingerprint,
         "fatal": record.end.fatal,
-        "exception": tail.exception,
-        "traceback": tail.traceback,
+        "exception": record.exception,
+        "traceback": record.traceback,
         "last_lines": list(tail.lines),
         "seconds": outcome.seconds,
         "started_at": iso_utc(record.began_at_s),
         "step_from": record.steps[0],
         "step_to": record.steps[1],
         "resumed_from": record.resumed_from,
+        "progress": record.end.gain.progress,
         "killed": list(outcome.killed),
+        "peak_bytes": outcome.peak_bytes,
         "lost_log_bytes": outcome.lost_log_bytes,
+        "hang": None if outcome.hang is None else encode_hang(outcome.hang),
         "command": list(command),
         "log": str(run_dir.log(record.attempt).relative_to(run_dir.path)),
     }

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from evertrain.core import lock, proc
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
@@ -25,10 +25,15 @@ from evertrain.core.journal import Journal
 from evertrain.core.proc import Proc
 from evertrain.core.rundir import RunDir
 from evertrain.supervise.cause import signal_name
+from evertrain.supervise.logs.pack import Packer
+from evertrain.supervise.logs.writer import LogWriter
 from evertrain.supervise.output import Output
 from evertrain.supervise.screen import Screen
 from evertrain.supervise.trainer import find_trainer
 from evertrain.supervise.wire import Order, Row, Wire, decode_order, is_length
+
+if TYPE_CHECKING:
+    from evertrain.supervise.hang.warden import Warden
 
 FORCE_S: Final = 12.0  # a Run's last save may take 10
 TERMINATE_S: Final = 5.0
@@ -43,7 +48,8 @@ class Shim:
     """One attempt, from its start until nothing of it is left.
 
     The phase only moves forward: running, stopping (the trainer was asked), forcing (it was
-    asked again), terminating (SIGTERM to all), killing.
+    asked again), terminating (SIGTERM to all), killing. One that hangs goes from running to
+    hung (SIGTERM to the trainer), then to killing.
 
     Args:
         order: What to start.
@@ -85,12 +91,20 @@ class Shim:
         self._note_launch(leader)
         for row in rows:  # a stop that was already on its way
             self._do(row)
-        code = self._watch(leader)
+        warden = self._warden()
+        output.reader = warden.reader
+        code = self._watch(leader, warden)
         seconds = self._clock.monotonic_s() - began_s
         self._sweep(SWEEP_S)
         output.drain(clock=self._clock)
-        self._report(code, seconds)
+        warden.end(leader)
+        self._report(code, seconds, warden.found)
         return EXIT_OK
+
+    def _warden(self) -> "Warden":
+        from evertrain.supervise.hang.warden import Warden  # behind the launch: that is urgent
+
+        return Warden(self._order, self._run_dir, self._journal, self._wire, self._clock)
 
     def _note_launch(self, leader: Proc) -> None:
         """Record who was started, for a successor that finds neither supervisor nor shim."""
@@ -106,7 +120,7 @@ class Shim:
                 resumed_from=order.resumed_from,
             )
 
-    def _watch(self, leader: Proc) -> int | None:
+    def _watch(self, leader: Proc, warden: "Warden") -> int | None:
         """Return the leader's exit status, once it and whatever still saves have ended."""
         poll = select.poll()
         poll.register(self._output.handle, select.POLLIN)
@@ -119,20 +133,26 @@ class Shim:
         }
         code: int | None = None
         while code is None or self._is_saving():
-            for handle, _ in poll.poll(self._timeout_ms(is_ended=code is not None)):
+            for handle, _ in poll.poll(self._timeout_ms(warden, is_ended=code is not None)):
                 if handle == leader_handle or not does[handle]():
                     poll.unregister(handle)
             ended = proc.reap()
             if leader.pid in ended:
                 code = proc.exit_of(ended[leader.pid])
             self._tick(leader)
+            if self._phase == "running" and code is None:
+                patience_s = warden.look(leader, self._output.seen_bytes)
+                if patience_s is not None:
+                    self._enter("hung", patience_s)
+            self._output.log.tick()
         os.close(leader_handle)
         return code
 
-    def _timeout_ms(self, *, is_ended: bool) -> float | None:
-        if self._phase == "running" and not is_ended:
-            return None
-        return 1000 * _TICK_S
+    def _timeout_ms(self, warden: "Warden", *, is_ended: bool) -> float:
+        if self._phase != "running" or is_ended:
+            return 1000 * _TICK_S
+        log_s = self._output.log.wait_s()
+        return 1000 * (warden.period_s if log_s is None else min(log_s, warden.period_s))
 
     def _is_saving(self) -> bool:
         """Say whether one that was asked to stop survives its leader: it may be saving."""
@@ -214,7 +234,7 @@ class Shim:
         killed = proc.sweep(grace_s=grace_s, clock=self._clock)
         self._killed += [f"{names.get(each.pid, '')} (pid {each.pid})" for each in killed]
 
-    def _report(self, code: int | None, seconds: float) -> None:
+    def _report(self, code: int | None, seconds: float, found: Row) -> None:
         proc.reap()
         ended: Row = {
             "attempt": self._order.attempt,
@@ -223,9 +243,10 @@ class Shim:
             "seconds": round(seconds, 3),
             "phase": self._phase,
             "killed": self._killed,
-            "lost_log_bytes": self._output.lost_bytes,
+            "lost_log_bytes": self._output.log.lost_bytes,
+            "peak_bytes": proc.peak_bytes(),
         }
-        if not self._wire.tell({"event": "ended", **ended}) or self._is_alone:
+        if not self._wire.tell({"event": "ended", **found, **ended}) or self._is_alone:
             with suppress(OSError):
                 self._journal.record("ended", by="shim", **ended)
 
@@ -254,7 +275,10 @@ def main() -> int:
     except OSError:  # a full disk: the supervisor's own lease has to do
         lease = nullcontext()
     with lease:
-        output = Output(order.size, run_dir.log(order.attempt), Screen())
+        packer = Packer(run_dir.logs, order.attempt)
+        log = LogWriter(run_dir.log(order.attempt), is_cut=packer.wake)
+        output = Output(order.size, log, Screen())
+        packer.start()
         return Shim(order, wire, output).run(more)
 
 

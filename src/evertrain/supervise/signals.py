@@ -12,6 +12,8 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, Final, Self
 
+from evertrain.supervise.systemd.service import Service
+
 CAUGHT: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGWINCH)
 
 
@@ -21,10 +23,14 @@ class Signals:
     SIGHUP stays ignored where the starter ignores it (nohup). SIGINT is taken even where it
     is ignored (the background of a script): whoever sends it means it. Off the main thread
     nothing is caught.
+
+    Args:
+        service: Whose sign of life each wait gives; None is nobody's.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, service: Service | None = None) -> None:
         """Catch nothing yet."""
+        self.service = service or Service({})
         self._previous: dict[signal.Signals, Any] = {}
         self._read, self._write = -1, -1
 
@@ -61,8 +67,12 @@ class Signals:
             return []
 
     def wait(self, timeout_s: float | None, others: Sequence[int] = ()) -> set[int]:
-        """Return which of `others` are readable, once one is, a signal came, or time is up."""
-        ready, _, _ = select.select([self._read, *others], [], [], timeout_s)
+        """Return which of `others` are readable, once one is, a signal came, or time is up.
+
+        It may return earlier, with none.
+        """
+        limits_s = [each for each in (timeout_s, self.service.beat()) if each is not None]
+        ready, _, _ = select.select([self._read, *others], [], [], min(limits_s, default=None))
         return set(ready) & set(others)
 
     def _note(self, number: int, frame: FrameType | None) -> None:

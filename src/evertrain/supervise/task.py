@@ -7,12 +7,17 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from evertrain.core.clock import Clock
 from evertrain.core.rundir import RunDir
 from evertrain.supervise.options import SuperviseOptions
 from evertrain.supervise.screen import Screen
 from evertrain.supervise.signals import Signals
+from evertrain.supervise.systemd.service import OURS
+
+# Of one attempt, or the supervisor's own.
+_KEPT_BACK: Final = OURS | {"EVERTRAIN_RESUME", "EVERTRAIN_RESEED", "EVERTRAIN_NOTIFY"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,14 +36,19 @@ class Task:
     shown: Path
     options: SuperviseOptions
 
-    def environment(self, attempt: int, *, resume: str | None) -> dict[str, str]:
+    def environment(
+        self, attempt: int, *, resume: str | None, is_reseeded: bool = False
+    ) -> dict[str, str]:
         """Return the child's environment: ours, and what a `Run` in it has to know.
 
         Args:
             attempt: Its number.
             resume: Where it begins; None leaves that to the program.
+            is_reseeded: Whether it takes other random numbers from there on.
         """
-        env = {key: value for key, value in os.environ.items() if key != "EVERTRAIN_RESUME"}
+        env = {key: value for key, value in os.environ.items() if key not in _KEPT_BACK}
+        if is_reseeded:
+            env["EVERTRAIN_RESEED"] = str(attempt)
         if resume is not None:
             env["EVERTRAIN_RESUME"] = resume
         return env | {
@@ -46,6 +56,7 @@ class Task:
             "EVERTRAIN_ATTEMPT": str(attempt),
             "EVERTRAIN_HEARTBEAT": str(self.run_dir.heartbeat),
             "EVERTRAIN_SUPERVISED": "1",
+            "EVERTRAIN_LAST_WORDS": str(self.run_dir.words(attempt)),
             "EVERTRAIN_COMMAND": json.dumps(self.command),
             "EVERTRAIN_CWD": str(Path.cwd()),
             # Whole lines when it is killed, and a traceback when it dies below Python.

@@ -29,6 +29,8 @@ _MAX_PIECE_BYTES: Final = 16 << 20
 _MAX_RATIO: Final = 1_100
 _UNPACKED: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _MAX_LINE_BYTES: Final = 1 << 20
+# Behind so many zeros nobody looks for something else.
+_MAX_ZERO_BYTES: Final = 64 << 20
 
 _OPCODES: Final = {ord(each.code): each for each in pickletools.opcodes}
 # How the length of an argument is stored, by what pickletools calls it: bytes, struct.
@@ -46,13 +48,14 @@ def problem_of(path: Path) -> str | None:
 
     Zip archives (torch, numpy, SB3): the directory and the checksum of every member.
     safetensors: the header, and the length that it promises. Pickles: every opcode up to
-    the end. Directories: every file. Of anything else only that it is not empty.
+    the end. Directories: every file. Of anything else only that it is neither empty nor
+    zeros throughout, as files are whose data a loss of power took.
     """
     try:
         if path.is_dir():
             return _problem_of_dir(path)
         with open_regular(path) as file:
-            return _problem_of_file(path, file)
+            return _problem_of_file(path, file) or _problem_of_zeros(file)
     except OSError as error:
         return f"it cannot be read ({error.strerror})"
 
@@ -62,8 +65,25 @@ def _problem_of_dir(path: Path) -> str | None:
     if not files:
         return "empty directory"
     # Empty files are normal inside (markers, __init__.py); an empty directory is not.
-    problems = ((each, problem_of(each)) for each in files if each.stat().st_size)
+    problems = ((each, _problem_inside(each)) for each in files if each.stat().st_size)
     return next((f"{each.name}: {problem}" for each, problem in problems if problem), None)
+
+
+def _problem_inside(path: Path) -> str | None:
+    """Return what is wrong with a part of a checkpoint: it may well be zeros throughout."""
+    try:
+        with open_regular(path) as file:
+            return _problem_of_file(path, file)
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+
+
+def _problem_of_zeros(file: BinaryIO) -> str | None:
+    file.seek(0)
+    while (data := file.read(_HEAD_BYTES)) and file.tell() < _MAX_ZERO_BYTES:
+        if any(data):
+            return None
+    return None if data else "nothing but zeros"
 
 
 def _problem_of_file(path: Path, file: BinaryIO) -> str | None:

@@ -2,7 +2,8 @@
 
 From the supervisor: one `Order`, then `{"do": "stop" | "force" | "kill"}` and
 `{"do": "resize", "rows", "columns"}`. From the shim: `{"event": "started" | "failed" |
-"signalled" | "ended", ...}`. The end of the stream means that the other side is dead.
+"signalled" | "hang" | "unwatched" | "ended", ...}`. The end of the stream means that the
+other side is dead.
 
 Layer: supervise. Imports core only.
 """
@@ -35,6 +36,10 @@ class Order:
         grace_s: Longest graceful stop, seconds.
         size: Rows and columns of the terminal to give it, or None for a pipe.
         resumed_from: Foreign checkpoint handed to it, or None.
+        hang: "act" ends what hangs, "observe" only tells of it.
+        hang_timeout_s: Longest silence that a person allows, seconds; None learns it.
+        progress: Regular expression that finds its step in its output, or None.
+        progress_file: Glob of files that grow as it gets on, or None.
     """
 
     command: list[str]
@@ -43,6 +48,10 @@ class Order:
     grace_s: float
     size: tuple[int, int] | None
     resumed_from: str | None = None
+    hang: str = "act"
+    hang_timeout_s: float | None = None
+    progress: str | None = None
+    progress_file: str | None = None
 
 
 def encode_order(order: Order) -> Row:
@@ -53,7 +62,7 @@ def encode_order(order: Order) -> Row:
 def decode_order(row: Row) -> Order | None:
     """Return the order that `row` describes, or None if it is none."""
     wrong = misfit(row, _KINDS)
-    if wrong is not None or not _KINDS.keys() - {"resumed_from"} <= row.keys() <= _KINDS.keys():
+    if wrong is not None or not _KINDS.keys() - _OPTIONAL <= row.keys() <= _KINDS.keys():
         return None
     size = row["size"]
     return Order(**{**row, "size": None if size is None else (size[0], size[1])})
@@ -81,7 +90,12 @@ _KINDS: Final = {
     "grace_s": _is_seconds,
     "size": or_none(_is_size),
     "resumed_from": or_none(is_text),
+    "hang": is_text,
+    "hang_timeout_s": or_none(_is_seconds),
+    "progress": or_none(is_text),
+    "progress_file": or_none(is_text),
 }
+_OPTIONAL: Final = {"resumed_from", "hang", "hang_timeout_s", "progress", "progress_file"}
 
 
 class Wire:

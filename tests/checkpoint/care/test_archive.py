@@ -25,6 +25,7 @@ from evertrain.checkpoint.care import zstd
 from evertrain.checkpoint.care.archive import archive, check
 from evertrain.checkpoint.care.unarchive import unarchive
 from evertrain.checkpoint.commit import Tools
+from evertrain.core import zstd as core_zstd
 from evertrain.core.errors import (
     CorruptError,
     EvertrainError,
@@ -228,7 +229,7 @@ def test_refusals(run_dir: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def no_library(name: str) -> None:
         raise ModuleNotFoundError(name)
 
-    monkeypatch.setattr(zstd, "import_module", no_library)
+    monkeypatch.setattr(core_zstd, "import_module", no_library)
     with pytest.raises(MissingExtraError, match="zstandard"):
         archive(run_dir, tmp_path / "r.tar.zst")
 

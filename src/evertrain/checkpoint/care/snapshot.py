@@ -80,6 +80,7 @@ def snapshot(
             tools.fs.mkdir(place)
             _hold_checkpoints(run_dir, steps, place, tools)
             _hold_others(run_dir, place, tools)
+            _hold_logs(run_dir.logs, place / "logs", tools)
             files = _found(place) | _growing(run_dir)
             if _attempts(run_dir) == before:
                 break
@@ -132,6 +133,24 @@ def _hold_others(run_dir: RunDir, place: Path, tools: Tools) -> None:
             _hold(path, place / path.name, tools)
 
 
+def _hold_logs(logs: Path, target: Path, tools: Tools) -> None:
+    """Give the logs second names: under their first ones they may be cut, packed and dropped."""
+    for _ in range(_TRIES):
+        before = _log_names(logs)
+        tools.fs.rmtree(target)
+        for name in before:
+            with suppress(FileNotFoundError):
+                tools.fs.mkdir(target)
+                tools.fs.link(logs / name, target / name)
+        if _log_names(logs) == before:
+            return
+
+
+def _log_names(logs: Path) -> list[str]:
+    found = sorted(logs.iterdir()) if logs.is_dir() else []
+    return [each.name for each in found if each.is_file() and not each.is_symlink()]
+
+
 def _hold(path: Path, target: Path, tools: Tools) -> None:
     """Give everything below `path` a second name below `target`.
 
@@ -161,12 +180,9 @@ def _grow(run_dir: RunDir) -> tuple[Path, ...]:
 def _growing(run_dir: RunDir) -> dict[str, Still]:
     """Return the files that only ever grow, up to where they are now."""
     found = {}
-    logs = sorted(run_dir.logs.iterdir()) if run_dir.logs.is_dir() else []
-    for path in (run_dir.metrics, run_dir.journal, *logs):
+    for path in (run_dir.metrics, run_dir.journal):
         if path.is_file() and not path.is_symlink():
-            length = path.stat().st_size
-            if path.suffix == ".jsonl":
-                length = _end_of_lines(path, length)
+            length = _end_of_lines(path, path.stat().st_size)
             found[str(path.relative_to(run_dir.path))] = _still(path, length)
     return found
 

@@ -5,17 +5,16 @@ Layer: checkpoint. Imports core only.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 from evertrain.core.errors import MissingExtraError, UsageError
+from evertrain.core.zstd import MAGIC, compressor, find_zstd
 
 Read = Callable[[int], bytes]
 
 SUFFIX: Final = ".tar.zst"
 PLAIN: Final = ".tar"
-_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _LEVEL: Final = 3
 _MAX_WINDOW_BYTES: Final = 1 << 27
 
@@ -42,11 +41,8 @@ def packed(path: Path, chunks: Iterable[bytes]) -> Iterator[bytes]:
     if not path.name.endswith(SUFFIX):
         yield from chunks
         return
-    name, library = _library()
-    if name == "zstandard":
-        engine = library.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
-    else:
-        engine = library.ZstdCompressor(level=_LEVEL)
+    _library()
+    engine: Any = compressor(_LEVEL)
     for chunk in chunks:
         yield engine.compress(chunk)
     yield engine.flush()
@@ -61,7 +57,7 @@ def unpacked(path: Path) -> Iterator[tuple[Read, tuple[type[Exception], ...]]]:
         OSError: It cannot be opened.
     """
     with path.open("rb") as file:
-        is_packed = file.read(len(_MAGIC)) == _MAGIC
+        is_packed = file.read(len(MAGIC)) == MAGIC
         file.seek(0)
         if not is_packed:
             yield file.read, ()
@@ -77,13 +73,11 @@ def unpacked(path: Path) -> Iterator[tuple[Read, tuple[type[Exception], ...]]]:
 
 
 def _library() -> tuple[str, Any]:
-    for name in ("compression.zstd", "zstandard"):
-        try:
-            return name, import_module(name)
-        except ModuleNotFoundError:
-            continue
-    raise MissingExtraError(
-        "nothing here compresses with zstd.",
-        "Python has it from 3.14 on; before that the package 'zstandard' is needed.",
-        "pip install 'evertrain[archive]', or write a plain one: --out NAME.tar",
-    )
+    found = find_zstd()
+    if found is None:
+        raise MissingExtraError(
+            "nothing here compresses with zstd.",
+            "Python has it from 3.14 on; before that the package 'zstandard' is needed.",
+            "pip install 'evertrain[archive]', or write a plain one: --out NAME.tar",
+        )
+    return found

@@ -18,10 +18,26 @@ from evertrain.integrations.sb3.callback import EvertrainCallback
 from evertrain.integrations.sb3.learn import learn
 from evertrain.integrations.sb3.model import ModelAdapter
 from evertrain.integrations.sb3.override import apply_overrides
+from evertrain.integrations.sb3.resilient import (
+    EnvLimits,
+    EnvRestart,
+    ResilientVecEnv,
+    RestartBudget,
+)
 from evertrain.integrations.sb3.vector import vector_env
 from evertrain.integrations.torch.describe import describe as describe_torch
 
-__all__ = ["PLUGIN", "EvertrainCallback", "apply_overrides", "learn", "vector_env"]
+__all__ = [
+    "PLUGIN",
+    "EnvLimits",
+    "EnvRestart",
+    "EvertrainCallback",
+    "ResilientVecEnv",
+    "RestartBudget",
+    "apply_overrides",
+    "learn",
+    "vector_env",
+]
 
 
 def describe(thing: object) -> str | None:

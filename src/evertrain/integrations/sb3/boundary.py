@@ -55,6 +55,7 @@ class Boundary:
 
     def announce(self) -> None:
         """Say how the environments' state is kept, and that the model is the run's."""
+        vector.report_to(self._run, self._env)
         if not self._has_barriers:
             self._run.say("environment state: by get_state")
             return

@@ -5,7 +5,7 @@ Layer: integrations. Imports its siblings, checkpoint and core.
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 import gymnasium
@@ -22,6 +22,11 @@ from evertrain.integrations.sb3.attributes import (
     take_space,
     take_value,
 )
+from evertrain.integrations.sb3.resilient import ResilientVecEnv
+from evertrain.integrations.sb3.resilient.report import RunReport
+
+if TYPE_CHECKING:
+    from evertrain.run.run import Run
 
 # Of the usual wrappers, only these attributes are state; the rest is configuration.
 _STATE_OF: Final = {
@@ -69,7 +74,9 @@ def capture(venv: VecEnv, *, is_running: bool = True) -> Tree:
         StateError: A worker failed to tell its state, or is gone.
     """
     base = venv.unwrapped
-    return {
+    # First: it replaces workers that are gone, so that the environments can be asked.
+    slots = {"slots": base.capture()} if isinstance(base, ResilientVecEnv) else {}
+    return slots | {
         "wrappers": [
             {"class": type(each).__name__, "attributes": _wrapper_state(each)}
             for each in _wrappers(venv)
@@ -110,11 +117,20 @@ def restore(venv: VecEnv, tree: Tree) -> bool:
         (base.action_space, base.observation_space), tree["spaces"], strict=True
     ):
         put_space(space, stored)
+    if isinstance(base, ResilientVecEnv) and "slots" in tree:
+        base.restore(tree["slots"])
     if tree["worlds"] is None or not _tell(venv):
         return False
     for index, world in enumerate(tree["worlds"]):
         _checked(base.env_method(inside.RESTORE, world, indices=[index]))
     return bool(tree["is_complete"])
+
+
+def report_to(run: "Run", venv: VecEnv) -> None:
+    """Let restarts of environments be told by the run, where they are restarted at all."""
+    base = venv.unwrapped
+    if isinstance(base, ResilientVecEnv):
+        base.report_to(RunReport(run))
 
 
 def is_seeded(venv: VecEnv) -> bool:
@@ -132,7 +148,8 @@ def seed_workers(venv: VecEnv, value: int) -> None:
 def _worlds(base: VecEnv) -> list[Tree] | None:
     if _is_busy(base):
         return None
-    dead = [each for each in getattr(base, "processes", ()) if not each.is_alive()]
+    workers = () if isinstance(base, ResilientVecEnv) else getattr(base, "processes", ())
+    dead = [each for each in workers if not each.is_alive()]
     if dead:  # asking could hang: forked workers hold each other's pipes open
         raise _gone(f"exit code {dead[0].exitcode}")
     if not _tell(base):
@@ -145,6 +162,8 @@ def _worlds(base: VecEnv) -> list[Tree] | None:
 
 def _is_busy(base: VecEnv) -> bool:
     """Say whether workers owe an answer to a step: then an interrupted trainer is asking."""
+    if isinstance(base, ResilientVecEnv):
+        return base.is_busy
     return bool(getattr(base, "waiting", False))
 
 

@@ -1,0 +1,116 @@
+"""The ends of the attempts that still count, as the journal tells them. Pure.
+
+So the ledgers survive the supervisor's death. Whoever starts it again after it gave up,
+after a stop or after the end of the training begins anew: somebody has looked at it.
+
+Layer: supervise. Imports monitor and core.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from evertrain.core.journal import Row
+from evertrain.monitor.attempt import unix_s
+from evertrain.monitor.metrics import int_of, number_of
+from evertrain.supervise.diagnosis.kind import Diagnosis, kind_of
+from evertrain.supervise.end import End, Gain, Move
+
+_ANEW: Final = frozenset({"gave_up", "supervisor_stopped", "finished"})
+_GOES_ON: Final = ("auto", "must", "latest")
+_ENDS: Final = frozenset({"crashed", "preempted", "ended"})
+_MOVES: Final[dict[str, Move]] = {"older": "older", "reseed": "reseed"}
+
+
+def event_of(row: Row) -> str:
+    """Return the name of an event; a file may hold anything."""
+    return str(row.get("event"))
+
+
+def that_count(journal_rows: Sequence[Row]) -> list[Row]:
+    """Return the rows since somebody last looked at the run, or sent it elsewhere."""
+    first = 0
+    for place, row in enumerate(journal_rows):
+        if event_of(row) in _ANEW:
+            first = place + 1
+        elif event_of(row) == "supervisor_started" and _is_sent_elsewhere(row):
+            first = place
+    return list(journal_rows[first:])
+
+
+def _is_sent_elsewhere(started: Row) -> bool:
+    options = started.get("options")
+    resume = options.get("resume", "auto") if isinstance(options, dict) else "auto"
+    return resume not in _GOES_ON
+
+
+def ends_of(journal_rows: Sequence[Row]) -> list[End]:
+    """Return how the attempts ended that still count, oldest first.
+
+    An attempt that was launched, and of whose end nothing is told, went down with its
+    supervisor: an interruption from outside.
+
+    Args:
+        journal_rows: Events of `journal.jsonl`, oldest first, of a run in which no attempt
+            is alive.
+    """
+    rows = that_count(journal_rows)
+    told = {int_of(row, "attempt") for row in rows if event_of(row) in _ENDS}
+    found: list[End] = []
+    for row in rows:
+        match event_of(row):
+            case "crashed" | "preempted":
+                found.append(_end_of(row))
+            case "launched" if int_of(row, "attempt") not in told:
+                found.append(_lost(row))
+            case _:
+                pass
+    return found
+
+
+def pending_move(journal_rows: Sequence[Row]) -> tuple[Move | None, str | None]:
+    """Return what was decided on, and where to begin, while nobody has begun with it yet.
+
+    The supervisor that decided it died in its pause.
+    """
+    rows = that_count(journal_rows)
+    last = next(
+        (row for row in reversed(rows) if event_of(row) in {"backoff", "launched"}),
+        {},
+    )
+    move = _MOVES.get(_text(last, "move")) if last.get("event") == "backoff" else None
+    return move, (_text(last, "from") or None) if move is not None else None
+
+
+def _end_of(row: Row) -> End:
+    kind = "preemption" if row["event"] == "preempted" else kind_of(row.get("kind"))
+    progress = row.get("progress")
+    return End(
+        code=int_of(row, "code"),
+        is_run=True,  # a crash, whatever its code: the row says so
+        diagnosis=Diagnosis(
+            kind=kind, summary=_text(row, "summary"), fingerprint=_text(row, "fingerprint")
+        ),
+        gain=Gain(
+            at_s=unix_s(row.get("time")) or 0.0,
+            seconds=number_of(row, "seconds") or 0.0,
+            progress=progress if isinstance(progress, bool) else None,
+            useful_s=number_of(row, "useful_s"),
+            died_restoring=row.get("died_restoring") is True,
+            move=_MOVES.get(_text(row, "move")),
+        ),
+    )
+
+
+def _lost(row: Row) -> End:
+    why = "the machine went down, or supervisor and training were killed together"
+    return End(
+        code=None,
+        is_run=True,
+        diagnosis=Diagnosis(kind="preemption", summary=why),
+        gain=Gain(at_s=unix_s(row.get("time")) or 0.0),
+    )
+
+
+def _text(row: Row, key: str) -> str:
+    value = row.get(key)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,79 @@
+"""The newest step in a stream of output, at a bounded cost.
+
+Of each piece that arrives the newest line with a step counts. Looking for it takes at most
+a fiftieth of the time; what comes faster is passed on unread.
+
+Layer: supervise. Imports core only.
+"""
+
+import re
+from typing import Final
+
+from evertrain.core.clock import Clock
+from evertrain.supervise.progress.pattern import LINE_CHARS, TooSlowError, search
+from evertrain.supervise.progress.trail import Trail
+
+_SHARE: Final = 0.02
+_CREDIT_S: Final = 0.1
+_ENDS: Final = re.compile(rb"[\r\n]+")
+# A character has up to four bytes, and may have colors around it.
+_LINE_BYTES: Final = 8 * LINE_CHARS
+
+
+class StepReader:
+    """Reads steps from what a training prints.
+
+    Args:
+        pattern: Regular expression, see `pattern.search`.
+        clock: Source of the time.
+
+    Attributes:
+        trail: The steps so far; one that is printed twice is one.
+        problem: Why it reads no more, or None.
+    """
+
+    def __init__(self, pattern: str, *, clock: Clock) -> None:
+        """Compile `pattern`."""
+        self.trail = Trail()
+        self.problem: str | None = None
+        self._pattern = re.compile(pattern)
+        self._clock = clock
+        self._began_s = clock.monotonic_s()
+        self._spent_s = 0.0
+        self._rest = self._settled = b""
+
+    def hear(self, data: bytes) -> None:
+        """Read the next piece of output."""
+        *whole, rest = _ENDS.split(self._rest + data)
+        self._rest = rest[:_LINE_BYTES]
+        if whole:
+            self._search(whole)
+
+    def settle(self) -> None:
+        """Take what has no end yet for a line, if nothing was added since the last call.
+
+        A progress bar ends a line with the beginning of the next one.
+        """
+        if self._rest and self._rest == self._settled:
+            self._search([self._rest])
+            self._rest = b""
+        self._settled = self._rest
+
+    def end(self) -> None:
+        """Take what has no end for a line: no more will come."""
+        self._settled = self._rest
+        self.settle()
+
+    def _search(self, lines: list[bytes]) -> None:
+        began_s = self._clock.monotonic_s()
+        if self.problem or self._spent_s > _CREDIT_S + _SHARE * (began_s - self._began_s):
+            return
+        texts = (each[:_LINE_BYTES].decode(errors="replace") for each in reversed(lines))
+        try:
+            step = search(self._pattern, texts)
+        except TooSlowError:
+            self.problem = "--progress takes too long for a line of the output"
+            step = None
+        self._spent_s += self._clock.monotonic_s() - began_s
+        if step is not None and step != self.trail.last:
+            self.trail = self.trail.moved(step)

@@ -1,0 +1,4 @@
+"""Under systemd: the unit that starts a supervisor, and what the supervisor tells back.
+
+Layer: supervise. Imports core only.
+"""

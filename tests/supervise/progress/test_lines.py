@@ -1,0 +1,83 @@
+"""The newest step of a stream, whatever its pieces are, at a bounded cost."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from evertrain.supervise.progress import lines
+from evertrain.supervise.progress.lines import StepReader
+from evertrain.testing.clock import FakeClock
+
+
+def read(*pieces: bytes, pattern: str = r"step (\d+)") -> StepReader:
+    """Return a reader that has heard `pieces`."""
+    reader = StepReader(pattern, clock=FakeClock())
+    for piece in pieces:
+        reader.hear(piece)
+    return reader
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"step 1\nstep 12\nloss\n"],
+        [b"st", b"ep 1", b"2\n"],
+        [bytes([each]) for each in b"step 3\rstep 12\r"],
+        [b"\xff\xfe\nstep 12\r\n\xf0\x9f"],
+    ],
+)
+def test_the_newest_whole_line_counts(pieces: list[bytes]) -> None:
+    """Not "step 1" of a "step 12" that is still on its way."""
+    assert read(*pieces).trail.last == 12
+
+
+def test_half_a_line_waits() -> None:
+    """Until it is whole, or nothing was added to it from one look to the next, or all is over."""
+    reader = read(b"step 1")
+    assert reader.trail.last is None
+    reader.settle()
+    assert reader.trail.last is None
+    reader.hear(b"2")
+    reader.settle()
+    assert reader.trail.last is None
+    reader.settle()
+    assert reader.trail.last == 12
+    reader.hear(b"step 99")
+    reader.end()
+    assert reader.trail.last == 99
+
+
+def test_a_line_without_end_is_not_kept() -> None:
+    """Its beginning is; the next line is read again."""
+    reader = read(b"step 5 " + b"x" * 100_000, *[b"y" * 100_000] * 3)
+    assert len(reader._rest) <= 16_000
+    reader.hear(b"\nstep 6\n")
+    assert reader.trail.last == 6
+
+
+def test_a_line_that_takes_too_long_ends_the_reading_only() -> None:
+    """It is said, and nothing is searched any more."""
+    reader = read(b"step 1\n", pattern=r"step (\d+)|(?:b+)+$")
+    reader.hear(b"b" * 60 + b"c\n")
+    assert reader.problem is not None
+    reader.hear(b"step 2\n")
+    assert reader.trail.last == 1
+
+
+def test_what_comes_too_fast_is_passed_on_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searching takes a fiftieth of the time, and goes on when there is time again."""
+    clock = FakeClock()
+    searched: list[str] = []
+
+    def slow(_: object, texts: Iterable[str]) -> None:
+        clock.advance(0.05)
+        searched.extend(texts)
+
+    monkeypatch.setattr(lines, "search", slow)
+    reader = StepReader(r"step (\d+)", clock=clock)
+    for _ in range(100):
+        reader.hear(b"line\n")
+    assert len(searched) == 3
+    clock.advance(60)
+    reader.hear(b"later\n")
+    assert searched[-1] == "later"
