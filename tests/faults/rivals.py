@@ -1,7 +1,7 @@
 """Lets forked processes fight for one run: two at once, and one that was frozen in its save.
 
     python rivals.py DIRECTORY starts ROUNDS
-    python rivals.py DIRECTORY zombies PHASE/WHEN...
+    python rivals.py DIRECTORY zombies "PHASE[ of STEP]/WHEN"...
     python rivals.py DIRECTORY worker
 
 Forking from a process that has imported everything makes an attempt cost milliseconds.
@@ -111,9 +111,11 @@ def freeze() -> None:
 
 
 def freeze_at(phase: str) -> None:
-    """Let this process freeze once, at one point of the save of step `FROZEN_AT`."""
+    """Let this process freeze once, at one point of the save of a step."""
     replace, begin, refresh = LocalFs.replace, Store.begin, Store._refresh
-    target, done = f"{FROZEN_AT:09d}", list[bool]()
+    phase, _, at = phase.partition(" of ")
+    frozen_at = int(at or FROZEN_AT)
+    target, done = f"{frozen_at:09d}", list[bool]()
 
     def once(*, holds: bool) -> None:
         if holds and not done:
@@ -121,7 +123,7 @@ def freeze_at(phase: str) -> None:
             freeze()
 
     def begun(store: Store, step: int, *args: Any, **more: Any) -> Any:
-        once(holds=phase == "before begin" and step == FROZEN_AT)
+        once(holds=phase == "before begin" and step == frozen_at)
         return begin(store, step, *args, **more)
 
     def replaced(fs: LocalFs, src: Path, dst: Path) -> None:

@@ -17,7 +17,7 @@ def saved(step: int, attempt: int) -> Row:
     return {"event": "saved", "step": step, "attempt": attempt}
 
 
-def begun(newest: int | None, attempt: int) -> Row:
+def begun(newest: int, attempt: int) -> Row:
     """Return an event."""
     return {"event": "attempt_started", "newest": newest, "attempt": attempt}
 
@@ -40,10 +40,10 @@ def resumed(step: int, attempt: int) -> Row:
         ([resumed(0, 1), resumed(50, 2)], False),
         ([resumed(40, 2), resumed(30, 3)], True),
         ([{"event": "resumed", "step": "x", "attempt": None}], False),
-        ([begun(None, 1), saved(30, 1), begun(30, 2)], True),
-        ([begun(None, 2)], True),
+        ([begun(-1, 1), saved(30, 1), begun(30, 2)], True),
+        ([begun(-1, 2)], True),
         ([begun(30, 2), saved(40, 1)], True),
-        ([begun(None, 1), begun(40, 2)], False),
+        ([begun(-1, 1), begun(40, 2)], False),
         ([begun(50, 2)], False),
         ([saved(40, 1), begun(30, 2)], False),
         ([{"event": "attempt_started", "attempt": 2}], False),

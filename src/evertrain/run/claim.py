@@ -131,8 +131,6 @@ def _is_late(info: CheckpointInfo, journal_rows: Iterable[Row]) -> bool:
 def _was_not_there(info: CheckpointInfo, row: Row) -> bool:
     """Say whether an attempt that told `row` cannot have seen a checkpoint in its place."""
     match row:
-        case {"event": "attempt_started", "newest": None}:
-            return True
         case {"event": "attempt_started", "newest": int(step)}:
             return step < info.step
         case {"event": "resumed", "step": int(step)}:
