@@ -9,13 +9,17 @@ BENCH_STAMP := $(BENCH)/.installed
 BENCH_DIR ?= $(or $(TMPDIR),/tmp)
 # How long `make soak` trains under faults, before the long suites.
 SOAK_MINUTES ?= 30
+# One more worker than processors: many tests wait for the processes that they start.
+JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+WORKERS := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install quickstart test test-user check format bench soak clean
+.PHONY: help install quickstart test cover test-user check format bench soak clean
 
 help:
 	@echo "make quickstart   train a small recipe, kill it three times, prove the resume exact"
-	@echo "make test         run the tests, with branch coverage"
+	@echo "make test         run the tests; some: make test TESTS=tests/core"
+	@echo "make cover        the same, with branch coverage"
 	@echo "make test-user    the same as an unprivileged user, from root"
 	@echo "make check        format, lint, types, layers, spelling"
 	@echo "make soak         train under every fault for half an hour, then the long suites"
@@ -37,7 +41,10 @@ quickstart: $(STAMP)
 	@$(BIN)/python examples/quickstart.py
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -m "not soak and not bench" --cov --cov-report=term
+	$(BIN)/python -m pytest -m "not soak and not bench" $(WORKERS) $(TESTS)
+
+cover: $(STAMP)
+	$(BIN)/python -m pytest -m "not soak and not bench" $(WORKERS) --cov --cov-report=term $(TESTS)
 
 # Root may read and write everything, so what permissions do only shows as somebody else.
 NOBODY := setpriv --reuid=65534 --regid=65534 --clear-groups
@@ -47,7 +54,8 @@ test-user: $(STAMP)
 	  || { echo "nobody may run $(BIN)/python: its Python lies where only root may look"; exit 1; }
 	@home=$$(mktemp -d) && chown 65534:65534 $$home && trap 'rm -rf '$$home EXIT && \
 	  HOME=$$home TMPDIR=$$home HYPOTHESIS_STORAGE_DIRECTORY=$$home PYTHONDONTWRITEBYTECODE=1 \
-	  $(NOBODY) $(BIN)/python -m pytest -m "not soak and not bench" -p no:cacheprovider $(TESTS)
+	  $(NOBODY) $(BIN)/python -m pytest -m "not soak and not bench" -p no:cacheprovider \
+	  $(WORKERS) $(TESTS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

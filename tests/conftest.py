@@ -18,12 +18,22 @@ os.environ["NO_COLOR"] = "1"
 for name in [each for each in os.environ if each.startswith("EVERTRAIN_")]:
     del os.environ[name]
 
+# Minutes each: with several workers, whoever gets one of these last keeps all others waiting.
+LONG = (
+    "exact/test_sigkill.py",
+    "scenarios/test_quickstart.py",
+    "run/test_background.py",
+    "storm/test_random_kills.py",
+    "storm/test_system_calls.py",
+    "audit/test_faults.py",
+)
 FAULTS = "faults"
 SOAK_LIMIT_S = 3600.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let long suites take their time."""
+    """Let long suites take their time, and long files come first."""
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONG))
     for item in items:
         if item.get_closest_marker("soak") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SOAK_LIMIT_S))
