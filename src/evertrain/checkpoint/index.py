@@ -119,6 +119,7 @@ def _row(info: CheckpointInfo, stamp: Stamp, *, is_best: bool) -> dict[str, Any]
 
 def _known(root: Path, row: Fields) -> tuple[str, tuple[Stamp, CheckpointInfo]]:
     step, stamp = row.count("step"), row.take("manifest", list)
+    name = step_name(step)
     if [type(each) for each in stamp] != [int, int, int]:
         row.fail(f"'manifest' is {stamp!r:.60}")
     info = CheckpointInfo(
@@ -131,6 +132,6 @@ def _known(root: Path, row: Fields) -> tuple[str, tuple[Stamp, CheckpointInfo]]:
         metrics=take_numbers(row.inner("metrics")),
         stage=row.take_or_none("stage", str),
         stage_index=row.count_or_none("stage_index"),
-        path=root / step_name(step),
+        path=root / name,
     )
-    return step_name(step), ((stamp[0], stamp[1], stamp[2]), info)
+    return name, ((stamp[0], stamp[1], stamp[2]), info)

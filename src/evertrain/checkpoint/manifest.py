@@ -32,6 +32,7 @@ _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 _MAX_NAME: Final = 200
 _MAX_STEM: Final = 100
 _READ_BACK_BYTES: Final = 1 << 20
+_KINDS: Final[dict[str, Kind]] = {kind: kind for kind in get_args(Kind)}
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 
 Json = Any
@@ -345,11 +346,10 @@ def take_kind(top: Fields) -> Kind:
     Raises:
         CorruptError: It is none of the known reasons.
     """
-    found = top.take("kind", str)
-    kinds: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
-    if found not in kinds:
-        top.fail(f"'kind' is {found!r:.40}")
-    return kinds[found]
+    found = _KINDS.get(said := top.take("kind", str))
+    if found is None:
+        top.fail(f"'kind' is {said!r:.40}")
+    return found
 
 
 def _files(fields: Fields) -> dict[str, FileEntry]:

@@ -6,6 +6,7 @@ it runs. So start-up stays fast however many commands there are.
 Layer: cli.
 """
 
+import gc
 import json
 import os
 import signal
@@ -18,6 +19,9 @@ from typing import Any, Final, NoReturn
 import click
 
 from evertrain.core.errors import EXIT_FORCED, EXIT_USAGE, EvertrainError
+
+# A command over ten thousand checkpoints makes as many objects, and none of them in a cycle.
+_GC_THRESHOLD: Final = 100_000
 
 # Section -> command -> (module:attribute, what the help says).
 COMMANDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
@@ -160,6 +164,7 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line of this process and exit."""
+    gc.set_threshold(_GC_THRESHOLD)
     _open_streams()
     cli.main()
     raise AssertionError

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, Literal
 
 import click
@@ -66,7 +66,7 @@ def print_json(body: Mapping[str, Any]) -> None:
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
     """Print a table, as the place it goes to can show it."""
     columns = [Column(clean(each.title), each.align) for each in columns]
-    shown = [[clean(cell) for cell in row] for row in rows]
+    shown = [row if "".join(row).isprintable() else [clean(cell) for cell in row] for row in rows]
     if is_fancy():
         _print_rich(columns, shown)
     else:
@@ -75,15 +75,11 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Non
 
 def plain_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
     """Return a table as aligned text."""
-    lines = [[column.title for column in columns], *rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if column.align == "right" else cell.ljust(width)
-            for cell, width, column in zip(line, widths, columns, strict=True)
-        ).rstrip()
-        for line in lines
-    )
+    lines = [tuple(column.title for column in columns), *map(tuple, rows)]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    signs = ["" if column.align == "right" else "-" for column in columns]
+    form = "  ".join(f"%{sign}{width}s" for sign, width in zip(signs, widths, strict=True))
+    return "\n".join((form % line).rstrip() for line in lines)
 
 
 def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
@@ -119,12 +115,12 @@ def number(value: object) -> str:
 
 def local_date(at_s: float) -> str:
     """Return the day of a Unix time, in the reader's time zone."""
-    return _local(at_s, "%Y-%m-%d")
+    return _local(at_s)[:10]
 
 
 def local_time(at_s: float | None) -> str:
     """Return a Unix time to the second in the reader's time zone, `-` for none."""
-    return "-" if at_s is None else _local(at_s, "%Y-%m-%d %H:%M:%S")
+    return "-" if at_s is None else _local(at_s)
 
 
 def ago(age_s: float | None) -> str:
@@ -132,10 +128,11 @@ def ago(age_s: float | None) -> str:
     return "-" if age_s is None else f"{human_duration(age_s)} ago"
 
 
-def _local(at_s: float, form: str) -> str:
+def _local(at_s: float) -> str:
     if not is_time(at_s):
         return "-"
-    return datetime.fromtimestamp(at_s, tz=UTC).astimezone().strftime(form)
+    here = datetime.fromtimestamp(at_s)  # noqa: DTZ006  (the reader's zone, of every checkpoint)
+    return here.isoformat(" ", "seconds")
 
 
 def _print_rich(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
