@@ -1,5 +1,6 @@
 """How the cost of a save grows: with the bytes, with the leaves, with the checkpoints kept.
 
+"first" is how long the first save of a process holds the loop up, "blocked" each later one.
 An exponent of 1 is linear. It is that of the last step of each table, where
 fixed costs no longer hide it.
 
@@ -31,6 +32,7 @@ from peers import wait_for
 from table import Report, Table
 
 EVERTRAIN, TORCH = "evertrain", "torch.save + fsync"
+FIRST = "evertrain, the first save of a process"
 LINEAR = 1.1  # an exponent up to here counts as linear: the disk is not that even
 LEAF = 16  # numbers in a leaf, where leaves are counted
 
@@ -62,7 +64,7 @@ def grow(  # noqa: PLR0913, PLR0917
     make: Callable[[int], Leaves],
 ) -> None:
     """Save states that grow, with both libraries in turn."""
-    columns = [what, "blocked ms", "durable ms", "exponent", f"{TORCH} ms", "exponent"]
+    columns = [what, "first ms", "blocked ms", "durable ms", "exponent", f"{TORCH} ms", "exponent"]
     table = Table(f"growth with {what}", columns)
     durable_s: list[float | None] = []
     theirs_s: list[float | None] = []
@@ -78,6 +80,7 @@ def grow(  # noqa: PLR0913, PLR0917
         table.rows.append(
             [
                 f"{size:,}",
+                _ms(found.median(FIRST, "blocked_s")),
                 _ms(found.median(EVERTRAIN, "blocked_s")),
                 _ms(durable_s[-1]),
                 exponent(sizes, durable_s),
@@ -92,7 +95,10 @@ def grow(  # noqa: PLR0913, PLR0917
 
 
 def both(asked: Namespace, leaves: Leaves, place: Path, rounds: int) -> Measured:
-    """Save the same leaves with both, in turn, all of them changed before each save."""
+    """Save the same leaves with both, in turn, all of them changed before each save.
+
+    The first save takes the memory that all later ones copy to, so it stands for itself.
+    """
     run = Run(place / "run", save=every(steps=1), keep=keep_last(1))
     run.attach(leaves=leaves)
     steps = iter(run)
@@ -101,9 +107,11 @@ def both(asked: Namespace, leaves: Leaves, place: Path, rounds: int) -> Measured
     cases = {EVERTRAIN: saver(leaves, lambda: next(steps), lambda: wait_for(run))}
     if not asked.only_evertrain:
         cases[TORCH] = saver(leaves, lambda: _torch_save(leaves, place / "state.pt"))
+    first = attempt(failed, EVERTRAIN, cases[EVERTRAIN])
     found = alternate(cases, rounds)
     run.close()
     found.errors |= failed.errors
+    found.samples[FIRST] = {name: [value] for name, value in (first or {}).items()}
     return found
 
 
