@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from evertrain.core.errors import StateError
+from evertrain.run import containers, rebuild
 from evertrain.run.capture import Capture
 from support import OpenRun, walk
 
@@ -292,6 +293,26 @@ def test_things_on_one_side_only_are_refused(
     run.attach(thing=attached)
     with pytest.raises(StateError, match=path):
         run.restore()
+
+
+@pytest.mark.parametrize("count", [3, 30])
+def test_a_container_is_read_as_often_however_much_it_holds(
+    open_run: OpenRun, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """The table of what stood in it is not made anew for each of its leaves."""
+    read: list[Any] = []
+
+    def counted(tree: Any) -> Any:
+        read.append(tree)
+        return rebuild.kinds_of(tree)
+
+    monkeypatch.setattr(containers, "kinds_of", counted)
+    for until in (1, 2):
+        run = open_run()
+        run.attach(thing={number: Counter() for number in range(count)})
+        walk(run, until=until)
+
+    assert 0 < len(read) < 9
 
 
 def test_what_is_on_one_side_only_can_be_accepted(open_run: OpenRun) -> None:

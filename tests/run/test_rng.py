@@ -142,6 +142,7 @@ def dice(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Dice]]:
 
     def forget() -> None:
         sys.modules.pop("dice", None)
+        plugin._loaded.cache_clear()
         plugin._load.cache_clear()
 
     forget()
@@ -167,6 +168,7 @@ def test_a_framework_that_is_imported_within_the_loop_goes_on(
             break
 
     del sys.modules["dice"]
+    plugin._loaded.cache_clear()
     plugin._load.cache_clear()
     run = open_run(seed=5)
     run.attach(table=table)

@@ -191,9 +191,7 @@ class Plugin:
 
 def active() -> tuple[Plugin, ...]:
     """Return the plugins whose framework this process has imported, in name order."""
-    ready = (name for name in sorted(_entry_points()) if name in sys.modules)
-    found = (_load(name) for name in ready)
-    return tuple(plugin for plugin in found if plugin is not None)
+    return _loaded(tuple(filter(sys.modules.__contains__, _entry_points())))
 
 
 def wake(name: object) -> None:
@@ -239,6 +237,12 @@ def _entry_points() -> "dict[str, EntryPoint]":
     from importlib.metadata import entry_points  # slow to import, and listings never need it
 
     return {each.name: each for each in entry_points(group=GROUP)}
+
+
+@cache  # asked for each leaf of a state
+def _loaded(names: tuple[str, ...]) -> tuple[Plugin, ...]:
+    found = map(_load, sorted(names))
+    return tuple(plugin for plugin in found if plugin is not None)
 
 
 @cache

@@ -21,6 +21,7 @@ from evertrain.run.outline import type_name
 from evertrain.run.rebuild import (
     DATACLASS,
     OBJECT,
+    Kind,
     class_names,
     is_wrapped,
     kinds_of,
@@ -152,23 +153,23 @@ def _capture(kind: str, items: Mapping[Any, Any], find: Find) -> Tree:
 
 def _compare(here: Items, tree: Tree, find: Find, *, is_list: bool = False) -> list[Mismatch]:
     """Return what does not fit; the path of a thing that differs as a whole is its key."""
-    found = [each for key in tree["items"] for each in class_names(key, str(key))]
-    for key in dict.fromkeys([*tree["items"], *here]):
-        inner = _compare_one(key, here, tree, find, is_list=is_list)
+    items, kinds = tree["items"], kinds_of(tree)
+    found = [each for key in items for each in class_names(key, str(key))]
+    for key in dict.fromkeys([*items, *here]):
+        thing, stored = here.get(key, _MISSING), items.get(key, _MISSING)
+        inner = _compare_one(thing, stored, kinds.get(key, _PLAIN), find, is_list=is_list)
         found += [Mismatch(f"{key}.{each.path}".rstrip("."), each.problem) for each in inner]
     return found
 
 
 def _compare_one(  # noqa: PLR0911  (one line for each way to differ)
-    key: Any, here: Items, tree: Tree, find: Find, *, is_list: bool
+    thing: Any, stored: Tree, there: Kind, find: Find, *, is_list: bool
 ) -> Sequence[Mismatch]:
-    """Compare what stands under `key` on both sides."""
-    thing, there = here.get(key, _MISSING), kinds_of(tree).get(key, _PLAIN)
+    """Compare what stands under one key on both sides; on one of them it may be missing."""
     adapter = None if thing is _MISSING else find(thing)
-    if key not in tree["items"]:
+    if stored is _MISSING:
         is_lost = adapter is not None and _has_life(thing, find)
         return [Mismatch("", "missing in the checkpoint")] if is_lost else []
-    stored = tree["items"][key]
     if there == _PLAIN:
         if adapter is not None and group_of(kind_of(thing)) in {DATACLASS, OBJECT}:
             return [Mismatch("", f"{type(stored).__name__} there, {type_name(thing)} here")]
@@ -186,21 +187,21 @@ def _compare_one(  # noqa: PLR0911  (one line for each way to differ)
 def _restore(here: Items, tree: Tree, find: Find, seen: Seen, *, is_list: bool = False) -> Items:
     """Return what the container shall hold; where it may differ as a whole, it stays fresh."""
     restored: Items = {}
-    kinds = kinds_of(tree)
-    for key in dict.fromkeys([*tree["items"], *here]):
-        found = _compare_one(key, here, tree, find, is_list=is_list)
-        adapter = find(here.get(key))
+    items, kinds = tree["items"], kinds_of(tree)
+    for key in dict.fromkeys([*items, *here]):
+        thing, stored = here.get(key, _MISSING), items.get(key, _MISSING)
+        found = _compare_one(thing, stored, kinds.get(key, _PLAIN), find, is_list=is_list)
         if any(not each.path for each in found):
-            if key in here:
-                restored[key] = here[key]
-        elif key not in tree["items"]:
+            if thing is not _MISSING:
+                restored[key] = thing
+        elif stored is _MISSING:
             continue
         elif key not in kinds:
-            restored[key] = tree["items"][key]
-        elif adapter is None:
-            restored[key] = rebuild(tree["items"][key], kinds[key])
+            restored[key] = stored
+        elif thing is _MISSING or (adapter := find(thing)) is None:
+            restored[key] = rebuild(stored, kinds[key])
         else:
-            restored[key] = put_back(adapter, here[key], tree["items"][key], kinds[key], seen)
+            restored[key] = put_back(adapter, thing, stored, kinds[key], seen)
     return restored
 
 
