@@ -91,15 +91,15 @@ def undergo(victim: Victim, label: str) -> Case | None:
     return Case(
         label=label,
         what=what,
-        problem=problem or _problem(label, starts, newest, damaged),
+        problem=problem or _problem(label, what, starts, newest, damaged),
         twice_steps=max(0, step - starts[0]) if starts else 0,
         seconds=time.monotonic() - began_s,
     )
 
 
-def _problem(label: str, starts: list[int], newest: int, damaged: int) -> str | None:
-    """Return what a fault cost that it must not cost."""
-    if label == ROT:
+def _problem(label: str, what: str, starts: list[int], newest: int, damaged: int) -> str | None:
+    """Return what a fault cost that it must not cost. `metadata.json` is loaded by nobody."""
+    if label == ROT and "metadata.json" not in what:
         return None if damaged else "the flipped bit was not noticed"
     if damaged:
         return f"{damaged} whole checkpoints were set aside"

@@ -9,25 +9,31 @@ from soak.faults import ROT, undergo
 from soak.victim import Victim
 
 KILL = "SIGKILL of the trainer"
+PID = "trainer (pid 7) killed"
+STATE = "bits [7] of checkpoints/000000020/net.safetensors flipped"
+NOTES = "bits [7] of checkpoints/000000020/metadata.json flipped"
 
 
 @pytest.mark.parametrize(
-    ("label", "starts", "damaged", "problem"),
+    ("label", "what", "starts", "damaged", "problem"),
     [
-        (KILL, [20], 0, None),
-        (KILL, [30], 0, None),
-        (KILL, [19], 0, "it went on from [19], and there was a checkpoint of 20"),
-        (KILL, [20, 0], 0, "it went on from [20, 0], and there was a checkpoint of 20"),
-        (KILL, [10], 1, "1 whole checkpoints were set aside"),
-        (ROT, [10], 1, None),
-        (ROT, [20], 0, "the flipped bit was not noticed"),
+        (KILL, PID, [20], 0, None),
+        (KILL, PID, [30], 0, None),
+        (KILL, PID, [19], 0, "it went on from [19], and there was a checkpoint of 20"),
+        (KILL, PID, [20, 0], 0, "it went on from [20, 0], and there was a checkpoint of 20"),
+        (KILL, PID, [10], 1, "1 whole checkpoints were set aside"),
+        (ROT, STATE, [10], 1, None),
+        (ROT, STATE, [20], 0, "the flipped bit was not noticed"),
+        (ROT, NOTES, [20], 0, None),
+        (ROT, NOTES, [10], 0, "it went on from [10], and there was a checkpoint of 20"),
+        (ROT, NOTES, [10], 1, "1 whole checkpoints were set aside"),
     ],
 )
 def test_what_a_fault_must_not_cost(
-    label: str, starts: list[int], damaged: int, problem: str | None
+    label: str, what: str, starts: list[int], damaged: int, problem: str | None
 ) -> None:
     """A resume from less than the newest checkpoint is a loss, unless that was damaged."""
-    assert faults._problem(label, starts, 20, damaged) == problem
+    assert faults._problem(label, what, starts, 20, damaged) == problem
 
 
 @pytest.mark.slow

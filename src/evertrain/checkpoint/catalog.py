@@ -139,7 +139,8 @@ def _step_names_descending(root: Path) -> Iterator[str]:
     except (FileNotFoundError, NotADirectoryError):
         return
     while names:
-        name = max(names, key=lambda each: (len(each), each))
+        length = max(map(len, names))
+        name = max(each for each in names if len(each) == length)
         if parse_step(name) is not None and not (root / name).is_symlink():
             yield name
         names.discard(name)
