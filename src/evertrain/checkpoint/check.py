@@ -6,10 +6,10 @@ Layer: checkpoint. Imports core only.
 """
 
 import errno
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from evertrain.checkpoint.contents import Content
 from evertrain.checkpoint.cut import PART_BYTES
@@ -19,21 +19,45 @@ from evertrain.checkpoint.strict import corrupt
 from evertrain.core.machine import cores
 from evertrain.core.threads import spread
 
-# What has its own digest in a file: offset, bytes, digest, and what to call it.
-Piece = tuple[int, int, str, str]
 Span = tuple[int, int]  # first byte and length
 
 _MAX_THREADS: Final = 8
 _BATCH: Final = 32  # parts that one thread checks at a time
 
 
-def pieces_of(manifest: Manifest, name: str, contents: list[Content]) -> Iterator[Piece]:
+class Piece(NamedTuple):
+    """What has its own digest in a file.
+
+    Attributes:
+        offset: Its first byte.
+        length: How many there are.
+        blake3: The digest that they should have.
+        title: What to call it; "" for the file's head.
+        into: Where to read it to, of `length` bytes; None keeps nothing.
+    """
+
+    offset: int
+    length: int
+    blake3: str
+    title: str
+    into: memoryview | None = None
+
+
+# Returns where an array, or the part of it in one file, is to be read to.
+Room = Callable[[Content], memoryview]
+
+
+def pieces_of(
+    manifest: Manifest, name: str, contents: list[Content], room: Room | None = None
+) -> Iterator[Piece]:
     """Yield what has a digest in the file `name`: its head, then the parts of its arrays."""
     entry = manifest.files[name]
-    yield 0, entry.head_bytes, entry.blake3, ""
+    yield Piece(0, entry.head_bytes, entry.blake3, "")
     for content in contents:
+        into, first = room(content) if room else None, content.extent.offset
         for offset, length, digest in content.parts():
-            yield offset, length, digest, content.title
+            here = None if into is None else into[offset - first :][:length]
+            yield Piece(offset, length, digest, content.title, here)
 
 
 def problems(
@@ -65,22 +89,35 @@ def problems(
         if size_bytes != entry.bytes:
             yield f"it has {size_bytes} bytes instead of {entry.bytes}"
             return
-        for offset, length, said, title in found:
-            digest = known.get((offset, length))
+        for piece in found:
+            span = piece.offset, piece.length
+            digest = None if piece.into is not None else known.get(span)
             if digest is None:
                 hasher = blake3()
-                file.seek(offset)
-                for view in _chunks(room, length):
+                file.seek(piece.offset)
+                for view in _chunks(room if piece.into is None else piece.into, piece.length):
                     fill(file, view, path)
                     hasher.update(view)
-                digest = known[offset, length] = hasher.hexdigest()
-            if digest != said:
-                what = f"the digest of {title!r}" if title else "its digest"
-                yield f"{what} is {digest[:12]}, not {said[:12]}"
+                digest = known[span] = hasher.hexdigest()
+            if digest != piece.blake3:
+                what = f"the digest of {piece.title!r}" if piece.title else "its digest"
+                yield f"{what} is {digest[:12]}, not {piece.blake3[:12]}"
 
 
-def check_files(directory: Opened, manifest: Manifest, files: Mapping[str, list[Content]]) -> None:
+def check_files(
+    directory: Opened,
+    manifest: Manifest,
+    files: Mapping[str, list[Content]],
+    room: Room | None = None,
+) -> None:
     """Check every byte of some files, several at a time.
+
+    Args:
+        directory: The checkpoint.
+        manifest: What it says about itself.
+        files: What each of them holds.
+        room: Where what they hold is to be read to; None keeps nothing. A byte is
+            looked at where it comes to lie, so that nobody needs to read it again.
 
     Raises:
         CorruptError: A byte is not what was written.
@@ -95,7 +132,7 @@ def check_files(directory: Opened, manifest: Manifest, files: Mapping[str, list[
     jobs = [
         (name, batch)
         for name, contents in files.items()
-        for batch in _batches(pieces_of(manifest, name, contents))
+        for batch in _batches(pieces_of(manifest, name, contents, room))
     ]
     for _ in spread(check, jobs, min(_MAX_THREADS, cores())):
         pass

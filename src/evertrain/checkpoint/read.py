@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from evertrain.checkpoint import manifest as manifests
 from evertrain.checkpoint.check import check_files, fill
-from evertrain.checkpoint.contents import contents_of
+from evertrain.checkpoint.contents import Content, contents_of
 from evertrain.checkpoint.directory import Opened, opened
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.manifest import ArrayEntry, Manifest
@@ -148,17 +148,36 @@ def _known(manifest: Manifest, names: Collection[str], path: Path) -> list[str]:
 
 
 def _arrays(directory: Opened, manifest: Manifest, wanted: list[str], *, is_own: bool) -> Arrays:
-    """Check every byte of what is wanted; then read it, or map what lies in one piece."""
+    """Check every byte of what is wanted, in memory of its own or mapped where it lies."""
+    entries = {name: manifest.arrays.get(name, {}) for name in wanted}
     files = contents_of(manifest, wanted)
-    check_files(directory, manifest, files)
-    reading = _Reading(directory, is_own=is_own)
+    if is_own:
+        found = {
+            (name, key): _room(entry.bytes, directory.path)
+            for name, inside in entries.items()
+            for key, entry in inside.items()
+        }
+        check_files(directory, manifest, files, lambda each: _place(found, each))
+    else:
+        check_files(directory, manifest, files)
+        mapping = _Mapping(directory)
+        found = {
+            (name, key): mapping.data(entry)
+            for name, inside in entries.items()
+            for key, entry in inside.items()
+        }
     return {
         name: {
-            key: RawArray(entry.dtype, entry.shape, reading.data(entry))
-            for key, entry in manifest.arrays.get(name, {}).items()
+            key: RawArray(entry.dtype, entry.shape, found[name, key])
+            for key, entry in inside.items()
         }
-        for name in wanted
+        for name, inside in entries.items()
     }
+
+
+def _place(found: "dict[tuple[str, str], npt.NDArray[np.uint8]]", content: Content) -> memoryview:
+    """Return where what lies in one file belongs."""
+    return found[content.name, content.key][content.start : content.end].data
 
 
 def read_arrays(directory: Opened, manifest: Manifest, name: str) -> dict[str, RawArray]:
@@ -181,25 +200,23 @@ def map_array(directory: Opened, manifest: Manifest, name: str, key: str) -> Raw
         StateError: It needs more memory than there is.
     """
     entry = manifest.arrays[name][key]
-    data = _Reading(directory, is_own=False).data(entry)
-    return RawArray(entry.dtype, entry.shape, data)
+    return RawArray(entry.dtype, entry.shape, _Mapping(directory).data(entry))
 
 
-class _Reading:
-    """Gets arrays out of the files of one checkpoint.
+class _Mapping:
+    """Gets arrays out of the files of one checkpoint, without a look at their digests.
 
     A map holds a descriptor as long as it lives, and a cut array may lie in thousands of
     files. So only what lies in one piece is mapped; the rest is read, a file at a time.
     """
 
-    def __init__(self, directory: Opened, *, is_own: bool) -> None:
+    def __init__(self, directory: Opened) -> None:
         self._directory = directory
-        self._is_own = is_own
         self._maps: dict[str, npt.NDArray[np.uint8]] = {}
 
     def data(self, entry: ArrayEntry) -> "npt.NDArray[np.uint8]":
         """Return an array's bytes."""
-        if len(entry.extents) == 1 and not self._is_own:
+        if len(entry.extents) == 1:
             (extent,) = entry.extents
             return self._map(extent.file)[extent.offset : extent.offset + entry.bytes]
         data = _room(entry.bytes, self._directory.path)
