@@ -222,11 +222,38 @@ def test_a_doubtful_kill_is_not_repeated(theatre: Theatre) -> None:
 
 
 def test_a_certain_kill_teaches_nothing(theatre: Theatre) -> None:
-    """A deadlock is found as fast the second time."""
-    for _ in range(3):
+    """A deadlock at another step is found as fast the second time, and the third."""
+    for more in range(3):
         theatre.begin()
+        theatre.steps(more, 1.0)
         theatre.is_busy = False
         assert len(theatre.play(80)) == 1
+        theatre.end()
+        theatre.launch()
+
+
+def test_a_wait_that_nobody_declared_is_ended_once(theatre: Theatre) -> None:
+    """A minute and a half for a machine elsewhere, always behind the same step, and again later."""
+    theatre.begin()
+    theatre.is_busy = False
+    assert len(theatre.play(100)) == 1
+    theatre.end()
+    theatre.launch()
+    theatre.begin()
+    for _ in range(3):
+        theatre.is_busy = False
+        assert theatre.play(100) == []
+        theatre.beat("step", theatre.step + 1)
+        theatre.is_busy = True
+        assert theatre.steps(20, 1.0) == []
+
+
+def test_a_wait_gets_more_time_with_each_attempt(theatre: Theatre) -> None:
+    """Sixteen minutes at one step: ended twice, in doubt the second time, and then let through."""
+    for found in (1, 1, 0):
+        theatre.begin()
+        theatre.is_busy = False
+        assert len(theatre.play(960)) == found
         theatre.end()
         theatre.launch()
 

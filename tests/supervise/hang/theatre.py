@@ -107,6 +107,8 @@ class Theatre:
         hang = self.watch.look(self.output_bytes)
         if hang is not None:
             self.hangs.append((hang, self.clock.monotonic_s() - self._beat_s))
+            row = {"kind": hang.kind, "step": hang.step, "evidence": hang.evidence}
+            self.journal.record("hang", row, attempt=self.attempt)
 
     # ---- what the watch sees ----------------------------------------------------------
 

@@ -62,8 +62,8 @@ class Verdict:
         silent_s: How long, seconds.
         limit_s: How long it might have been, seconds.
         evidence: "stopped" by a signal, "frozen" interpreter, "idle" or "busy".
-        is_sure: Whether this phase was known, and nothing moved: else the next attempt
-            gets more time.
+        is_sure: Whether this phase was known, nothing moved, and it is not the step at which
+            an earlier attempt was ended: else the next attempt gets more time.
     """
 
     kind: Kind
@@ -74,20 +74,31 @@ class Verdict:
     is_sure: bool
 
 
-def judge(silence: Silence, limits: Limits, timeout_s: float | None = None) -> Verdict | None:
+def judge(
+    silence: Silence,
+    limits: Limits,
+    timeout_s: float | None = None,
+    *,
+    hung_at: int | None = None,
+) -> Verdict | None:
     """Return the verdict on a silence; None if it is no hang, or not yet.
 
     Args:
         silence: What was not heard for how long.
         limits: What is known about the phases.
         timeout_s: What a person allows in place of that, or None.
+        hung_at: Last finished step when an earlier attempt was ended for a hang, or None.
     """
     signs = silence.signs
     if signs.is_traced:
         return None
     phase = phase_of(silence, limits)
     stopped = (silence.stopped_s, min(STOPPED_S, timeout_s or STOPPED_S))
-    own = _bounds(silence, limits, phase) if timeout_s is None else _told(silence, phase, timeout_s)
+    is_again = hung_at is not None and signs.beat is not None and signs.beat.step == hung_at
+    if timeout_s is None:
+        own = _bounds(silence, limits, phase, is_again=is_again)
+    else:
+        own = _told(silence, phase, timeout_s)
     over = next((bound for bound in (stopped, *own) if bound[0] >= bound[1]), None)
     if over is None:
         return None
@@ -100,7 +111,12 @@ def judge(silence: Silence, limits: Limits, timeout_s: float | None = None) -> V
         evidence=evidence,
         is_sure=_is_over(silence)
         or evidence == "stopped"
-        or (limits.limit_s(phase) is not None and phase not in _MUTE and evidence != "busy"),
+        or (
+            limits.limit_s(phase) is not None
+            and phase not in _MUTE
+            and evidence != "busy"
+            and not is_again
+        ),
     )
 
 
@@ -137,7 +153,7 @@ def _told(silence: Silence, phase: str, timeout_s: float) -> tuple[_Bound, ...]:
     return (quiet, (silence.unheard_s if is_mute else silence.silent_s, limit_s))
 
 
-def _bounds(silence: Silence, limits: Limits, phase: str) -> tuple[_Bound, ...]:
+def _bounds(silence: Silence, limits: Limits, phase: str, *, is_again: bool) -> tuple[_Bound, ...]:
     silent_s, quiet_s = silence.silent_s, silence.quiet_s
     frozen = (silent_s if silence.signs.is_frozen else 0.0, UNKNOWN_FROZEN_S)
     if phase in _MUTE:
@@ -152,7 +168,11 @@ def _bounds(silence: Silence, limits: Limits, phase: str) -> tuple[_Bound, ...]:
     if known_s is None:
         patience_s = START_QUIET_S if phase in _STARTING else UNKNOWN_QUIET_S
         return ((quiet_s, patience_s), frozen, (silent_s, UNKNOWN_BUSY_S))
-    return ((silent_s, max(2 * known_s, DOUBT_S) if _is_doubtful(silence, phase) else known_s),)
+    if _is_doubtful(silence, phase):
+        known_s = max(2 * known_s, DOUBT_S)
+    elif is_again:  # no chance: what waits there may be an evaluation, and no deadlock
+        known_s = max(known_s, DOUBT_S)
+    return ((silent_s, known_s),)
 
 
 def _bounds_of_mute(silence: Silence, phase: str, known_s: float | None) -> tuple[_Bound, ...]:

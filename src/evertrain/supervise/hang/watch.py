@@ -14,6 +14,7 @@ from evertrain.core import proc
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.heartbeat import Beat
 from evertrain.core.journal import Journal
+from evertrain.core.kinds import is_count
 from evertrain.core.proc import Proc
 from evertrain.supervise.hang.limits import Limits, is_news, limits_of
 from evertrain.supervise.hang.record import Hang
@@ -90,6 +91,7 @@ class Watch:
         self._timeout_s, self._clock = timeout_s, clock
         self._silence = Silence()
         self._known: Limits | None = None  # what earlier attempts have learned
+        self._hung_at: int | None = None  # and the step at which one of them was ended
         self._seen = Limits()  # what this one has shown
         self._looked_s = self._began_s = clock.monotonic_s()
         self._closely_s = self._lost_s = self._lost_until_s = 0.0
@@ -121,7 +123,7 @@ class Watch:
             self._lost_until_s = now_s - counted_s
         self._note(output_bytes, counted_s)
         if self._known is None and now_s - self._began_s >= _CLOSE_S:
-            self._known = self._remembered()
+            self._known, self._hung_at = self._remembered(), self._last_hang()
         return self._decide(now_s)
 
     def end(self, *, was_ended: bool) -> None:
@@ -182,7 +184,7 @@ class Watch:
 
     def _decide(self, now_s: float) -> Hang | None:
         limits = (self._known or Limits()).grown(self._seen.longest_s)
-        verdict = judge(self._silence, limits, self._timeout_s)
+        verdict = judge(self._silence, limits, self._timeout_s, hung_at=self._hung_at)
         if verdict is None:
             self._suspicion, self._is_told = None, False
             return None
@@ -237,6 +239,15 @@ class Watch:
                 if row.get("host") == proc.host():
                     return limits_of(row.get("longest"))
         return Limits()
+
+    def _last_hang(self) -> int | None:
+        """Return behind which step an earlier attempt was last ended for a hang, or None."""
+        with suppress(Exception):  # as above
+            row = self._journal.last("hang")
+            if row is not None and row.get("kind") == "hang" and row.get("evidence") != "stopped":
+                step = row.get("step")
+                return step if is_count(step) else None
+        return None
 
 
 def _is_from_its_start(beat: Beat) -> bool:
