@@ -16,6 +16,11 @@ from evertrain.core.journal import Journal
         (["--ladder", "l.yaml", "--budget", "2", "--", "true"], 2, "is no length of time"),
         (["--ladder", "l.yaml", "--budget", "0", "--", "true"], 2, "--budget is 0"),
         (["--ladder", "l.yaml", "--budget", "1h"], 2, "there is no command"),
+        (
+            ["--ladder", "l", "--budget", "1h", "--progress", "(", "--", "true"],
+            78,
+            "--progress '('",
+        ),
         (["--ladder", "l.yaml", "--budget", "1h", "--", "true"], 78, "there is no such file"),
         (["--ladder", "l.yaml", "--budget", "1h", "--", "nowhere-to-be"], 78, "no program"),
     ],

@@ -65,6 +65,7 @@ what was measured, and the same command measures on. Exit codes: 0 measured, 20 
 )
 @click.option("--checkpoints", metavar="GLOB", help="As of evertrain run.")
 @click.option("--resume-arg", metavar="TEMPLATE", help="As of evertrain run.")
+@click.option("--progress", metavar="REGEX", help="As of evertrain run: it tells the speed.")
 @json_option
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="COMMAND...")
 def calibrate(  # noqa: PLR0913  (one parameter per option)
@@ -77,6 +78,7 @@ def calibrate(  # noqa: PLR0913  (one parameter per option)
     grace_s: float,
     checkpoints: str | None,
     resume_arg: str | None,
+    progress: str | None,
     as_json: bool,
 ) -> int:
     """Train COMMAND on each rung of a ladder in turn, and say which one gets on best.
@@ -101,6 +103,7 @@ def calibrate(  # noqa: PLR0913  (one parameter per option)
         grace_s=grace_s,
         checkpoints=checkpoints,
         resume_arg=resume_arg,
+        progress=progress,
         ladder=ladder,
     )
     check_command(list(command))
@@ -130,6 +133,7 @@ def _print(lines: "list[Line]", ladder: "Ladder", best: int | None, *, is_comple
     print()
     if best is None:
         print("No rung can be recommended: none was seen to make a step.")
+        print("Of a program that is no Run, --checkpoints or --progress tells its steps.")
         return
     rung = ladder.rungs[best]
     word = "Recommended" if is_complete else "The best so far"

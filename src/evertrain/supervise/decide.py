@@ -117,7 +117,7 @@ def _too_much(ends: Sequence[End], options: SuperviseOptions, move: Move | None)
     """
     if ends[-1].is_preempted:
         return ledger.preemptions(ends)
-    why = ledger.intensity(ends, options)
+    why = ledger.intensity(ends, options) or ledger.blind(ends, options)
     if move is None and not options.counts_only:
         why = why or same_step(ends) or ledger.no_progress(ends)
     return why or ledger.floor(ends, options)

@@ -1,5 +1,6 @@
 """`evertrain.supervise.ladder.rewrite`: a copy of a configuration in which only values differ."""
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from evertrain.core.errors import ConfigError
 from evertrain.supervise.ladder.rewrite import MisfitError, check, replaced, with_value
+from evertrain.testing import FaultyFs
 
 TEXT = """\
 # the simulator
@@ -95,6 +97,21 @@ def test_the_command_gets_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ]
     assert (place / "0-fast.yaml").read_text() == TEXT.replace("1e-4", "2")
     assert (tmp_path / "fast.yaml").read_text() == TEXT
+
+
+def test_a_disk_that_is_full_by_then_has_the_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written at the start serves every restart; another setting needs the disk."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "fast.yaml").write_text(TEXT)
+    place, disk = tmp_path / "ladder", FaultyFs(error=errno.ENOSPC, is_sticky=True)
+    first = replaced(["train", "fast.yaml"], {"fast.yaml": {"lr": 2}}, place, fs=disk)
+    disk.fail()
+
+    assert replaced(["train", "fast.yaml"], {"fast.yaml": {"lr": 2}}, place, fs=disk) == first
+    with pytest.raises(OSError, match="No space left"):
+        replaced(["train", "fast.yaml"], {"fast.yaml": {"lr": 3}}, place, fs=disk)
 
 
 def test_a_file_that_changed_meanwhile_is_a_config_error(

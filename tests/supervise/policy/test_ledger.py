@@ -81,6 +81,18 @@ def test_an_explicit_number_is_the_guides_rule(stuck: End) -> None:
     assert stops([stuck] * 20, within) == "20 crashes within 1 h, the limit"
 
 
+def test_a_ladder_is_not_climbed_in_the_dark() -> None:
+    """No count ends a run whose steps are seen; one that shows none ends when all were tried."""
+    ladder = SuperviseOptions(ladder="ladder.yaml")
+    assert stops([OK] * 100, ladder) is None
+    assert stops([UNKNOWN] * 29, ladder) is None
+    assert "no step of any rung was seen" in str(stops([UNKNOWN] * 30, ladder))
+    assert stops(spread([UNKNOWN] * 100, 200.0), ladder) is None, "it lives long enough"
+    healthy = crash("unknown", seconds=700.0)
+    assert stops([*[UNKNOWN] * 20, healthy, *[UNKNOWN] * 20], ladder) is None
+    assert stops([UNKNOWN] * 99, SuperviseOptions(ladder="ladder.yaml", max_crashes=0)) is None
+
+
 def test_an_explicit_number_leaves_the_budget_of_preemptions() -> None:
     """They are no crashes: unlimited crashes are not unlimited interruptions."""
     assert stops([SIGTERM] * 5, SuperviseOptions(max_crashes=0)) is not None

@@ -73,6 +73,8 @@ class Climber:
         """See `Guide.introduce`."""
         names = " > ".join(each.name for each in self._ladder.rungs)
         self._world.screen.say(f"Ladder: {self._ladder.path}: {names}")
+        for rung in self._ladder.rungs:  # now, while the disk has room and somebody looks
+            self._rewritten(self._task.command, rung)
         events = self._journal.events()
         left = observe.unfinished(events)
         if left is not None:
@@ -111,9 +113,7 @@ class Climber:
 
     def command(self, words: Sequence[str]) -> list[str]:
         """See `Guide.command`."""
-        rung = self._rung
-        place = self._task.run_dir.path / FOLDER / rung.key
-        return with_arguments(replaced(words, rung.config, place), rung.args)
+        return with_arguments(self._rewritten(words, self._rung), self._rung.args)
 
     def environment(self, env: Mapping[str, str]) -> dict[str, str]:
         """See `Guide.environment`."""
@@ -164,6 +164,9 @@ class Climber:
         for row in rows:
             line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
             self._world.screen.say(line.rstrip())
+
+    def _rewritten(self, words: Sequence[str], rung: Rung) -> list[str]:
+        return replaced(words, rung.config, self._task.run_dir.path / FOLDER / rung.key)
 
     def _does_not_work(self, record: Record, shown: Shown) -> bool:
         """Say whether only this rung is at fault for what starting again cannot help."""

@@ -11,6 +11,7 @@ import copy
 import difflib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,6 +62,8 @@ def replaced(
 ) -> list[str]:
     """Write changed copies of the files in `config` into `place`; return the command with them.
 
+    What is there already is not written again: a disk that is full by then stops nothing.
+
     Raises:
         ConfigError: A file has changed since the ladder was read, and does not fit any more;
             or `place` is a link, and what it leads to is not the run's.
@@ -87,10 +90,17 @@ def replaced(
                 "Correct the file or the ladder, and start again.",
             ) from error
         made = place / f"{number}-{Path(name).name}"
-        make_dir(place, fs=fs)
-        write_atomic(made, text.encode(), fs=fs)
+        if not _holds(made, text.encode()):
+            make_dir(place, fs=fs)
+            write_atomic(made, text.encode(), fs=fs)
         words = [_renamed(word, name, str(made)) for word in words]
     return words
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    with suppress(OSError):
+        return read_regular(path, len(data) + 1) == data
+    return False
 
 
 def with_value(text: str, key: str, value: Any) -> str:

@@ -14,6 +14,8 @@ MAX_NO_PROGRESS: Final = 3
 # Three deaths while restoring send a `Run` to an older checkpoint; three more there are enough.
 MAX_RESTORING: Final = 6
 MAX_PREEMPTIONS: Final = 5
+# On a ladder: as many as it can have rungs.
+MAX_BLIND: Final = 30
 SAME: Final = 3  # deaths in one way at one step that are no chance any more
 # Where progress is not known, an attempt that lived this long counts as healthy, seconds.
 HEALTHY_S: Final = 600.0
@@ -47,6 +49,24 @@ def no_progress(ends: Sequence[End]) -> str | None:
     if stuck.count(False) < MAX_NO_PROGRESS and len(stuck) < MAX_RESTORING:
         return None
     return f"{len(stuck)} attempts in a row crashed without a newer checkpoint"
+
+
+def blind(ends: Sequence[End], options: SuperviseOptions) -> str | None:
+    """Say whether a ladder is climbed in the dark: nothing shows that any rung gets on.
+
+    What a crash costs there is known only where steps are seen.
+    """
+    if not options.ladder or options.counts_only:
+        return None
+    stuck = [end for end in stuck_ends(ends) if end.gain.progress is None]
+    count = crash_count(stuck, options, ends[-1].gain.at_s)
+    if count < MAX_BLIND:
+        return None
+    within = "" if options.counted_s is None else f" within {span(options.counted_s)}"
+    return (
+        f"{_crashes(count)}{within}, and no step of any rung was seen: "
+        "--checkpoints or --progress would show them"
+    )
 
 
 def interruptions(ends: Sequence[End]) -> int:
