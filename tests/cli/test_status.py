@@ -69,6 +69,23 @@ def test_a_crashed_run_says_what_is_to_replay(place: Path, invoke: Invoke) -> No
     assert "  to replay   1 episode\n" in invoke("status", "r").output
 
 
+def test_a_run_that_lost_its_supervisor_is_restarted_by_nobody(place: Path, invoke: Invoke) -> None:
+    """Killed in its pause: what to do is said, and no restart that never comes."""
+    run_dir = trained_run(place / "r", is_finished=False)
+    started = {"event": "supervisor_started", "command": ["python", "train.py"]}
+    crashed = {"event": "crashed", "attempt": 1, "summary": "boom"}
+    tell(run_dir, started, crashed, {"event": "backoff", "seconds": 300.0})
+
+    text = invoke("status", "r").output
+    assert "next restart" not in text
+    assert "  advice      nobody restarts it; go on with: evertrain resume r\n" in text
+
+    with lock.take(run_dir.supervisor_lock):
+        text = invoke("status", "r").output
+    assert "next restart in " in text
+    assert "evertrain resume" not in text
+
+
 @pytest.mark.parametrize(
     ("free", "files", "said"),
     [

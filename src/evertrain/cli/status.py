@@ -45,7 +45,11 @@ def status(*, run: str, as_json: bool) -> None:
     """
     run_dir = open_run_dir(run)
     found = read_status(run_dir)
-    standing = standing_of(read_lines(run_dir.journal).rows, SYSTEM_CLOCK.now_s())
+    standing = standing_of(
+        read_lines(run_dir.journal).rows,
+        SYSTEM_CLOCK.now_s(),
+        is_supervised=found.state in {"running", "unknown"},
+    )
     if as_json:
         times = {each.attempt: time_json(each.account) for each in found.spent}
         attempts = [
@@ -62,6 +66,8 @@ def status(*, run: str, as_json: bool) -> None:
         return
     print(f"{clean(str(found.path))}: {found.state} - {clean(found.reason)}\n")
     pairs = [*_pairs(found), *(_restarts(standing) if standing else [])]
+    if found.state == "crashed":
+        pairs.append(("advice", f"nobody restarts it; go on with: evertrain resume {found.path}"))
     print_pairs([(clean(label), clean(value)) for label, value in pairs])
     if found.attempts:
         print()

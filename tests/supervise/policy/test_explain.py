@@ -45,6 +45,14 @@ def test_the_sentence_of_the_default_ledgers() -> None:
     )
 
 
+def test_nobody_restarts_what_lost_its_supervisor() -> None:
+    """It was killed in its pause: no restart is announced that never comes."""
+    rows = [started(), crashed(1), row("backoff", 5, seconds=17, why="with luck", move="reseed")]
+    found = standing_of(rows, START_S + 10, is_supervised=False)
+    assert found is not None
+    assert explain(found) == "1 crash in the last hour, 9 left; last cause: CUDA out of memory"
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [

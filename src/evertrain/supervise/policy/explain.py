@@ -44,7 +44,9 @@ class Standing:
     advice: tuple[str, ...] = ()
 
 
-def standing_of(journal_rows: Sequence[Row], now_s: float) -> Standing | None:
+def standing_of(
+    journal_rows: Sequence[Row], now_s: float, *, is_supervised: bool = True
+) -> Standing | None:
     """Return how a run stands; None if no supervisor has counted anything since the last look.
 
     One that gave up is shown as it stood then.
@@ -52,6 +54,7 @@ def standing_of(journal_rows: Sequence[Row], now_s: float) -> Standing | None:
     Args:
         journal_rows: Events of `journal.jsonl`, oldest first.
         now_s: Unix time, seconds.
+        is_supervised: Whether its supervisor lives: nobody else starts anything.
     """
     end = len(journal_rows) - (bool(journal_rows) and journal_rows[-1].get("event") == "gave_up")
     rows = that_count(journal_rows[:end])
@@ -63,7 +66,8 @@ def standing_of(journal_rows: Sequence[Row], now_s: float) -> Standing | None:
     ends, options = ends_of(done), _options(started)
     newest = rows[-1]
     wait_s, since_s = number_of(newest, "seconds"), unix_s(newest.get("time"))
-    is_waiting = newest.get("event") == "backoff" and wait_s is not None and since_s is not None
+    is_waiting = is_supervised and newest.get("event") == "backoff"
+    is_waiting = is_waiting and wait_s is not None and since_s is not None
     left_s = (since_s or 0.0) + (wait_s or 0.0) - now_s
     return Standing(
         crashes=ledger.crash_count(ends, options, now_s),
