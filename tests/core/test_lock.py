@@ -61,6 +61,19 @@ def test_attempts_only_grow(tmp_path: Path) -> None:
     assert numbers == [1, 2, 7, 8]
 
 
+def test_whoever_the_owner_started_is_not_told_to_kill_it(tmp_path: Path) -> None:
+    """An evaluation with a `Run` of its own, below a supervised training."""
+    with lock.take(tmp_path / "lock") as lease:
+        script = "import sys; from pathlib import Path; from evertrain.core import lock\n"
+        script += "lock.take(Path(sys.argv[1]))"
+        command = [sys.executable, "-c", script, str(tmp_path / "lock")]
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert f"is in use by pid {lease.owner.pid}" in found.stderr
+    assert "env -u EVERTRAIN_RUN" in found.stderr
+    assert f"kill {lease.owner.pid}" not in found.stderr
+
+
 def test_a_released_lease_has_no_owner(tmp_path: Path) -> None:
     """A process that lives on after its run does not look like the run's owner."""
     with lock.take(tmp_path / "lock") as lease:

@@ -36,6 +36,22 @@ def test_each_refusal_has_its_kind_and_its_way_out(
     assert fix in found.fix
 
 
+def test_a_working_directory_that_is_gone_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`rm -rf project; git clone project` in another window: the system names no file."""
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    (tmp_path / "project").rmdir()
+    with pytest.raises(FileNotFoundError) as caught:
+        Path("runs").absolute()
+
+    found = refusal(caught.value)
+    assert isinstance(found, ConfigError)
+    assert found.what == "the working directory is not there any more."
+    assert 'cd "$PWD"' in found.fix
+
+
 def test_a_place_is_named_where_the_system_names_none() -> None:
     """An error of a descriptor has no path of its own."""
     with pytest.raises(SaveError, match="runs/mine"), refusing(Path("runs/mine")):

@@ -48,3 +48,22 @@ def test_a_missing_and_a_plain_file_are_told_apart(tmp_path: Path) -> None:
         check_command([str(tmp_path / "none.sh")])
     script.chmod(0o755)
     check_command([str(script)])
+
+
+@pytest.mark.parametrize(
+    ("command", "fix"),
+    [
+        (["sh train.sh --lr 1"], "without quotes: evertrain run -- sh train.sh --lr 1"),
+        (["sh a.sh && sh b.sh"], "evertrain run -- bash -c 'sh a.sh && sh b.sh'"),
+        (["source", "venv/bin/activate"], "bash -c 'source venv/bin/activate'"),
+        (["LR=1", "sh", "train.sh"], "evertrain run -- env LR=1 sh train.sh"),
+        (["models/ep2.pt", "--", "sh", "train.sh"], "--checkpoints 'models/*.pt'"),
+        (["pyhton", "train.py"], "Check its name"),
+        (["/no such dir/python"], "Check its name"),
+    ],
+)
+def test_what_was_meant_is_said(command: list[str], fix: str) -> None:
+    """Quotes around everything, words of a shell, variables, a pattern without quotes."""
+    with pytest.raises(ConfigError) as caught:
+        check_command(command)
+    assert fix in caught.value.fix

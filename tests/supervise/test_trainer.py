@@ -14,6 +14,8 @@ TREES = {
     "two commands at once": ({1: "bash", 2: "python", 3: "python"}, {1: [2, 3]}, 1),
     "a shell at rest": ({1: "zsh"}, {}, 1),
     "only a filter": ({1: "bash", 2: "tee"}, {1: [2]}, 1),
+    "a screen of its own": ({1: "dash", 2: "Xvfb", 3: "python"}, {1: [2, 3]}, 3),
+    "a stopwatch": ({1: "time", 2: "python"}, {1: [2]}, 2),
     "a launcher": ({1: "python", 2: "python"}, {1: [2]}, 1),
 }
 

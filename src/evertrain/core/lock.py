@@ -279,8 +279,8 @@ def _encode(owner: Owner) -> bytes:
 
 
 def _way_out(path: Path, owner: Owner) -> str:
-    if owner.pid == os.getpid():  # a notebook's cell that was run again
-        return "This very process holds it: run.close(), or open it in a `with` block."
+    if owner.pid in {os.getpid(), *proc.ancestors(os.getpid())}:  # a cell that was run again
+        return "This process or a parent holds it: run.close() there, or env -u EVERTRAIN_RUN here."
     return f"Stop it first: evertrain stop {path.parent} (or kill {owner.pid})"
 
 

@@ -90,11 +90,26 @@ def refusal(error: OSError, place: Path | None = None) -> EvertrainError:
             "a file system limits the length of a name and of a path.",
             "Choose a shorter name: --run runs/NAME",
         )
-    return EvertrainError(
+    return _lost_place(error) or EvertrainError(
         f"{path} cannot be used: {said}.",
         "the system refused, and evertrain does not guess around that.",
         "See whether the disk is there and healthy: dmesg; evertrain doctor",
     )
+
+
+def _lost_place(error: OSError) -> ConfigError | None:
+    """Return what to say where the working directory is gone, from which paths begin."""
+    if error.errno != errno.ENOENT or _named(error) is not None:
+        return None
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return ConfigError(
+            "the working directory is not there any more.",
+            "it was removed, and perhaps made anew, since you went there.",
+            'Go there again: cd "$PWD"',
+        )
+    return None
 
 
 def _named(error: OSError) -> Path | None:

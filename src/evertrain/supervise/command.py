@@ -3,6 +3,8 @@
 Layer: supervise. Imports core only.
 """
 
+import re
+import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +16,12 @@ _RUNTIMES: Final = frozenset({"bash", "sh", "zsh", "dash", "node", "julia", "Rsc
 # They run the program that follows.
 _WRAPPERS: Final = frozenset({"env", "nice", "nohup", "time", "uv", "poetry", "xvfb-run", "stdbuf"})
 _TAKE_VALUE: Final = frozenset({"-W", "-X"})
+# Words that only a shell knows.
+_SHELLS_OWN: Final = frozenset(
+    {".", "alias", "cd", "conda", "eval", "exec", "export", "module", "set", "source", "ulimit"}
+)
+_ASSIGNMENT: Final = re.compile(r"[A-Za-z_]\w*=")
+_SYNTAX: Final = re.compile(r"[&|;<>$`*?]")
 
 
 def default_run_dir(command: Sequence[str]) -> Path:
@@ -43,13 +51,35 @@ def check_command(command: Sequence[str]) -> None:
         raise ConfigError(
             f"{program!r} is not executable.",
             "only programs can be run.",
-            f"chmod +x {program}, or name its interpreter: evertrain run -- bash {program}",
+            _unquoted(command)
+            or f"chmod +x {program}, or name its interpreter: evertrain run -- bash {program}",
         )
     raise ConfigError(
         f"there is no program {program!r}.",
         "it is neither a file nor in PATH.",
-        "Check its name; is the virtual environment activated?",
+        _unquoted(command) or _meant(command),
     )
+
+
+def _unquoted(command: Sequence[str]) -> str | None:
+    """Return what to do where a shell has put the names of files for a pattern."""
+    if "--" not in command[1:]:
+        return None
+    return "Quote a pattern, or the shell puts file names there: --checkpoints 'models/*.pt'"
+
+
+def _meant(command: Sequence[str]) -> str:
+    """Return what was probably meant by a program that is none."""
+    program = command[0]
+    first, *rest = program.split() or [program]
+    if rest and shutil.which(first) is not None and not _SYNTAX.search(program):
+        return f"It is a whole command line; write it without quotes: evertrain run -- {program}"
+    if first in _SHELLS_OWN or (rest and shutil.which(first) is not None):
+        line = shlex.quote(" ".join(command))
+        return f"Only a shell understands that: evertrain run -- bash -c {line}"
+    if _ASSIGNMENT.match(program):
+        return f"To set a variable: evertrain run -- env {shlex.join(command)}"
+    return "Check its name; is the virtual environment activated?"
 
 
 def _name_of(words: list[str]) -> str:

@@ -16,11 +16,15 @@ from evertrain.core.proc import Proc
 from evertrain.core.rundir import RunDir
 
 # They wait for what they run, and do not pass a signal on.
-SHELLS: Final = frozenset({"sh", "bash", "dash", "zsh", "ash", "ksh", "mksh", "busybox", "fish"})
+SHELLS: Final = frozenset(
+    {"sh", "bash", "dash", "zsh", "ash", "ksh", "mksh", "busybox", "fish", "time"}
+)
 # The far side of `python train.py | tee log`: it ends when its input does.
 FILTERS: Final = frozenset(
     {"tee", "cat", "grep", "sed", "awk", "gawk", "mawk", "ts", "head", "tail", "logger", "tr"}
 )
+# What `xvfb-run` and its like start beside the command, and end behind it.
+SCREENS: Final = frozenset({"Xvfb", "Xvnc", "Xorg", "Xephyr"})
 
 
 def find_trainer(leader: Proc, run_dir: RunDir) -> Proc:
@@ -40,9 +44,9 @@ def descend(
     executable: Callable[[int], str] = proc.executable,
 ) -> Proc:
     """Return what `leader` runs if it is a shell with one command in front, else `leader`."""
-    found = leader
+    aside, found = FILTERS | SCREENS, leader
     while executable(found.pid) in SHELLS:
-        below = [each for each in children(found.pid) if executable(each.pid) not in FILTERS]
+        below = [each for each in children(found.pid) if executable(each.pid) not in aside]
         if len(below) != 1:
             break
         found = below[0]
