@@ -49,6 +49,36 @@ def test_stop_now_does_not_wait_for_the_step(place: Path, invoke: Invoke, _: int
     assert any((place / "run" / "checkpoints" / "emergency").iterdir())
 
 
+# Saves when it is asked, and would go on saving for a minute.
+SLOW_TO_STOP = """
+import signal, sys, time
+asked = []
+signal.signal(signal.SIGINT, lambda *_: asked.append(1))
+print("in step 3", flush=True)
+while len(asked) < 2:
+    time.sleep(0.01)
+sys.exit(130)
+"""
+
+
+@pytest.mark.slow
+def test_stop_now_forces_a_command_that_is_no_run(place: Path, invoke: Invoke) -> None:
+    """Its supervisor is asked twice, and does not wait for its grace of two minutes."""
+    words = ["run", "--run", str(place / "run"), "--", sys.executable, "-c", SLOW_TO_STOP]
+    command = [sys.executable, "-P", "-m", "evertrain", *words]
+    with Popen(command, stdout=PIPE, stderr=DEVNULL, text=True) as child:
+        assert child.stdout is not None
+        while child.stdout.readline() != "in step 3\n":
+            pass
+        try:
+            result = invoke("stop", str(place / "run"), "--now", "--timeout", "20")
+        finally:
+            child.kill()
+
+    assert "is stopped" in result.output
+    assert child.returncode == 130
+
+
 def test_a_run_that_nobody_runs_is_left_alone(trading: object, invoke: Invoke) -> None:
     """Stopping what does not run is no error, and starts nothing."""
     del trading

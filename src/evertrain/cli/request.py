@@ -19,6 +19,9 @@ from evertrain.core.rundir import RunDir, open_run_dir
 
 _POLL_S = 0.1
 _FORCE_TRIES = 50
+# A supervisor is asked to stop, and then to force that; a third time would kill at once.
+_PRESSES = 2
+_BETWEEN_PRESSES_S = 0.5
 
 
 @click.command(epilog="Example: evertrain stop runs/structure")
@@ -32,15 +35,15 @@ def stop(run: str, *, now: bool, timeout_s: float) -> None:
     if trainer is None and supervisor is None:
         click.echo(f"{run_dir.path} is not running: nothing to stop")
         return
-    if now and trainer is not None:
-        _force(proc.Proc(trainer.pid, trainer.start_time))
+    if now:
+        _force(trainer, supervisor)
     elif trainer is not None:
         request.post(run_dir, "stop")
         click.echo("stop requested; the step is finished and saved first")
     elif supervisor is not None:
         proc.send(proc.Proc(supervisor.pid, supervisor.start_time), signal.SIGTERM)
     owners = [each for each in (trainer, supervisor) if each is not None]
-    _wait_until_gone(owners, timeout_s)
+    _wait_until_gone(owners, timeout_s, is_forced=now)
     click.echo(f"{run_dir.path} is stopped")
 
 
@@ -93,26 +96,47 @@ def _warn(text: str) -> None:
     click.echo(clean(f"evertrain: {text}"), err=True)
 
 
-def _force(trainer: proc.Proc, *, clock: Clock = SYSTEM_CLOCK) -> None:
-    """Interrupt `trainer` until it is gone, a few seconds at most: its second one forces.
+def _force(trainer: lock.Owner | None, supervisor: lock.Owner | None) -> None:
+    """Interrupt the trainer until it is gone, a few seconds at most: its second one forces.
+
+    Of one that is deaf to that, or is no `Run`, the supervisor is asked as by two Ctrl+C.
+    """
+    if trainer is not None and _interrupt(trainer, _FORCE_TRIES, _POLL_S):
+        return
+    if supervisor is not None:
+        _interrupt(supervisor, _PRESSES, _BETWEEN_PRESSES_S)
+
+
+def _interrupt(
+    owner: lock.Owner, tries: int, pause_s: float, *, clock: Clock = SYSTEM_CLOCK
+) -> bool:
+    """Send so many SIGINT, or fewer if it is gone then. Return whether it is.
 
     Two signals back to back are often one: the kernel keeps only one of a kind pending.
     """
-    for _ in range(_FORCE_TRIES):
-        if not proc.send(trainer, signal.SIGINT) or proc.wait_gone([trainer], _POLL_S, clock=clock):
-            return
+    target = proc.Proc(owner.pid, owner.start_time)
+    for _ in range(tries):
+        if not proc.send(target, signal.SIGINT) or proc.wait_gone([target], pause_s, clock=clock):
+            return True
+    return False
 
 
 def _wait_until_gone(
-    owners: list[lock.Owner], timeout_s: float, *, clock: Clock = SYSTEM_CLOCK
+    owners: list[lock.Owner],
+    timeout_s: float,
+    *,
+    is_forced: bool,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> None:
     targets = [proc.Proc(each.pid, each.start_time) for each in owners]
     if proc.wait_gone(targets, timeout_s, clock=clock):
         return
+    pids = [str(each.pid) for each in owners]
+    forced = f"kill -9 {' '.join(pids)}" if is_forced else "evertrain stop RUN --now"
     raise EvertrainError(
-        f"pid {', '.join(str(each.pid) for each in owners)} has not stopped in {timeout_s:g} s.",
+        f"pid {', '.join(pids)} has not stopped in {timeout_s:g} s.",
         "its step is longer than that, or it hangs.",
-        "Wait longer (--timeout 3600), or force it: evertrain stop RUN --now",
+        f"Wait longer (--timeout 3600), or force it: {forced}",
     )
 
 
