@@ -1,12 +1,17 @@
 """`evertrain run`: options, help and usage errors; supervision itself is tested next door."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from evertrain.cli.resume import resume
 from evertrain.cli.run import run
 from evertrain.core.errors import ConfigError, UsageError
+from evertrain.core.journal import Journal
+from evertrain.core.rundir import RunDir
 from evertrain.supervise.options import SuperviseOptions
 
 
@@ -51,6 +56,23 @@ def test_every_option_arrives(supervised: list[tuple[object, ...]]) -> None:
         ladder="l.yaml",
     )
     assert supervised == [(("python", "t.py"), "here", options)]
+
+
+def test_a_resume_is_supervised_as_before(
+    supervised: list[tuple[object, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Command, directory and options of the last start, although it crashed at once."""
+    monkeypatch.chdir(tmp_path)
+    run_dir = RunDir(tmp_path / "runs" / "x")
+    run_dir.path.mkdir(parents=True)
+    before = SuperviseOptions(max_crashes=0, grace_s=900.0, hang="observe", checkpoints="*.pt")
+    (tmp_path / "project").mkdir()
+    about: dict[str, Any] = {"command": ["python", "t.py"], "cwd": str(tmp_path / "project")}
+    Journal(run_dir.journal).record("supervisor_started", options=asdict(before), **about)
+
+    CliRunner().invoke(resume, ["x", "--yes", "--delay", "1"], standalone_mode=False)
+    assert supervised == [(["python", "t.py"], run_dir.path, replace(before, delay_s=1.0))]
+    assert Path.cwd() == tmp_path / "project"
 
 
 def test_defaults_are_those_of_the_guide(supervised: list[tuple[object, ...]]) -> None:

@@ -56,6 +56,17 @@ def test_of_a_known_run(known: RunDir, place: Path, invoke: Invoke) -> None:
     assert value(text, "WantedBy") == "default.target"
 
 
+def test_the_last_start_counts(known: RunDir, place: Path, invoke: Invoke) -> None:
+    """Its command and its directory, also where `run.json` is older, or is not there yet."""
+    last: dict[str, Any] = {"command": ["python", "b.py"], "cwd": str(place)}
+    Journal(known.journal).record("supervisor_started", options={}, **last)
+    text = invoke("systemd", "known", "--user").stdout
+    assert value(text, "ExecStart").endswith(" -- python b.py")
+    assert value(text, "WorkingDirectory") == str(place)
+    known.identity.unlink()
+    assert invoke("systemd", "known", "--user").stdout == text
+
+
 @pytest.mark.usefixtures("known")
 def test_options_overrule_the_last_start(invoke: Invoke) -> None:
     """What is given counts, be it the default."""

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from subprocess import PIPE, Popen
 
 import pytest
@@ -54,6 +55,20 @@ def test_a_reused_pid_is_another_process() -> None:
     assert not proc.send(proc.Proc(me, started + 1), signal.SIGKILL)
 
 
+@pytest.mark.slow
+def test_who_was_started_with_a_word_in_the_environment(tmp_path: Path) -> None:
+    """That very entry, whole; and each process has come from somebody."""
+    entry = f"EVERTRAIN_TEST_ENTRY={tmp_path}"
+    for more, found in (("", 1), ("more", 0)):
+        env = {"EVERTRAIN_TEST_ENTRY": f"{tmp_path}{more}"}
+        child = proc.spawn(["/bin/sleep", "100"], env=env)
+        assert [each.pid for each in proc.started_with(entry)] == [child.pid] * found
+        assert proc.ancestors(child.pid)[:2] == [os.getpid(), os.getppid()]
+        child.kill()
+        child.wait()
+        assert proc.started_with(entry) == []
+
+
 def test_no_such_process() -> None:
     """A pid that nobody has is neither alive nor stopped, and has no children."""
     assert proc.start_time(2**22 + 1) is None
@@ -89,7 +104,7 @@ def test_the_whole_tree_ends(tree: tuple[proc.Proc, list[int]]) -> None:
     """Children that ignore SIGTERM, or sit in another session, end with their parent."""
     root, pids = tree
 
-    killed = proc.kill_tree(root, grace_s=0.2)
+    killed = proc.kill_trees([root], grace_s=0.2)
 
     assert {each.pid for each in killed} >= set(pids)
     assert not any(proc.is_alive(pid, proc.start_time(pid) or 0) for pid in pids)

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -28,6 +29,17 @@ if "evertrain.supervise.shim" in sys.orig_argv:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     LocalFs.write = LocalFs.append = LocalFs.mkdir = refuse
+"""
+
+
+# What it meets at the first attempt: a machine that has no room for another process.
+CROWDED = """
+import errno, os, sys
+if "evertrain.supervise.shim" in sys.orig_argv and os.environ["EVERTRAIN_ATTEMPT"] == "1":
+    def refuse(*args, **more):
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    os.posix_spawnp = refuse
 """
 
 
@@ -85,6 +97,40 @@ def test_every_refused_operation(
     assert set(proc.descendants(os.getpid())) <= before
     assert codes[-1] == 20
     assert codes == sorted(codes, key=lambda code: code == 20), "once it has begun, it goes on"
+
+
+def test_a_machine_that_starts_nothing_for_a_moment(stage: Stage) -> None:
+    """No room for a process behind a crash: that is tried again, and said what it was."""
+    (stage.folder / "sitecustomize.py").write_text(CROWDED)
+    stage.script("print('trained')")
+    places = [str(stage.folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    env = {"PYTHONPATH": os.pathsep.join(places)}
+    play = stage.run("--delay", "0", "--", sys.executable, "train.py", env=env)
+
+    assert play.end() == 0
+    (crashed,) = play.events("crashed")
+    assert crashed["summary"] == "it could not be started: Resource temporarily unavailable"
+    assert "the limit of processes is reached" in crashed["advice"][0]
+    assert "trained" in play.text
+
+
+@pytest.mark.parametrize(("error", "code"), [(errno.ENOMEM, 0), (errno.ENOENT, 78)])
+def test_a_shim_that_cannot_be_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int, code: int
+) -> None:
+    """No memory for it, once; or an interpreter that is gone, which no restart brings back."""
+    spawn, calls = proc.spawn, []
+
+    def refuse_once(*args: Any, **more: Any) -> Any:
+        calls.append(args)
+        if len(calls) == 1:
+            raise OSError(error, os.strerror(error))
+        return spawn(*args, **more)
+
+    monkeypatch.setattr(proc, "spawn", refuse_once)
+    args = ["run", "--run", str(tmp_path / "run"), "--delay", "0", "--", "true"]
+    assert CliRunner().invoke(cli, args).exit_code == code
+    assert len(calls) == (2 if code == 0 else 1)
 
 
 def test_a_shim_that_can_write_nothing(stage: Stage) -> None:

@@ -180,6 +180,25 @@ def test_damaged_ones_are_skipped_and_named(folder: Path) -> None:
     assert choice.skipped == ((Path("ep3.pt"), "empty file"), (Path("ep2.pt"), "truncated zip"))
 
 
+def test_what_cannot_be_handed_over_is_passed_over(folder: Path) -> None:
+    """`best.pt` has no number, and the command wants one: the newest that has one is taken."""
+    for at_s, name in enumerate(["ep1.pt", "ep2.pt", "best.pt"]):
+        (folder / name).write_bytes(_zip())
+        os.utime(folder / name, (at_s, at_s))
+    choice = choose("*.pt", template="--start {step}")
+    assert choice.found is not None
+    assert choice.found.step == 2
+    assert choice.skipped == (
+        (Path("best.pt"), "no number in its name, and --resume-arg wants {step}"),
+    )
+    older = before_newest("*.pt", all_count, "--start {step}")
+    assert older is not None
+    assert older.step == 1
+    by_path = choose("*.pt", template="--resume {path}").found
+    assert by_path is not None
+    assert by_path.path == Path("best.pt")
+
+
 def test_what_resume_may_say(folder: Path) -> None:
     """never, must, a step and a path; what is missing or damaged is an error."""
     with pytest.raises(NotFoundError, match="no whole checkpoint"):

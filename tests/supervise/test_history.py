@@ -17,11 +17,9 @@ from evertrain.supervise.history import (
     next_attempt,
     reached,
     read_story,
-    remembered_options,
     second_newest,
     stray_leader,
 )
-from evertrain.supervise.options import SuperviseOptions
 
 Tell = Callable[..., None]
 
@@ -111,28 +109,6 @@ def test_a_stray_leader_is_that_very_process(run_dir: RunDir, tell: Tell) -> Non
     assert stray_leader(run_dir) is None
     tell("launched", attempt=1, pid=me.pid, start_time=me.start_time, boot_id=boot)
     assert stray_leader(run_dir) == me
-
-
-def test_options_are_remembered(run_dir: RunDir, tell: Tell) -> None:
-    """Resuming a foreign run knows where its checkpoints are, unless told otherwise."""
-    plain = SuperviseOptions()
-    assert remembered_options(run_dir, plain) == plain
-    tell("supervisor_started", options={"checkpoints": "*.pt", "resume_arg": "--r {path}"})
-    found = remembered_options(run_dir, plain)
-    assert (found.checkpoints, found.resume_arg) == ("*.pt", "--r {path}")
-    own = SuperviseOptions(checkpoints="other*.pt")
-    assert remembered_options(run_dir, own) == own
-
-
-def test_what_shows_progress_is_remembered(run_dir: RunDir, tell: Tell) -> None:
-    """With checkpoints and without; unless told otherwise."""
-    tell("supervisor_started", options={"progress": r"step (\d+)", "progress_file": "*.csv"})
-    found = remembered_options(run_dir, SuperviseOptions(checkpoints="*.pt"))
-    assert (found.progress, found.progress_file) == (r"step (\d+)", "*.csv")
-    own = SuperviseOptions(progress_file="other.csv")
-    assert remembered_options(run_dir, own) == own
-    tell("supervisor_started", options={"progress": 5})
-    assert remembered_options(run_dir, SuperviseOptions()) == SuperviseOptions()
 
 
 def _begin(tell: Tell, attempt: int, step: int) -> None:

@@ -213,6 +213,33 @@ def test_a_foreign_command_gets_its_newest_whole_checkpoint(stage: Stage) -> Non
     assert last.endswith("models/model_ep10.pt")
 
 
+def test_a_file_without_the_number_that_is_wanted_ends_no_night(stage: Stage) -> None:
+    """`best.pt` is written in the middle of the training: the numbered one is handed over."""
+    stage.script(
+        """
+        import os, sys
+        from pathlib import Path
+        print("ARGS", sys.argv[1:])
+        for name in ("ep3.pt", "best.pt"):
+            Path(name).write_text("weights")
+        sys.exit(3 if os.environ["EVERTRAIN_ATTEMPT"] == "1" else 0)
+        """
+    )
+    words = ("--checkpoints", "*.pt", "--resume-arg", "--start {step}", "--delay", "0")
+    play = stage.run(*words, "--", PYTHON, "train.py")
+    assert play.end() == 0
+    assert "ARGS ['--start', '3']" in play.text
+
+
+def test_what_ends_a_supervision_is_its_last_word(stage: Stage) -> None:
+    """The program is gone at the second attempt: 78, and journal and `status` say why."""
+    stage.script(f"#!{PYTHON}\nimport os; os.unlink('train.py'); os._exit(3)").chmod(0o755)
+    play = stage.run("--delay", "0", "--", "./train.py")
+    assert play.end() == 78
+    (gave_up,) = play.events("gave_up")
+    assert gave_up["why"] == "'./train.py' cannot be started: No such file or directory"
+
+
 def test_a_finished_foreign_run_is_not_repeated(stage: Stage) -> None:
     """The same command again says so and exits 0; --resume never and other commands train."""
     stage.script("print('training')")

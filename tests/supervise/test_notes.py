@@ -12,7 +12,8 @@ from evertrain.supervise.task import Task
 
 
 def _notes(run_dir: RunDir, handle: int) -> tuple[Notes, Screen]:
-    task = Task(command=["x"], run_dir=run_dir, shown=run_dir.path, options=SuperviseOptions())
+    options, cwd = SuperviseOptions(), Path.cwd()
+    task = Task(command=["x"], run_dir=run_dir, shown=run_dir.path, options=options, cwd=cwd)
     screen = Screen(handle)
     return Notes(task, screen=screen, clock=SYSTEM_CLOCK), screen
 

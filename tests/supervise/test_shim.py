@@ -181,6 +181,35 @@ def test_a_trainer_that_lost_supervisor_and_shim_is_found(stage: Stage) -> None:
     assert not proc.is_alive(trainer, proc.start_time(trainer) or 0)
 
 
+def test_what_outlived_everybody_is_ended_by_the_next(stage: Stage) -> None:
+    """`pkill -9 python`: supervisor, shim and trainer are gone, the simulator holds its port."""
+    stage.script(
+        """
+        import os, subprocess, time
+        subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        print("TRAINING")
+        time.sleep(1000)
+        """
+    )
+    first = stage.run("--", PYTHON, "train.py")
+    first.wait_for("TRAINING")
+    simulator = first.pid_of("sleep 1000")
+    held = [first.pid_of("supervise.shim"), first.process.pid, first.pid_of("train.py")]
+    os.kill(held[0], signal.SIGSTOP)  # so that it cannot act between the two
+    for pid in reversed(held):
+        os.kill(pid, signal.SIGKILL)
+    first.end()
+    stage.wait_until(lambda: list(first.orphans()) == [simulator], "it to be alone")
+
+    stage.script("print('second training')")
+    second = stage.run("--", PYTHON, "train.py")
+    assert second.end() == 0
+    assert second.orphans() == {}
+    before, _, _ = second.text.partition("second training")
+    assert "Ending what attempt 1 has left: " in before
+    assert f"(pid {simulator})" in before
+
+
 def test_one_ctrl_c_stops_gracefully(stage: Stage) -> None:
     """The trainer alone gets one SIGINT, its workers get none; the end is 75."""
     stage.script(

@@ -9,6 +9,7 @@ Layer: audit. Imports run, supervise, checkpoint and core.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from evertrain.audit.killer import Killer, newest_step
@@ -128,7 +129,8 @@ def disturbed(
 
 def _attempt(training: Training, run: RunDir, number: int, hash_seed: int) -> Outcome:
     command = list(training.command)
-    task = Task(command=command, run_dir=run, shown=run.path, options=SuperviseOptions())
+    options, cwd = SuperviseOptions(), Path.cwd()
+    task = Task(command=command, run_dir=run, shown=run.path, options=options, cwd=cwd)
     env = task.environment(number, resume="auto" if number > 1 else None)
     env |= training.mandate.environment() | {"PYTHONHASHSEED": str(hash_seed)}
     make_dir(run.logs)

@@ -6,10 +6,12 @@ Layer: cli.
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.store import Store
@@ -18,7 +20,7 @@ from evertrain.cli.notification import notify_options
 from evertrain.cli.render import clean
 from evertrain.cli.supervision import check_where, supervision_options
 from evertrain.core.errors import ConfigError, UsageError
-from evertrain.core.rundir import Identity, RunDir, open_run_dir, read_identity, typed_step
+from evertrain.core.rundir import RunDir, open_run_dir, typed_step
 
 if TYPE_CHECKING:
     from evertrain.supervise.notify.courier import Subscription
@@ -39,58 +41,52 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @supervision_options
 @notify_options
-def resume(  # noqa: PLR0913  (one parameter per option)
+@click.pass_context
+def resume(
+    context: click.Context,
+    /,
     *,
     run: str,
     resume: str,
     yes: bool,
-    max_crashes: int | None,
-    window_s: float | None,
-    delay_s: float,
-    backoff: bool,
-    reseed: bool,
-    min_goodput: float | None,
-    grace_s: float,
-    hang: str,
-    hang_timeout_s: float | None,
-    ladder: str | None,
     subscription: "Subscription | None",
+    **options: Any,
 ) -> int:
     """Go on with RUN where it was, or from an earlier checkpoint.
 
-    Shows what it will do, and asks.
+    Options that are not given are those of its last start. Shows what it will do, and asks.
     """
-    from evertrain.supervise.history import remembered_options
     from evertrain.supervise.loop import supervise
-    from evertrain.supervise.options import SuperviseOptions
+    from evertrain.supervise.start import last_start
 
     run_dir = open_run_dir(run)
-    identity = read_identity(run_dir)
-    command = _command(run_dir, identity)
+    start = last_start(run_dir)
+    if start is None:
+        raise _unknown(run_dir)
     resume = _absolute(resume)
-    options = SuperviseOptions(
-        max_crashes=max_crashes,
-        window_s=window_s,
-        delay_s=delay_s,
-        backoff=backoff,
-        reseed=reseed,
-        min_goodput=min_goodput,
-        grace_s=grace_s,
-        resume=resume,
-        hang=hang,
-        hang_timeout_s=hang_timeout_s,
-        ladder=str(Path(ladder).absolute()) if ladder else ladder,
-    )
-    options = remembered_options(run_dir, options)
-    if options.checkpoints is None:
+    chosen = start.supervised({**_given(context, options), "resume": resume})
+    if chosen.checkpoints is None:
         check_beginning(run_dir.path, resume)
-    _show(run_dir, command, resume)
+    _show(run_dir, start.command, resume)
     if not yes:
         _confirm()
     path = run_dir.path.absolute()
-    if identity is not None and Path(identity.cwd or ".").is_dir():
-        os.chdir(identity.cwd or ".")  # relative paths in the command mean what they meant
-    return supervise(command, path, options, subscription=subscription)
+    if start.cwd is not None and start.cwd.is_dir():
+        os.chdir(start.cwd)  # relative paths in the command mean what they meant
+    return supervise(start.command, path, chosen, subscription=subscription)
+
+
+def _given(context: click.Context, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was typed; the ladder so that it means the same in the command's directory."""
+    default = ParameterSource.DEFAULT
+    given = {
+        name: value
+        for name, value in options.items()
+        if context.get_parameter_source(name) is not default
+    }
+    if given.get("ladder"):
+        given["ladder"] = str(Path(given["ladder"]).absolute())
+    return given
 
 
 def _absolute(where: str) -> str:
@@ -98,10 +94,8 @@ def _absolute(where: str) -> str:
     return str(Path(where).absolute()) if "/" in where and Path(where).exists() else where
 
 
-def _command(run_dir: RunDir, identity: Identity | None) -> list[str]:
-    if identity is not None and identity.command:
-        return identity.command
-    raise ConfigError(
+def _unknown(run_dir: RunDir) -> ConfigError:
+    return ConfigError(
         f"{run_dir.identity} does not say how the run was started.",
         "there is no command to start again.",
         f"Start it yourself: evertrain run --run {run_dir.path} -- COMMAND",

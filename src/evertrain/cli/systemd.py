@@ -7,6 +7,7 @@ import getpass
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +18,9 @@ from evertrain.cli.duration import Duration
 from evertrain.cli.run import run as run_command
 from evertrain.core.errors import ConfigError, NotFoundError, UsageError
 from evertrain.core.fs import make_dir, write_atomic
-from evertrain.core.journal import Journal
 from evertrain.core.regular import read_regular
-from evertrain.core.rundir import RunDir, open_run_dir, read_identity
+from evertrain.core.rundir import RunDir, open_run_dir
+from evertrain.supervise.start import Start, last_start
 from evertrain.supervise.systemd.escape import remark
 from evertrain.supervise.systemd.unit import MARK, Unit, carried, unit_name, unit_text
 
@@ -82,13 +83,13 @@ def systemd(  # noqa: PLR0913  (one parameter per option)
     interpreter that runs this one.
     """
     run_dir = _run_dir(run, command)
-    last = _last_start(run_dir)
-    words, cwd = _command(run_dir, command, last)
-    chosen = _chosen(context, options, last.get("options"))
+    start = _start(run_dir, command)
+    cwd = (start.cwd or Path.cwd()).absolute()
+    chosen = _chosen(context, options, start.options)
     own = [sys.executable, "-P", "-m", "evertrain", "run", "--run", str(run_dir.path.absolute())]
     unit = Unit(
         run=run_dir.path.absolute(),
-        command=[*own, *_spelled(chosen), "--", *words],
+        command=[*own, *_spelled(chosen), "--", *start.command],
         cwd=cwd,
         grace_s=float(chosen.get("grace_s", options["grace_s"])),
         environment=carried(os.environ) | _assigned(assignments),
@@ -114,21 +115,13 @@ def _run_dir(run: str, command: Sequence[str]) -> RunDir:
         raise
 
 
-def _last_start(run_dir: RunDir) -> Mapping[str, Any]:
-    return Journal(run_dir.journal).last("supervisor_started") or {}
-
-
-def _command(
-    run_dir: RunDir, given: Sequence[str], last: Mapping[str, Any]
-) -> tuple[list[str], Path]:
-    """Return what to start, and where."""
+def _start(run_dir: RunDir, given: Sequence[str]) -> Start:
+    """Return what to start, and where: a command that is given, here."""
+    start = last_start(run_dir) or Start(command=[], cwd=None)
     if given:
-        return list(given), Path.cwd()
-    identity = read_identity(run_dir)
-    cwd = Path((identity.cwd if identity else "") or ".").absolute()
-    words = identity.command if identity and identity.command else last.get("command")
-    if isinstance(words, list) and words and all(isinstance(each, str) for each in words):
-        return words, cwd
+        return replace(start, command=list(given), cwd=None)
+    if start.command:
+        return start
     raise ConfigError(
         f"{run_dir.identity} does not say how the run was started.",
         "there is no command to start again.",
@@ -137,10 +130,9 @@ def _command(
 
 
 def _chosen(
-    context: click.Context, options: Mapping[str, Any], remembered: object
+    context: click.Context, options: Mapping[str, Any], known: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return what was given, and what the last start was given, as far as it is not default."""
-    known = remembered if isinstance(remembered, dict) else {}
     found = {}
     for option in _PASSED:
         name = option.name or ""

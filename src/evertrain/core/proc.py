@@ -225,6 +225,32 @@ def children(pid: int) -> list[Proc]:
     return sorted(found, key=lambda each: each.start_time)
 
 
+def ancestors(pid: int) -> list[int]:
+    """Return who started `pid`, who started that one, and so on, as far as it can be seen."""
+    found: list[int] = []
+    while pid > 1 and (stat := _stat(pid)):
+        pid = int(stat[_STAT_PARENT])
+        found.append(pid)
+    return found
+
+
+def started_with(entry: str) -> list[Proc]:
+    """Return the processes that were started with `entry`, "NAME=value", in their environment.
+
+    Linux only. Those of other users are not seen, nor those that have written over it.
+    """
+    if sys.platform != "linux":
+        return []
+    found: list[Proc] = []
+    for name in os.listdir("/proc"):  # noqa: PTH208  (names only, hundreds of them)
+        started = start_time(int(name)) if name.isdecimal() else None
+        with suppress(OSError):
+            if started is not None:
+                entries = Path(f"/proc/{name}/environ").read_bytes().split(b"\0")
+                found += [Proc(int(name), started)] if os.fsencode(entry) in entries else []
+    return [each for each in found if each.is_alive]
+
+
 def _children_by_parent() -> dict[int, list[Proc]]:
     if sys.platform != "linux":
         return _children_from_psutil()
@@ -290,20 +316,29 @@ def wait_gone(targets: Sequence[Proc], timeout_s: float, *, clock: Clock = SYSTE
     return True
 
 
-def kill_tree(root: Proc, *, grace_s: float = 0.0, clock: Clock = SYSTEM_CLOCK) -> list[Proc]:
-    """End `root` and all below it: SIGTERM, `grace_s` seconds, then SIGCONT and SIGKILL.
+def kill_tree(root: Proc, *, clock: Clock = SYSTEM_CLOCK) -> list[Proc]:
+    """End `root` and all below it, see `kill_trees`."""
+    return kill_trees([root], clock=clock)
+
+
+def kill_trees(
+    roots: Sequence[Proc], *, grace_s: float = 0.0, clock: Clock = SYSTEM_CLOCK
+) -> list[Proc]:
+    """End `roots` and all below them: SIGTERM, `grace_s` seconds, then SIGKILL and SIGCONT.
 
     Returns:
         The processes that had to be killed.
     """
-    tree = [root, *descendants(root.pid)]
+    tree = _trees(roots)
     if grace_s > 0:
         for each in tree:
             send(each, signal.SIGTERM)
+            send(each, signal.SIGCONT)  # a stopped process cannot act on SIGTERM
         wait_gone(tree, grace_s, clock=clock)
     killed: list[Proc] = []
     for _ in range(20):  # a dying tree can still fork: look again until nothing is left
-        left = [each for each in (root, *descendants(root.pid), *tree) if each.is_alive]
+        tree = list(dict.fromkeys([*_trees(roots), *tree]))
+        left = [each for each in tree if each.is_alive]
         if not left:
             break
         for each in left:
@@ -312,6 +347,12 @@ def kill_tree(root: Proc, *, grace_s: float = 0.0, clock: Clock = SYSTEM_CLOCK) 
         killed += [each for each in left if each not in killed]
         wait_gone(left, 1.0, clock=clock)
     return killed
+
+
+def _trees(roots: Sequence[Proc]) -> list[Proc]:
+    """Return `roots` and all below them. What lies below a reused pid is somebody else's."""
+    below = [each for root in roots if root.is_alive for each in descendants(root.pid)]
+    return [*roots, *below]
 
 
 def sweep(

@@ -3,6 +3,7 @@
 Layer: supervise. Imports core only.
 """
 
+import errno
 import os
 import signal
 import socket
@@ -26,6 +27,11 @@ STOP_SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 # A shim that takes this much longer than it promised is ended by the supervisor, seconds.
 _SLACK_S: Final = 10.0
 _KILL_S: Final = 5.0
+# What keeps a program from being started now, and may not in a minute: memory, processes,
+# descriptors, a network file system.
+_PASSING: Final = frozenset(
+    {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +49,7 @@ class Outcome:
         peak_bytes: Largest resident set of one of its processes, or None if unknown.
         hang: The hang for which it was ended, or None.
         trail: How far it got, as its output or its files tell; None where nobody looked.
+        unstarted: Why the system did not start it this time, or None if it did.
     """
 
     code: int | None
@@ -55,6 +62,7 @@ class Outcome:
     peak_bytes: int | None = None
     hang: Hang | None = None
     trail: Trail | None = None
+    unstarted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +102,33 @@ def run_attempt(order: Order, env: Mapping[str, str], world: World, later: Later
     """
     spare = proc.children(os.getpid())
     world.screen.flush()
-    mine, theirs = socket.socketpair()
-    with theirs:
-        handle = theirs.fileno()
-        command = [sys.executable, "-P", "-m", "evertrain.supervise.shim", str(handle)]
-        shim = proc.spawn(
-            command,
-            env=env,
-            stdio=(subprocess.DEVNULL, world.screen.handle, None),
-            pass_fds=[handle],
-        )
+    try:
+        mine, shim = _start_shim(env, world)
+    except OSError as error:
+        if error.errno not in _PASSING:
+            raise _cannot_start(sys.executable, error.strerror or str(error)) from error
+        why = error.strerror
+        return Outcome(code=None, seconds=0.0, stop_requested=False, unstarted=why)
     watch = _Watch(order, Wire(mine), shim, world, later)
     try:
         watch.until_ended()
     finally:
         watch.clean_up(spare)
     return watch.outcome()
+
+
+def _start_shim(env: Mapping[str, str], world: World) -> "tuple[socket.socket, proc.Child]":
+    """Return the supervisor's end of the wire, and who holds the other."""
+    mine, theirs = socket.socketpair()
+    handle = theirs.fileno()
+    command = [sys.executable, "-P", "-m", "evertrain.supervise.shim", str(handle)]
+    stdio = (subprocess.DEVNULL, world.screen.handle, None)
+    try:
+        with theirs:
+            return mine, proc.spawn(command, env=env, stdio=stdio, pass_fds=[handle])
+    except OSError:
+        mine.close()
+        raise
 
 
 class _Watch:
@@ -134,6 +153,7 @@ class _Watch:
         self._stop_count = 0
         self._is_moved = False
         self._ended: Row | None = None
+        self._unstarted: str | None = None
         self._is_over = False
         wire.tell(encode_order(order))
 
@@ -188,28 +208,19 @@ class _Watch:
 
     def outcome(self) -> Outcome:
         """Return what is known now."""
-        ended = self._ended
-        stop_requested, is_forced = self._stop_count > 0, self._stop_count > 1
-        if ended is None:
-            seconds = self._clock.monotonic_s() - self._began_s
-            return Outcome(
-                code=None,
-                seconds=seconds,
-                stop_requested=stop_requested,
-                is_forced=is_forced,
-                is_moved=self._is_moved,
-            )
+        ended = self._ended or {}
         return Outcome(
-            code=ended["code"],
-            seconds=float(ended["seconds"]),
-            stop_requested=stop_requested,
-            is_forced=is_forced,
+            code=ended.get("code"),
+            seconds=float(ended.get("seconds", self._clock.monotonic_s() - self._began_s)),
+            stop_requested=self._stop_count > 0,
+            is_forced=self._stop_count > 1,
             is_moved=self._is_moved,
-            killed=tuple(ended["killed"]),
-            lost_log_bytes=int(ended["lost_log_bytes"]),
+            killed=tuple(ended.get("killed", ())),
+            lost_log_bytes=int(ended.get("lost_log_bytes", 0)),
             peak_bytes=ended.get("peak_bytes"),
             hang=decode_hang(ended.get("hang")),
             trail=decode_trail(ended.get("trail")),
+            unstarted=self._unstarted,
         )
 
     def _on_row(self, row: Row) -> None:
@@ -228,6 +239,8 @@ class _Watch:
                 self._screen.say(f"Its progress is not read any more: {row['error']}", "yellow")
             case "failed" if "locked" in row:
                 raise LockedError(*row["locked"])
+            case "failed" if row["errno"] in _PASSING:
+                self._unstarted = str(row["error"])
             case "failed":
                 raise _cannot_start(self._order.command[0], str(row["error"]))
             case "ended":

@@ -98,7 +98,13 @@ def found_at(path: Path) -> list[Found]:
         return []
 
 
-def choose(pattern: str, resume: str = "auto", *, split: Split = all_count) -> Choice:
+def choose(
+    pattern: str,
+    resume: str = "auto",
+    *,
+    split: Split = all_count,
+    template: str | None = None,
+) -> Choice:
     """Return the checkpoint that `resume` means among what matches `pattern`.
 
     Args:
@@ -106,6 +112,7 @@ def choose(pattern: str, resume: str = "auto", *, split: Split = all_count) -> C
         resume: "auto" or "latest" for the newest whole one, "must" to insist on one,
             "never" for none, a step, or a path.
         split: Which of them count for the newest. What is asked for by name always does.
+        template: How one is handed over, see `resume_arguments`: what cannot be is passed over.
 
     Raises:
         NotFoundError: There is none, and `resume` insists.
@@ -115,7 +122,8 @@ def choose(pattern: str, resume: str = "auto", *, split: Split = all_count) -> C
         return Choice(None)
     if resume in {"auto", "latest", "must"}:
         counting, abandoned = split(list_found(pattern))
-        choice = replace(_newest(counting), abandoned=tuple(each.path for each in abandoned))
+        choice = _newest(counting, template)
+        choice = replace(choice, abandoned=tuple(each.path for each in abandoned))
         if choice.found is None and resume == "must":
             raise _not_found(pattern, "no whole checkpoint", choice)
         return choice
@@ -135,9 +143,9 @@ def choose(pattern: str, resume: str = "auto", *, split: Split = all_count) -> C
     return Choice(found[-1])
 
 
-def before_newest(pattern: str, split: Split) -> Found | None:
+def before_newest(pattern: str, split: Split, template: str | None = None) -> Found | None:
     """Return the whole checkpoint before the newest one, or None."""
-    newest = choose(pattern, split=split).found
+    newest = choose(pattern, split=split, template=template).found
     if newest is None:
         return None
 
@@ -146,7 +154,7 @@ def before_newest(pattern: str, split: Split) -> Found | None:
         place = next((i for i, each in enumerate(counting) if each.path == newest.path), 0)
         return counting[:place], abandoned
 
-    return choose(pattern, split=older).found
+    return choose(pattern, split=older, template=template).found
 
 
 def resume_arguments(template: str | None, found: Found | None) -> list[str]:
@@ -171,14 +179,21 @@ def resume_arguments(template: str | None, found: Found | None) -> list[str]:
     ]
 
 
-def _newest(found: list[Found]) -> Choice:
+def _newest(found: list[Found], template: str | None) -> Choice:
     skipped: list[tuple[Path, str]] = []
     for each in reversed(found):
-        problem = problem_of(each.path)
+        problem = _why_not(each, template)
         if problem is None:
             return Choice(each, tuple(skipped))
         skipped.append((each.path, problem))
     return Choice(None, tuple(skipped))
+
+
+def _why_not(found: Found, template: str | None) -> str | None:
+    """Return why a checkpoint cannot be handed over, or None if it can."""
+    if found.step is None and template is not None and "{step}" in template:
+        return "no number in its name, and --resume-arg wants {step}"
+    return problem_of(found.path)
 
 
 def _not_found(pattern: str, what: str, choice: Choice) -> NotFoundError:

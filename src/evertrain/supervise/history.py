@@ -5,7 +5,7 @@ Layer: supervise. Imports monitor and core.
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from evertrain.core import lock, proc
 from evertrain.core.heartbeat import read_beat
@@ -15,7 +15,6 @@ from evertrain.core.proc import Proc
 from evertrain.core.rundir import RunDir, parse_step
 from evertrain.monitor.attempt import unix_s
 from evertrain.monitor.poison import deadly
-from evertrain.supervise.options import SuperviseOptions
 from evertrain.supervise.policy.past import that_count
 
 
@@ -156,31 +155,12 @@ def stray_leader(run_dir: RunDir) -> Proc | None:
     return leader if leader.pid > 0 and leader.is_alive else None
 
 
-def remembered_options(run_dir: RunDir, options: SuperviseOptions) -> SuperviseOptions:
-    """Return `options` with what the last start knew of the command where they say nothing.
-
-    That is where it saves, where its progress shows, and its ladder.
-
-    For `evertrain resume`, which remembers the command itself.
-    """
-    last = Journal(run_dir.journal).last("supervisor_started")
-    known = last.get("options") if last is not None else None
-    if not isinstance(known, dict):
-        return options
-    ladder = known.get("ladder")
-    if options.ladder is None and isinstance(ladder, str):
-        options = replace(options, ladder=ladder)
-    signs = (known.get("progress"), known.get("progress_file"))
-    if options.progress is None and options.progress_file is None:
-        progress, files = (each if isinstance(each, str) else None for each in signs)
-        options = replace(options, progress=progress, progress_file=files)
-    if options.checkpoints is not None:
-        return options
-    checkpoints, resume_arg = known.get("checkpoints"), known.get("resume_arg")
-    if not isinstance(checkpoints, str):
-        return options
-    template = resume_arg if isinstance(resume_arg, str) else None
-    return replace(options, checkpoints=checkpoints, resume_arg=template)
+def lost_attempt(run_dir: RunDir) -> int | None:
+    """Return the attempt that was launched last on this boot, if nobody told of its end."""
+    last = Journal(run_dir.journal).last("launched", "ended")
+    if last is None or last["event"] == "ended" or last.get("boot_id") != proc.boot_id():
+        return None
+    return _number(last, "attempt")
 
 
 def has_resumed(run_dir: RunDir, attempts: Sequence[int]) -> bool:

@@ -89,7 +89,7 @@ def judge(  # noqa: PLR0913  (all that there is to know)
         gain=Gain(
             at_s=now_s,
             seconds=outcome.seconds,
-            progress=_progress(task, order, story, outcome.trail, beginning.found, saved),
+            progress=_progress(task, order, story, outcome, beginning.found, saved),
             useful_s=_useful_s(story, beginning, saved, outcome.seconds),
             died_restoring=story.died_restoring,
             move=beginning.move,
@@ -111,8 +111,10 @@ def judge(  # noqa: PLR0913  (all that there is to know)
 
 def _newest(task: Task, story: Story, split: Split) -> Found | None:
     """Return the newest whole checkpoint of a foreign command, or None."""
-    pattern = task.options.checkpoints
-    return None if story.is_run or pattern is None else foreign.choose(pattern, split=split).found
+    pattern, template = task.options.checkpoints, task.options.resume_arg
+    if story.is_run or pattern is None:
+        return None
+    return foreign.choose(pattern, split=split, template=template).found
 
 
 def _steps(
@@ -129,7 +131,7 @@ def _progress(  # noqa: PLR0913, PLR0917  (whoever may know)
     task: Task,
     order: Order,
     story: Story,
-    trail: Trail | None,
+    outcome: Outcome,
     began: Found | None,
     saved: Found | None,
 ) -> bool | None:
@@ -137,6 +139,9 @@ def _progress(  # noqa: PLR0913, PLR0917  (whoever may know)
 
     Of a command whose checkpoints nobody knows, whether it got further than any before.
     """
+    if outcome.unstarted is not None:
+        return None
+    trail = outcome.trail
     if task.options.checkpoints is not None and not story.is_run:
         return saved is not None and saved != began
     if trail is not None and not story.is_run:

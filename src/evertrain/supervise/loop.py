@@ -7,27 +7,25 @@ import os
 import random
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from evertrain.core import lock, proc
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
-from evertrain.core.errors import EXIT_OK, EXIT_STOPPED
+from evertrain.core.errors import EXIT_OK, EXIT_STOPPED, EvertrainError, LockedError
 from evertrain.core.fs import make_dir
 from evertrain.core.heartbeat import forget_beat
 from evertrain.core.journal import Journal
 from evertrain.core.request import is_waiting, pending
 from evertrain.core.rundir import claim_run_dir
-from evertrain.supervise import foreign, history, report
+from evertrain.supervise import history, report
 from evertrain.supervise.attempt import Later, run_attempt
-from evertrain.supervise.branch import remembered, send_back
 from evertrain.supervise.command import check_command, default_run_dir
 from evertrain.supervise.decide import RESUMABLE, Restart, Stop, decide
 from evertrain.supervise.diagnosis import witness
 from evertrain.supervise.diagnosis.memory import read_counters
 from evertrain.supervise.end import End
-from evertrain.supervise.foreign import Choice
+from evertrain.supervise.handover import GOES_ON, Handover
 from evertrain.supervise.judge import Beginning, judge
 from evertrain.supervise.ladder.guide import Guide, guide_for
 from evertrain.supervise.notes import Notes
@@ -50,8 +48,6 @@ if TYPE_CHECKING:
 
 # Whatever is still a foreign command after this long will hardly become a Run, seconds.
 _FOREIGN_S: Final = 60.0
-# Where a finished command is left alone; any other place asks to train again from there.
-_GOES_ON: Final = frozenset({"auto", "latest", "must"})
 
 
 def supervise(  # noqa: PLR0913  (what, where and how; for whom and by whose time)
@@ -98,13 +94,13 @@ def supervise(  # noqa: PLR0913  (what, where and how; for whom and by whose tim
     place = claim_run_dir(shown.absolute())
     service = Service(heartbeat=place.heartbeat, clock=clock)
     service.ready()
-    if options.resume in _GOES_ON and history.is_complete(place, words):
+    if options.resume in GOES_ON and history.is_complete(place, words):
         screen.say(f"{shown} is already complete. Train it again with: --resume never", "green")
         screen.flush()
         return EXIT_OK
     with ExitStack() as stack:
         stack.callback(screen.flush)
-        task = Task(command=words, run_dir=place, shown=shown, options=options)
+        task = Task(command=words, run_dir=place, shown=shown, options=options, cwd=Path.cwd())
         world = World(screen=screen, signals=Signals(service), clock=clock)
         notes = Notes(task, screen=screen, clock=clock)
         job = _Job(task, world, notes, guide_for(task, world, notes, policy))
@@ -121,7 +117,7 @@ class _Job:
     """One supervised command, from the first attempt to the last."""
 
     def __init__(self, task: Task, world: World, notes: Notes, guide: Guide) -> None:
-        """Refuse a checkpoint that is not there, while nothing is touched yet."""
+        """Refuse a checkpoint that cannot be handed over, while nothing is touched yet."""
         self._task = task
         self._world = world
         self._screen = world.screen
@@ -131,10 +127,7 @@ class _Job:
         self._next = Restart(0.0)
         # Not by their times: the clock may have been set since.
         self._old_requests = frozenset(each.id for each in pending(task.run_dir))
-        self._choice = Choice(None)
-        self._branch = remembered(task.run_dir)
-        if task.options.resume not in {"auto", "latest", "never"}:
-            self._choose(task.options.resume)
+        self._handover = Handover(task, notes)
 
     def run(self) -> int:
         """Attempt after attempt, until there is a reason to stop. Return the exit code."""
@@ -144,7 +137,16 @@ class _Job:
         if not wait_for_predecessor(self._task, self._world):
             return self._stop(Stop("stopped", "stopped before it began", EXIT_STOPPED))
         self._guide.introduce()
-        self._begin_branch(self._task.options.resume)
+        try:
+            return self._go_on()
+        except LockedError:  # the training goes on, elsewhere
+            raise
+        except EvertrainError as error:
+            self._notes.broken_off(error)
+            raise
+
+    def _go_on(self) -> int:
+        self._handover.begin(self._task.options.resume)
         self._remember()
         while not self._is_asked_to_stop():
             verdict = self._attempt()
@@ -155,7 +157,7 @@ class _Job:
             self._world.signals.service.say(f"restarting in {verdict.wait_s:g} s")
             if not count_down(verdict.wait_s, self._world):
                 return self._stop(Stop("stopped", RESUMABLE, EXIT_STOPPED))
-            self._begin_branch(verdict.from_ or "auto")
+            self._handover.begin(verdict.from_ or "auto")
             self._next = verdict
         return self._stop(Stop("stopped", RESUMABLE, EXIT_STOPPED))
 
@@ -170,19 +172,20 @@ class _Job:
         resume = "auto" if has_begun else options.resume_at(len(self._records))
         if self._next.from_ is not None and options.checkpoints is None:
             resume = self._next.from_
-        setting = self._guide.begin(attempt, self._choice.found)
+        choice = self._handover.choice
+        setting = self._guide.begin(attempt, choice.found)
         if setting is None:
             return Stop("stopped", "the rungs of the ladder are measured", EXIT_OK)
-        report.announce(self._screen, task, attempt, self._choice, resume=resume)
+        report.announce(self._screen, task, attempt, choice, resume=resume)
         if setting:
             self._screen.say(setting, "blue")
         self._world.signals.service.say(f"attempt {attempt}")
         if options.checkpoints is not None:
             self._notes.ensure_identity()
         forget_beat(task.run_dir.heartbeat)
-        found, move = self._choice.found, self._next.move
+        move = self._next.move
         beginning = Beginning(
-            at_s=self._world.clock.now_s(), kills=read_counters(), found=found, move=move
+            at_s=self._world.clock.now_s(), kills=read_counters(), found=choice.found, move=move
         )
         order = self._order(attempt)
         env = task.environment(
@@ -199,7 +202,7 @@ class _Job:
             beginning,
             outcome,
             now_s=self._world.clock.now_s(),
-            split=self._branch.split,
+            split=self._handover.split,
             is_asked=self._is_asked_to_stop(),
         )
         self._note(record)
@@ -215,7 +218,7 @@ class _Job:
         move, from_ = pending_move(rows)
         if move is not None and self._task.options.resume == "auto":  # a person knows better
             self._next = Restart(0.0, move=move, from_=from_)
-            self._begin_branch(from_ or "auto")
+            self._handover.begin(from_ or "auto")
 
     def _ends(self) -> list[End]:
         """Return how all attempts ended that count."""
@@ -226,15 +229,14 @@ class _Job:
         options, older = self._task.options, None
         if options.checkpoints is None:
             older = history.second_newest(self._task.run_dir)
-        elif options.resume_arg is not None and not options.counts_only:
+        elif not options.counts_only:
             # Its steps are those of its files: a guess that may cost what lies between them.
-            found = foreign.before_newest(options.checkpoints, self._branch.split)
-            older = str(found.path) if found is not None else None
+            older = self._handover.older()
         return Chances(older=older, may_reseed=options.reseed)
 
     def _order(self, attempt: int) -> Order:
-        options, found = self._task.options, self._choice.found
-        more = foreign.resume_arguments(options.resume_arg, found)
+        options, found = self._task.options, self._handover.choice.found
+        more = self._handover.arguments()
         return Order(
             command=[*self._guide.command(self._task.command), *more],
             run=str(self._task.run_dir.path),
@@ -247,23 +249,6 @@ class _Job:
             progress=options.progress,
             progress_file=options.progress_file,
         )
-
-    def _choose(self, resume: str) -> Choice:
-        options = self._task.options
-        if options.checkpoints is None:
-            return Choice(None)
-        return foreign.choose(options.checkpoints, resume, split=self._branch.split)
-
-    def _begin_branch(self, resume: str) -> None:
-        """Choose again, for somebody may have saved; going back abandons what is newer."""
-        options = self._task.options
-        self._choice = self._choose(resume)
-        if options.checkpoints is not None and resume not in _GOES_ON:
-            there = foreign.list_found(options.checkpoints)
-            self._branch = send_back(self._choice, there, self._notes)
-            _, abandoned = self._branch.split(there)
-            paths = tuple(each.path for each in abandoned)
-            self._choice = replace(self._choice, abandoned=paths)
 
     def _settle(self, attempt: int) -> None:
         """Take a command for a foreign one when it has long said nothing to the journal."""

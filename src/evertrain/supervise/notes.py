@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from evertrain.core.clock import Clock, rfc3339
-from evertrain.core.errors import CorruptError
+from evertrain.core.errors import CorruptError, EvertrainError
 from evertrain.core.fs import LOCAL_FS
 from evertrain.core.journal import Journal, Row
 from evertrain.core.rundir import new_identity, read_identity, write_identity
@@ -43,8 +43,11 @@ class Notes:
 
     def began(self, pid: int) -> None:
         """Record the start of this supervisor."""
-        options = asdict(self._task.options)
-        self.record("supervisor_started", pid=pid, command=self._task.command, options=options)
+        task = self._task
+        options = asdict(task.options)
+        self.record(
+            "supervisor_started", pid=pid, command=task.command, cwd=str(task.cwd), options=options
+        )
 
     def ended(self, record: Record) -> None:
         """Record the end of an attempt, whatever it was, and complete its log."""
@@ -152,13 +155,17 @@ class Notes:
                 advice=list(found.advice) or None if found else None,
             )
 
+    def broken_off(self, error: EvertrainError) -> None:
+        """Record why nothing is started any more, where no attempt was to blame for it."""
+        self.record("gave_up", why=error.what.rstrip("."), kind="config", advice=[error.fix])
+
     def ensure_identity(self) -> None:
         """Make the directory a run where no `Run` in the child will."""
         task, known = self._task, None
         with suppress(CorruptError):  # then a new one, as where there is none
             known = read_identity(task.run_dir)
         if known is None:
-            identity = new_identity(clock=self._clock, command=task.command, cwd=str(Path.cwd()))
+            identity = new_identity(clock=self._clock, command=task.command, cwd=str(task.cwd))
             with suppress(OSError):
                 write_identity(task.run_dir, identity)
 

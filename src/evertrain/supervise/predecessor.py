@@ -3,6 +3,7 @@
 Layer: supervise. Imports core only.
 """
 
+import os
 import signal
 from typing import Final
 
@@ -38,6 +39,8 @@ def wait_for_predecessor(task: Task, world: World) -> bool:
         proc.send(leader, signal.SIGINT)
         if not _wait(leader, what, task, world):
             return False
+    if not _end_strays(task, world):
+        return False
     owner = lock.live_owner(task.run_dir.lock)
     if owner is None:
         return True
@@ -46,6 +49,36 @@ def wait_for_predecessor(task: Task, world: World) -> bool:
         "two trainers on one run would overwrite each other's checkpoints.",
         f"Stop it first: evertrain stop {task.shown} (or kill {owner.pid})",
     )
+
+
+def _end_strays(task: Task, world: World) -> bool:
+    """End what an attempt has left whose leader, shim and supervisor were all killed.
+
+    Such as by `pkill -9 python`: a simulator of another name lives on then, and holds its port.
+    """
+    attempt = history.lost_attempt(task.run_dir)
+    if attempt is None:
+        return True
+    owner = lock.live_owner(task.run_dir.lock)
+    trainer = None if owner is None else Proc(owner.pid, owner.start_time)
+    strays = _strays(task, attempt)
+    if trainer is not None and trainer in strays:
+        what = f"attempt {attempt} lost whoever held it; its training (pid {trainer.pid})"
+        proc.send(trainer, signal.SIGINT)
+        if not _wait(trainer, what, task, world):
+            return False
+        strays = _strays(task, attempt)
+    if strays:
+        names = ", ".join(f"{proc.executable(each.pid)} (pid {each.pid})" for each in strays)
+        world.screen.say(f"Ending what attempt {attempt} has left: {names}.", "yellow")
+        proc.kill_trees(strays, grace_s=SWEEP_S, clock=world.clock)
+    return True
+
+
+def _strays(task: Task, attempt: int) -> list[Proc]:
+    """Return what belongs to an attempt, but for whoever started this very process."""
+    ours = {os.getpid(), *proc.ancestors(os.getpid())}
+    return [each for each in proc.started_with(task.mark(attempt)) if each.pid not in ours]
 
 
 def _wait(target: Proc, what: str, task: Task, world: World) -> bool:

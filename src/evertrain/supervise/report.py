@@ -92,6 +92,8 @@ class Record:
         """Why it crashed, in one line."""
         if self.outcome.hang is not None:
             return self.outcome.hang.summary
+        if self.outcome.unstarted is not None:
+            return f"it could not be started: {self.outcome.unstarted}"
         if self.outcome.code is None:
             return "the shim that held it was killed"
         if self.outcome.code == 0 and self.end.is_run:

@@ -18,6 +18,8 @@ from evertrain.supervise.systemd.service import OURS
 
 # Of one attempt, or the supervisor's own.
 _KEPT_BACK: Final = OURS | {"EVERTRAIN_RESUME", "EVERTRAIN_RESEED", "EVERTRAIN_NOTIFY"}
+# Whoever inherits it belongs to the attempt that it names, whatever session it fled to.
+_MARK: Final = "EVERTRAIN_LAST_WORDS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +31,18 @@ class Task:
         run_dir: Where everything of it lies.
         shown: That path as the user knows it.
         options: Limits and pace.
+        cwd: Directory in which the command was given.
     """
 
     command: list[str]
     run_dir: RunDir
     shown: Path
     options: SuperviseOptions
+    cwd: Path
+
+    def mark(self, attempt: int) -> str:
+        """Return what stands in the environment of all that belongs to an attempt."""
+        return f"{_MARK}={self.run_dir.words(attempt)}"
 
     def environment(
         self, attempt: int, *, resume: str | None, is_reseeded: bool = False
@@ -56,9 +64,9 @@ class Task:
             "EVERTRAIN_ATTEMPT": str(attempt),
             "EVERTRAIN_HEARTBEAT": str(self.run_dir.heartbeat),
             "EVERTRAIN_SUPERVISED": "1",
-            "EVERTRAIN_LAST_WORDS": str(self.run_dir.words(attempt)),
+            _MARK: str(self.run_dir.words(attempt)),
             "EVERTRAIN_COMMAND": json.dumps(self.command),
-            "EVERTRAIN_CWD": str(Path.cwd()),
+            "EVERTRAIN_CWD": str(self.cwd),
             # Whole lines when it is killed, and a traceback when it dies below Python.
             "PYTHONUNBUFFERED": env.get("PYTHONUNBUFFERED", "1"),
             "PYTHONFAULTHANDLER": env.get("PYTHONFAULTHANDLER", "1"),

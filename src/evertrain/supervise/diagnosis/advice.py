@@ -161,7 +161,7 @@ def _signal(facts: Facts, raised: Raised | None) -> tuple[str, ...]:
 def _exception(facts: Facts, raised: Raised | None) -> tuple[str, ...]:
     if raised is None:
         return ()
-    hints = [text for pattern, text in _HINTS if pattern.search(raised.text)]
+    hints = [*_hinted(raised.text)]
     slower = named(facts.knobs, PACE, "")
     if _TIMEOUT.search(raised.text):
         hints.append(f"what it waits for is too slow: lower {slower or 'its pace'}")
@@ -172,8 +172,14 @@ def _exception(facts: Facts, raised: Raised | None) -> tuple[str, ...]:
     return tuple(hints)
 
 
+def _hinted(text: str) -> tuple[str, ...]:
+    return tuple(hint for pattern, hint in _HINTS if pattern.search(text))
+
+
 def _exit(facts: Facts, raised: Raised | None) -> tuple[str, ...]:
     del raised
+    if facts.unstarted is not None:
+        return _hinted(facts.unstarted)
     match facts.code:
         case 0:
             return ("the program left its loop or exited early; finish() ends a run on purpose",)

@@ -86,6 +86,8 @@ def last_exception(facts: Facts) -> Raised | None:
 
 def _cause_of(facts: Facts) -> _Cause:
     raised = last_exception(facts)
+    if facts.unstarted is not None:
+        return _Cause("exit", f"it could not be started: {facts.unstarted}")
     if facts.hang is not None:
         return _hung(facts.hang, facts, raised)
     if facts.code is None:

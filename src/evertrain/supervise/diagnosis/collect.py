@@ -66,6 +66,7 @@ def collect(  # noqa: PLR0913  (all that there is to know)
         save_error=_save_error(run_dir, attempt),
         knobs=knobs_of(_config(run_dir), command),
         not_finite=_not_finite(run_dir, attempt) if story.is_run else (),
+        unstarted=outcome.unstarted,
     )
 
 

@@ -40,6 +40,7 @@ class Facts:
         save_error: Why its last save failed, or None.
         knobs: Settings by name, from the run's configuration and the command line.
         not_finite: Metrics of its last row that are NaN or infinite.
+        unstarted: Why the system did not start it, or None if it did.
     """
 
     code: int | None
@@ -58,6 +59,7 @@ class Facts:
     save_error: str | None = None
     knobs: Mapping[str, Any] = field(default_factory=dict)
     not_finite: tuple[str, ...] = ()
+    unstarted: str | None = None
 
     @property
     def signal(self) -> str | None:
