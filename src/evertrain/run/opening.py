@@ -256,10 +256,7 @@ def _identify(  # noqa: PLR0913
 
 
 def _newest(run_dir: RunDir) -> int:
-    """Return the step of the newest checkpoint in its place, -1 where there is none.
-
-    What comes later is not this past. The journal leaves out what is None.
-    """
+    """Return the step of the newest checkpoint in its place: what comes later is not this past."""
     return max(map(int, step_names(run_dir.checkpoints)), default=-1)
 
 
