@@ -62,6 +62,7 @@ class Notes:
             step_to=record.steps[1],
             killed=list(outcome.killed) or None,
             safe_at=rfc3339(record.safe_at_s),
+            progress=record.end.gain.progress,
             sync=False,
         )
 
