@@ -150,9 +150,7 @@ signal.raise_signal(signal.SIGTERM)
 signal.raise_signal(signal.SIGTERM)
 time.sleep(60)
 """
-    done = call(
-        [sys.executable, "-c", program], capture_output=True, timeout=50, check=False
-    )
+    done = call([sys.executable, "-c", program], capture_output=True, timeout=50, check=False)
     assert done.returncode == 130
 
 

@@ -59,9 +59,7 @@ def test_a_trainer_that_was_stopped_with_the_journal_in_its_hands(
     child = subprocess.Popen([sys.executable, "-c", _STOPPED_IN_A_ROW, str(run_dir.journal)])
     leader = Proc(child.pid, proc.start_time(child.pid) or 0)
     wait_until(lambda: proc.is_stopped(child.pid), "it is stopped")
-    hang = Hang(
-        kind="hang", phase="step", step=3, silent_s=60.0, limit_s=60.0, evidence="stopped"
-    )
+    hang = Hang(kind="hang", phase="step", step=3, silent_s=60.0, limit_s=60.0, evidence="stopped")
     monkeypatch.setattr(Watch, "look", lambda *_: hang)
     mine, theirs = socket.socketpair()
     order = Order(command=["x"], run=str(tmp_path), attempt=1, grace_s=1.0, size=None)

@@ -41,8 +41,8 @@ def test_the_sentence_of_the_default_ledgers() -> None:
         "4 crashes in the last hour, 6 left; next restart in 12 s; last cause: CUDA out of memory"
     )
     assert said(*rows, now_s=3603.5) == (
-        "1 crash in the last hour, 9 left; last cause: CUDA out of memory"
-    )  # its supervisor was killed in the pause
+        "1 crash in the last hour, 9 left; next restart in 0.0 s; last cause: CUDA out of memory"
+    )
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,10 @@ def parse_traceback(text: str) -> Raised | None:
         return None
     kind, _, message = lines[last].strip().partition(":")
     return Raised(
-        type=kind[:_MAX_TYPE], message=message.strip()[:_MAX_MESSAGE], frame=project_frame(frames_of(text)), traceback=text
+        type=kind[:_MAX_TYPE],
+        message=message.strip()[:_MAX_MESSAGE],
+        frame=project_frame(frames_of(text)),
+        traceback=text,
     )
 
 

@@ -62,16 +62,15 @@ def standing_of(journal_rows: Sequence[Row], now_s: float) -> Standing | None:
     ends, options = ends_of(_without_newest_launch(rows)), _options(started)
     newest = rows[-1]
     wait_s, since_s = number_of(newest, "seconds"), unix_s(newest.get("time"))
+    is_waiting = newest.get("event") == "backoff" and wait_s is not None and since_s is not None
     left_s = (since_s or 0.0) + (wait_s or 0.0) - now_s
-    # A pause that should be over is no pause: its supervisor was killed in it.
-    is_waiting = newest.get("event") == "backoff" and since_s is not None and left_s > 0
     return Standing(
         crashes=ledger.crash_count(ends, options, now_s),
         limit=options.limit,
         window_s=options.counted_s,
         no_progress=sum(end.gain.progress is False for end in ledger.stuck_ends(ends)),
         preemptions=ledger.interruptions(ends),
-        next_s=min(left_s, wait_s or 0.0) if is_waiting else None,
+        next_s=min(max(0.0, left_s), wait_s or 0.0) if is_waiting else None,
         last_cause=_line(done[-1].get("summary")) or None,
         trying=str(newest.get("why") or "") if is_waiting else "",
         advice=tuple(filter(None, (_line(each) for each in _list(done[-1], "advice")))),
