@@ -13,10 +13,10 @@ from evertrain.core.journal import Journal, Row
 from evertrain.core.kinds import MAX_COUNT, is_attempt
 from evertrain.core.proc import Proc
 from evertrain.core.rundir import RunDir, parse_step
-from evertrain.monitor.attempt import unix_s
+from evertrain.monitor.attempt import is_commit, unix_s
 from evertrain.monitor.poison import deadly
 from evertrain.supervise.options import SuperviseOptions
-from evertrain.supervise.policy.past import is_commit, that_count
+from evertrain.supervise.policy.past import that_count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from evertrain.core.journal import Row
-from evertrain.monitor.attempt import unix_s
+from evertrain.monitor.attempt import is_commit, unix_s
 from evertrain.monitor.metrics import int_of, number_of
 from evertrain.supervise.diagnosis.kind import Diagnosis, kind_of
 from evertrain.supervise.end import End, Gain, Move
@@ -43,11 +43,6 @@ def _is_sent_elsewhere(started: Row) -> bool:
     options = started.get("options")
     resume = options.get("resume", "auto") if isinstance(options, dict) else "auto"
     return resume not in _GOES_ON
-
-
-def is_commit(row: Row) -> bool:
-    """Say whether a checkpoint was saved that others go on from: not the wreck of a crash."""
-    return event_of(row) == "saved" and not str(row.get("path")).startswith("emergency/")
 
 
 def ends_of(journal_rows: Sequence[Row]) -> list[End]:
