@@ -176,7 +176,9 @@ def test_every_field_of_a_file_is_documented() -> None:
     lease = text.partition("## lock,")[2].partition("\n## ")[0]
 
     assert first_column("## run.json") == {each.name for each in fields(Identity)} | {"format"}
-    assert first_column("## crashes") == keys_written("supervise/report.py", "write_crash", "row")
+    assert first_column("## crashes") == keys_written(
+        "supervise/postmortem.py", "write_crash", "row"
+    )
     assert [each.name for each in fields(Owner) if f"`{each.name}`" not in lease] == []
     written = {each.name for each in fields(Manifest)} - {"size_bytes"}  # the file's own size
     assert written - first_column("## A checkpoint") == set()

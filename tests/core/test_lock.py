@@ -4,11 +4,13 @@ import errno
 import fcntl
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from evertrain.core.fs import Bytes, LocalFs
 
 HOLD = """
 import sys, time
+from contextlib import suppress
 from pathlib import Path
 from evertrain.core import lock
 lease = lock.take(Path(sys.argv[1]))
@@ -282,6 +285,24 @@ def test_a_lease_that_could_not_be_written_is_not_held(tmp_path: Path) -> None:
 
     with lock.take(tmp_path / "lock") as lease:
         assert lease.is_held()
+
+
+def test_a_lease_is_held_by_a_process_that_is_out_of_descriptors(tmp_path: Path) -> None:
+    """Its save fails for that, and may pass later; it has not lost the run."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+    with lock.take(tmp_path / "lock") as lease:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        try:
+            with suppress(OSError):
+                while True:
+                    taken.append(os.open(os.devnull, os.O_RDONLY))
+            assert lock.read_owner(lease.path) is None
+            lease.check()
+        finally:
+            for each in taken:
+                os.close(each)
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_a_lease_is_given_back_on_a_full_disk(tmp_path: Path) -> None:

@@ -87,6 +87,18 @@ def test_one_dies_and_the_others_go_on(way: str, tally: Tally) -> None:
     tally(f"an environment: {way}", injected=1)
 
 
+@pytest.mark.parametrize("way", ["hang", "SIGSTOP"])
+def test_long_answers_of_the_others_are_read_behind_one_that_hangs(way: str) -> None:
+    """A picture comes in pieces: who could not send the last one in time has not hung."""
+    space = spaces.Box(0, 1, (1000, 1000), np.float32)
+    with closing(build(limits=QUICK, space=space)) as venv:
+        venv.reset()
+        dones, infos = venv.step(only(0, way))[2:]
+
+    assert dones.tolist() == [True, False, False]
+    assert ["env_restarted" in info for info in infos] == [True, False, False]
+
+
 @pytest.mark.parametrize("way", ["exception", "SIGSEGV", "hang"])
 def test_the_real_traceback_is_told(way: str, capfd: pytest.CaptureFixture[str]) -> None:
     """Not the end of a pipe, but the line of the environment that did it."""

@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 from subprocess import PIPE, Popen
+from subprocess import run as call
 
 import pytest
 
@@ -106,6 +107,51 @@ def test_an_exception_leaves_a_wreck_and_passes_unmasked(open_run: OpenRun) -> N
     assert failed is not None
     assert failed["error"] == "ZeroDivisionError: division by zero"
     assert walk(open_run())[0] == 3
+
+
+class Mute(Exception):  # noqa: N818
+    """An exception that fails when it is asked what it is."""
+
+    def __str__(self) -> str:
+        """Fail."""
+        raise KeyError("the message needs what is gone")
+
+
+def _refuse(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_what_breaks_behind_an_exception_does_not_mask_it(
+    open_run: OpenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a message that cannot be had, nor a machine that has no thread left."""
+    with pytest.raises(Mute), open_run() as run:
+        for step in run:
+            if step == 3:
+                monkeypatch.setattr(threading.Thread, "start", _refuse)
+                raise Mute
+    monkeypatch.undo()
+
+    failed = Journal(run.path / "journal.jsonl").last("failed")
+    assert failed is not None
+    assert failed["error"] == "Mute"
+
+
+def test_insisting_ends_a_process_that_gets_no_thread() -> None:
+    """There is nobody who could save; whoever insists is not left alone with that."""
+    program = """
+import signal, threading, time
+from evertrain.run.stop import StopSignals
+signals = StopSignals(lambda: None)
+signals.install()
+def refuse(_): raise RuntimeError("can't start new thread")
+threading.Thread.start = refuse
+signal.raise_signal(signal.SIGTERM)
+signal.raise_signal(signal.SIGTERM)
+time.sleep(60)
+"""
+    done = call([sys.executable, "-c", program], capture_output=True, timeout=50, check=False)
+    assert done.returncode == 130
 
 
 def test_wrecks_are_bounded(open_run: OpenRun) -> None:

@@ -28,10 +28,11 @@ def world() -> Iterator[World]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_the_countdown(world: World, number: signal.Signals) -> None:
-    """An hour to go, and over at once."""
+@pytest.mark.parametrize("wait_s", [3600.0, 0.0])
+def test_a_signal_ends_the_countdown(world: World, number: signal.Signals, wait_s: float) -> None:
+    """An hour to go, and over at once; without a pause, nothing more is started either."""
     os.kill(os.getpid(), number)
-    assert not count_down(3600.0, world)
+    assert not count_down(wait_s, world)
 
 
 def test_a_new_window_size_does_not_end_it(world: World) -> None:

@@ -1,15 +1,22 @@
 """`evertrain.supervise.report`: what people read."""
 
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from evertrain.core.rundir import RunDir
 from evertrain.supervise.attempt import Outcome
 from evertrain.supervise.cause import Tail
+from evertrain.supervise.decide import Stop
 from evertrain.supervise.end import End
-from evertrain.supervise.report import Record, runtime, table, write_crash
+from evertrain.supervise.postmortem import write_crash
+from evertrain.supervise.report import Record, conclude, runtime, table
+from evertrain.supervise.screen import Screen
+from evertrain.supervise.task import Task
 
 
 def _record(attempt: int, code: int | None, *, is_run: bool = False) -> Record:
@@ -41,6 +48,30 @@ def test_the_table_tells_each_attempt() -> None:
     assert lines[2].endswith("checkpoint_2500.pt")
     assert "finished" in lines[3]
     assert "stopped" in lines[4]
+
+
+def test_a_night_of_crashes_ends_with_a_page() -> None:
+    """Whoever looks in the morning wants the last ones; `stats` has all."""
+    read, write = os.pipe()
+    screen = Screen(write)
+    task = cast("Task", None)  # only who gave up is told where to look
+    records = [_record(number, -11) for number in range(1, 3001)]
+    conclude(screen, task, Stop("stopped", "stopped on request", 75), records)
+    screen.flush()
+    os.close(write)
+    with os.fdopen(read) as file:
+        lines = file.read().splitlines()
+    assert "the last 100 of 3,000 attempts:" in lines
+    assert [line.split()[0] for line in lines[-100:]] == [str(n) for n in range(2901, 3001)]
+
+
+def test_what_is_kept_of_an_older_attempt_has_the_same_line() -> None:
+    """And counts the same, without what its program printed."""
+    found = replace(_record(2, -11), fault="x" * 1000)
+    kept = found.condensed()
+    assert table([kept]) == table([found])
+    assert kept.end == found.end
+    assert (kept.tail, kept.fault) == (Tail(), "")
 
 
 def test_causes_that_are_no_exit_code() -> None:

@@ -90,6 +90,11 @@ def unix_s(text: object) -> float | None:
     return at_s if is_time(at_s) else None
 
 
+def is_commit(row: Row) -> bool:
+    """Say whether a checkpoint was saved that others go on from: not the wreck of a crash."""
+    return row.get("event") == "saved" and not str(row.get("path")).startswith("emergency/")
+
+
 def _told(attempt: Attempt, row: Row) -> Attempt:
     """Return what is known of `attempt` after one more event."""
     tell = _TELL.get(str(row.get("event")))

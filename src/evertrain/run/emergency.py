@@ -40,11 +40,15 @@ class Emergency:
     def after_error(self, error: BaseException, step: int, *, has_state: bool) -> None:
         """Write `error` down and keep the state, within 30 seconds, whatever else breaks."""
         kind: Kind = "interrupted" if isinstance(error, KeyboardInterrupt) else "error"
-        text = f"{type(error).__name__}: {error}"[:_MAX_TEXT]
+        text = _text(error)[:_MAX_TEXT]
         self._record("failed", step=step, kind=kind, error=text)
         if has_state:
             job = threading.Thread(target=self._try_save, args=(kind, text), daemon=True)
-            job.start()
+            try:
+                job.start()
+            except (RuntimeError, MemoryError) as broken:  # no thread to be had
+                self.say(f"evertrain: no emergency checkpoint: {first_line(broken)}")
+                return
             job.join(LIMIT_S)
 
     def after_force(self, step: int) -> None:
@@ -65,3 +69,11 @@ class Emergency:
             self.journal.record(event, fields, attempt=self.attempt)
         except OSError as broken:
             self.say(f"evertrain: the journal cannot be written: {broken}")
+
+
+def _text(error: BaseException) -> str:
+    """Return class and message, whatever the message does when it is asked for."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001  (somebody's `__str__`)
+        return type(error).__name__

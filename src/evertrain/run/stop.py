@@ -195,9 +195,11 @@ class StopSignals:
 
     def _force(self) -> None:
         saver = threading.Thread(target=self._on_force, name="evertrain-last-save", daemon=True)
-        saver.start()
-        saver.join(self._force_limit_s)
-        os._exit(EXIT_FORCED)
+        try:
+            saver.start()
+            saver.join(self._force_limit_s)
+        finally:  # also where no thread is to be had: somebody insists
+            os._exit(EXIT_FORCED)
 
 
 def is_forced(seen: Sequence[Seen]) -> bool:

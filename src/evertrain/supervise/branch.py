@@ -35,7 +35,7 @@ class Branch:
         A base that is not among them comes first: whatever was written since is newer.
         """
         abandoned = [each for each in found if self._is_as_it_was_left(each)]
-        kept = [each for each in found if each not in abandoned]
+        kept = [each for each in found if not self._is_as_it_was_left(each)]
         is_among_them = any(each.path.absolute() == self.base for each in found)
         outside = found_at(self.base) if self.base is not None and not is_among_them else []
         return [*outside, *kept], abandoned

@@ -13,7 +13,7 @@ from evertrain.core.journal import Journal, Row
 from evertrain.core.kinds import MAX_COUNT, is_attempt
 from evertrain.core.proc import Proc
 from evertrain.core.rundir import RunDir, parse_step
-from evertrain.monitor.attempt import unix_s
+from evertrain.monitor.attempt import is_commit, unix_s
 from evertrain.monitor.poison import deadly
 from evertrain.supervise.policy.past import that_count
 
@@ -70,7 +70,7 @@ def read_story(run_dir: RunDir, attempt: int) -> Story:
     resumed = next((row for row in mine if row["event"] == "resumed"), restoring)
     source = resumed.get("from") or restoring.get("path")
     stopped = next((row for row in mine if row["event"] == "stopped"), {})
-    saves = [row for row in mine if _is_commit(row)]
+    saves = [row for row in mine if is_commit(row)]
     return Story(
         is_run=True,
         is_finished="finished" in names,
@@ -119,7 +119,7 @@ def reached(run_dir: RunDir, attempt: int) -> int | None:
     if not any(row["event"] == "attempt_started" for row in rows):
         return None
     began = [row for row in that_count(rows) if row["event"] in {"resumed", "restoring"}]
-    saved = [row for row in that_count(rows) if _is_commit(row)]
+    saved = [row for row in that_count(rows) if is_commit(row)]
     saved = [row for row in saved if (_number(row, "attempt") or 0) < attempt]
     return max((_number(row, "step") or 0 for row in (*began, *saved)), default=0)
 
@@ -178,11 +178,6 @@ def is_complete(run_dir: RunDir, command: Sequence[str]) -> bool:
     if last is None or last["event"] != "finished" or last.get("by") != "supervisor":
         return False
     return last.get("command") == list(command)
-
-
-def _is_commit(row: Row) -> bool:
-    """Say whether a checkpoint was saved that others go on from: not the wreck of a crash."""
-    return row["event"] == "saved" and not str(row.get("path")).startswith("emergency/")
 
 
 def _last_step(run_dir: RunDir, rows: Sequence[Row]) -> int | None:

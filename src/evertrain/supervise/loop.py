@@ -257,12 +257,11 @@ class _Job:
 
     def _note(self, record: Record) -> None:
         """Remember, record and show one end."""
+        if self._records:  # there may be thousands of them
+            self._records[-1] = self._records[-1].condensed()
         self._records.append(record)
         self._notes.ended(record)
-        lost_bytes = record.outcome.lost_log_bytes
-        if lost_bytes:
-            text = f"{lost_bytes:,} bytes of output did not reach the log."
-            self._screen.say(text, "yellow")
+        report.show_lost_output(self._screen, record)
         if record.end.is_crash:
             options = self._task.options
             count = crash_count(self._ends(), options, record.end.gain.at_s)

@@ -15,10 +15,10 @@ from evertrain.core.fs import LOCAL_FS
 from evertrain.core.journal import Journal, Row
 from evertrain.core.rundir import new_identity, read_identity, write_identity
 from evertrain.monitor.logs import end_of
-from evertrain.supervise import report
 from evertrain.supervise.cause import signal_name
 from evertrain.supervise.decide import Restart, Stop
 from evertrain.supervise.diagnosis import witness
+from evertrain.supervise.postmortem import write_crash
 from evertrain.supervise.report import Record
 from evertrain.supervise.screen import Screen
 from evertrain.supervise.task import Task
@@ -65,6 +65,7 @@ class Notes:
             step_to=record.steps[1],
             killed=list(outcome.killed) or None,
             safe_at=rfc3339(record.safe_at_s),
+            progress=record.end.gain.progress,
             sync=False,
         )
 
@@ -127,7 +128,7 @@ class Notes:
         """Write the post-mortem; what the dying process left is part of it, and goes."""
         run_dir = self._task.run_dir
         with suppress(OSError):
-            report.write_crash(run_dir, record, self._task.command)
+            write_crash(run_dir, record, self._task.command)
             witness.clear(run_dir, record.attempt)
 
     def last_word(self, verdict: Stop, last: Record | None) -> None:

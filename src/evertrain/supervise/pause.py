@@ -24,18 +24,18 @@ def count_down(wait_s: float, world: World) -> bool:
     screen.say()
     if wait_s > 0 and not screen.is_terminal:
         screen.say(_restarting_in(wait_s))
-    while left_s > 0:
+    is_stopped = is_stop_wanted(signals)  # while nobody waited for anything
+    while left_s > 0 and not is_stopped:
         if screen.is_terminal:
             screen.write(f"\r\x1b[K{_restarting_in(left_s)}".encode())
         signals.wait(left_s % 1.0 or 1.0)
-        if is_stop_wanted(signals):
-            screen.say()
-            return False
+        is_stopped = is_stop_wanted(signals)
         left_s = deadline_s - clock.monotonic_s()
-    if wait_s > 0 and screen.is_terminal:
+    if is_stopped or (wait_s > 0 and screen.is_terminal):
         screen.say()
-    screen.say("Restarting now!", "blue")
-    return True
+    if not is_stopped:
+        screen.say("Restarting now!", "blue")
+    return not is_stopped
 
 
 def wait_until_gone(target: Proc, limit_s: float, world: World) -> bool:

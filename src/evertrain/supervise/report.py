@@ -1,35 +1,30 @@
-"""What people read: banners, the post-mortem of a crash, the table at the end.
+"""What people read on the screen: banners, and the table at the end.
 
 Layer: supervise. Imports core only.
 """
 
-import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from evertrain.core.clock import human_duration, iso_utc
-from evertrain.core.fs import LOCAL_FS, Fs, make_dir, write_atomic
-from evertrain.core.journal import finite
-from evertrain.core.rundir import RunDir
+from evertrain.core.clock import human_duration
 from evertrain.supervise.attempt import Outcome
-from evertrain.supervise.cause import Tail, name_of, signal_name
+from evertrain.supervise.cause import Tail, name_of
 from evertrain.supervise.decide import Restart, Stop
 from evertrain.supervise.diagnosis.kind import Diagnosis
 from evertrain.supervise.diagnosis.raised import Raised
 from evertrain.supervise.end import End
 from evertrain.supervise.foreign import Choice
-from evertrain.supervise.hang.record import encode_hang
 from evertrain.supervise.history import next_checkpoint
 from evertrain.supervise.options import SuperviseOptions
 from evertrain.supervise.screen import Screen
 from evertrain.supervise.task import Task
 
 WIDTH: Final = 60
-CRASH_FORMAT: Final = 1
+_SHOWN: Final = 100  # attempts, at the end: a night on a ladder may have thousands
 _EXACT_BELOW_S: Final = 10.0
 _TITLES: Final = {
     "done": ("Training complete!", "green"),
@@ -107,6 +102,17 @@ class Record:
             return "finished"
         return "stopped" if self.end.was_asked else name_of(self.outcome.code)
 
+    def condensed(self) -> "Record":
+        """Return it without what its program printed, and without stacks and evidence."""
+        hang, found = self.outcome.hang, self.end.diagnosis
+        if hang is not None:
+            hang = replace(hang, stacks=(), moved=(), processes=())
+        if found is not None:
+            found = replace(found, evidence=(), advice=())
+        outcome = replace(self.outcome, hang=hang, killed=())
+        end = replace(self.end, diagnosis=found)
+        return replace(self, outcome=outcome, end=end, tail=Tail(), raised=None, fault="")
+
 
 def banner(screen: Screen, lines: Sequence[tuple[str, str | None]]) -> None:
     """Show `lines`, each with its color, between two rules."""
@@ -169,7 +175,10 @@ def conclude(screen: Screen, task: Task, verdict: Stop, records: Sequence[Record
         path = task.run_dir.crash(records[-1].attempt).relative_to(task.run_dir.path)
         lines.append((f"Last crash: {task.shown / path}", None))
     banner(screen, lines)
-    for line in table(records) if records else ():
+    shown = records[-_SHOWN:]
+    if len(shown) < len(records):
+        screen.say(f"the last {len(shown)} of {len(records):,} attempts:")
+    for line in table(shown) if shown else ():
         screen.say(line)
 
 
@@ -207,6 +216,13 @@ def show_preemption(screen: Screen, record: Record) -> None:
     banner(screen, [*lines, *_explained(record)])
 
 
+def show_lost_output(screen: Screen, record: Record) -> None:
+    """Show how much of its output the disk refused, if any."""
+    lost_bytes = record.outcome.lost_log_bytes
+    if lost_bytes:
+        screen.say(f"{lost_bytes:,} bytes of output did not reach the log.", "yellow")
+
+
 def show_change(screen: Screen, verdict: Restart) -> None:
     """Show what the next attempt does otherwise, if anything."""
     if verdict.why:
@@ -215,48 +231,6 @@ def show_change(screen: Screen, verdict: Restart) -> None:
 
 def _as_in_the_guide(cause: str) -> str:
     return cause.replace("exit code ", "exit code: ", 1) if cause.startswith("exit") else cause
-
-
-def write_crash(
-    run_dir: RunDir, record: Record, command: Sequence[str], *, fs: Fs = LOCAL_FS
-) -> None:
-    """Write the post-mortem `crashes/attempt-N.json`.
-
-    Durability:
-        As `write_atomic`.
-    """
-    outcome, tail, found = record.outcome, record.tail, record.diagnosis
-    row = {
-        "format": CRASH_FORMAT,
-        "attempt": record.attempt,
-        "cause": record.cause,
-        "code": outcome.code,
-        "signal": signal_name(outcome.code),
-        "kind": found.kind,
-        "summary": found.summary,
-        "evidence": list(found.evidence),
-        "advice": list(found.advice),
-        "fingerprint": found.fingerprint,
-        "fatal": record.end.fatal,
-        "exception": record.exception,
-        "traceback": record.traceback,
-        "last_lines": list(tail.lines),
-        "seconds": outcome.seconds,
-        "started_at": iso_utc(record.began_at_s),
-        "step_from": record.steps[0],
-        "step_to": record.steps[1],
-        "resumed_from": record.resumed_from,
-        "progress": record.end.gain.progress,
-        "killed": list(outcome.killed),
-        "peak_bytes": outcome.peak_bytes,
-        "lost_log_bytes": outcome.lost_log_bytes,
-        "hang": None if outcome.hang is None else encode_hang(outcome.hang),
-        "command": list(command),
-        "log": str(run_dir.log(record.attempt).relative_to(run_dir.path)),
-    }
-    text = json.dumps(finite(row), indent=2, allow_nan=False) + "\n"
-    make_dir(run_dir.crashes, fs=fs)
-    write_atomic(run_dir.crash(record.attempt), text.encode(), fs=fs)
 
 
 def table(records: Sequence[Record]) -> list[str]:

@@ -2,7 +2,7 @@
 
 From the supervisor: one `Order`, then `{"do": "stop" | "force" | "kill"}` and
 `{"do": "resize", "rows", "columns"}`. From the shim: `{"event": "started" | "failed" |
-"signalled" | "hang" | "unwatched" | "ended", ...}`. The end of the stream means that the
+"signalled" | "hang" | "unwatched" | "unread" | "ended", ...}`. The end of the stream means that the
 other side is dead.
 
 Layer: supervise. Imports core only.

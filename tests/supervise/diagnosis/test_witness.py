@@ -59,6 +59,9 @@ def test_tracebacks() -> None:
     """The last line names it; a torn one names nothing; libraries are passed over."""
     assert parse_traceback("Traceback (most recent call last):\n  File") is None
     assert parse_traceback("") is None
+    long = parse_traceback(f"{FRAMES}E: {'worker ' * 100_000}")
+    assert long is not None
+    assert len(long.message) == 4000  # what is searched by patterns, whatever a program prints
     found = parse_traceback(f"{FRAMES}a.b.E: m: n")
     assert found is not None
     assert (found.type, found.name, found.message) == ("a.b.E", "E", "m: n")

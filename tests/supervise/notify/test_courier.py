@@ -226,6 +226,7 @@ def test_a_metric_that_turns(run_dir: RunDir) -> None:
     log(1, 1, loss=0.5, reward="NaN")
     log(1, 2, loss=0.4, reward="NaN")
     assert news.read() == []
+    log(1, 3, loss=["NaN"], reward={"mean": 1})  # by another hand than `Run`'s
     log(1, 3, loss="NaN", reward="NaN")
     log(1, 4, loss="Infinity", reward=1.0)
     assert [note.text for note in news.read()] == ["loss is NaN at step 3"]

@@ -24,8 +24,8 @@ def started(**options: Any) -> Row:
 
 def crashed(at_s: float, summary: str = "CUDA out of memory", **fields: Any) -> Row:
     """Return the row of a crash that made progress."""
-    about = {"kind": "CUDA OOM", "progress": True, **fields}
-    return row("crashed", at_s, attempt=1, summary=summary, **about)
+    about = {"attempt": 1, "kind": "CUDA OOM", "progress": True, **fields}
+    return row("crashed", at_s, summary=summary, **about)
 
 
 def said(*rows: Row, now_s: float = 10.0) -> str:
@@ -70,6 +70,16 @@ def test_nobody_restarts_what_lost_its_supervisor() -> None:
         (
             [started(), crashed(1), row("backoff", 5, seconds=9, move="older", why="going back")],
             "9 left; going back; next restart in 4.0 s",
+        ),
+        (
+            [
+                started(),
+                row("launched", 1, attempt=1),
+                started(),
+                crashed(3, attempt=2, progress=False),
+                row("launched", 4, attempt=3),
+            ],
+            "1 crash in the last hour, 9 left; 1 of 5 interruptions",
         ),
         ([started(), crashed(1), row("gave_up", 2)], "1 crash in the last hour, 9 left"),
         ([{**started(), "options": {"max_crashes": []}}, crashed(1)], "1 crash in the last hour"),

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from evertrain.core.clock import iso_utc
 from evertrain.core.journal import Row
 from evertrain.supervise.end import End, Gain
+from evertrain.supervise.options import SuperviseOptions
 from evertrain.supervise.policy.explain import standing_of
+from evertrain.supervise.policy.ledger import crash_count, preemptions, stuck_ends
 from evertrain.supervise.policy.past import ends_of, pending_move
 from supervise.policy.attempts import START_S, crash, preempted
 
@@ -85,6 +87,44 @@ def test_an_attempt_that_nobody_saw_end_was_interrupted() -> None:
     assert not found.is_crash
 
 
+def lost(attempt: int, *steps: int, path: str = "000000001") -> list[Row]:
+    """Return what a run tells that goes down with its machine, having saved at `steps`."""
+    saved = [row("saved", attempt=attempt, step=step, path=path) for step in steps]
+    return [row("launched", attempt=attempt), row("resumed", attempt=attempt, step=10), *saved]
+
+
+def test_machines_that_go_down_do_not_end_a_training_that_gets_on() -> None:
+    """What the attempt has committed is told, though its end is not."""
+    ends = ends_of([each for n in range(1, 9) for each in lost(n, 10 * n + 1, 10 * n + 2)])
+    assert len(ends) == 8
+    assert all(end.is_preempted for end in ends)
+    assert preemptions([*ends, preempted("none")]) is None
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        lost(2),
+        lost(2, 10),
+        lost(2, 99, path="emergency/000000099-ERROR"),
+        [*lost(1, 50), *lost(2, 40)],
+    ],
+)
+def test_what_was_there_before_is_no_progress(rows: list[Row]) -> None:
+    """Neither what it began with, nor a wreck, nor what was done before and done again."""
+    assert ends_of(rows)[-1].gain.progress is None
+
+
+def test_an_attempt_that_made_room_for_another_setting_is_remembered() -> None:
+    """It got somewhere: the crashes before it are not in a row with those behind it."""
+    moved = {"by": "supervisor", "attempt": 3, "seconds": 30.0}
+    before = [*told(crash(), 1), *told(crash(), 2), row("launched", attempt=3)]
+    after = told(crash(), 4)
+    assert len(stuck_ends(ends_of([*before, row("ended", progress=True, **moved), *after]))) == 1
+    assert len(stuck_ends(ends_of([*before, row("ended", progress=False, **moved), *after]))) == 3
+    assert crash_count(ends_of([*before, row("ended", **moved)]), SuperviseOptions(), START_S) == 2
+
+
 def test_what_was_decided_is_done_by_the_successor() -> None:
     """A move whose supervisor died in its pause is still to be made; one that began is not."""
     rows = [*told(crash()), row("backoff", seconds=5, move="older", **{"from": "4200"})]
@@ -97,10 +137,13 @@ def test_what_was_decided_is_done_by_the_successor() -> None:
 
 
 ODD: list[Any] = [None, True, 0, 7, -1, 2**70, 1.5, float("nan"), "", "x", "older", [], {}]
-ANY = st.sampled_from(ODD)
-FIELDS = ("attempt", "time", "code", "seconds", "kind", "fingerprint", "progress", "move", "from")
+ANY = st.sampled_from([*ODD, "supervisor"])
+FIELDS = [
+    *("attempt", "by", "step", "path", "time", "code"),
+    *("seconds", "kind", "fingerprint", "progress", "move", "from"),
+]
 EVENTS = st.sampled_from(
-    ["crashed", "preempted", "launched", "ended", "backoff", "supervisor_started"]
+    ["crashed", "preempted", "launched", "ended", "saved", "backoff", "supervisor_started"]
 )
 
 

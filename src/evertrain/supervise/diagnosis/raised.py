@@ -14,6 +14,9 @@ _FRAME: Final = re.compile(r'^\s*File "(.+?)", line (\d+)(?:,)? in (.+)$', re.MU
 _LIBRARY: Final = re.compile(
     r"/site-packages/|/dist-packages/|/lib(?:64)?/python3|^<frozen|^<string>|/evertrain/(?!recipes/)"
 )
+# Patterns are searched for in it, and some take the square of its length.
+_MAX_TYPE: Final = 400
+_MAX_MESSAGE: Final = 4000
 _HEADER: Final = "Traceback (most recent call last):"
 
 
@@ -64,7 +67,10 @@ def parse_traceback(text: str) -> Raised | None:
         return None
     kind, _, message = lines[last].strip().partition(":")
     return Raised(
-        type=kind, message=message.strip(), frame=project_frame(frames_of(text)), traceback=text
+        type=kind[:_MAX_TYPE],
+        message=message.strip()[:_MAX_MESSAGE],
+        frame=project_frame(frames_of(text)),
+        traceback=text,
     )
 
 

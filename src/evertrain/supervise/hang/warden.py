@@ -80,14 +80,14 @@ class Warden:
         if hang is None:
             return None
         order, is_observed = self._order, self._order.hang == "observe"
+        trainer = self._trainer(leader)
+        if not is_observed:  # a trainer that was stopped in the middle of a row holds the journal
+            proc.send(trainer, signal.SIGCONT)
         note_hang(hang, self._run_dir, order.attempt, self._journal, is_observed=is_observed)
         self._wire.tell({"event": "hang", "is_observed": is_observed, "summary": hang.summary})
         if is_observed:
             return None
         self._hang = hang
-        trainer = self._eyes.trainer
-        if trainer is None or trainer == leader:  # perhaps a shell, for which a deputy beats
-            trainer = find_trainer(leader, self._run_dir)
         proc.send(trainer, signal.SIGTERM)
         proc.send(trainer, signal.SIGCONT)
         return min(6.0, max(1.0, hang.limit_s / 10))
@@ -98,6 +98,12 @@ class Warden:
         if deputy is not None:
             self._spare(lambda: deputy.end(leader))
         self._watch.end(was_ended=self._hang is not None)
+
+    def _trainer(self, leader: Proc) -> Proc:
+        found = self._eyes.trainer
+        if found is None or found == leader:  # perhaps a shell, for which a deputy beats
+            return find_trainer(leader, self._run_dir)
+        return found
 
     def _read(self, data: bytes) -> None:
         if self._deputy is not None and self._deputy.hear is not None:

@@ -83,10 +83,14 @@ class News:
         for name, value in row.items():
             if isinstance(value, int | float) and len(self._sound) < _MAX_METRICS:
                 self._sound.add(name)
-            elif value in _NOT_FINITE and name in self._sound and attempt != self._told_attempt:
+            elif _is_not_finite(value) and name in self._sound and attempt != self._told_attempt:
                 self._told_attempt = attempt
                 return worded("nan", f"{name} is {value} at step {row.get('step')}", row)
         return None
+
+
+def _is_not_finite(value: object) -> bool:
+    return isinstance(value, str) and value in _NOT_FINITE  # a file may hold a list, too
 
 
 class _Tail:

@@ -59,11 +59,10 @@ def standing_of(
     end = len(journal_rows) - (bool(journal_rows) and journal_rows[-1].get("event") == "gave_up")
     rows = that_count(journal_rows[:end])
     started = next((r for r in reversed(rows) if r.get("event") == "supervisor_started"), None)
-    # The newest attempt may be alive: nothing is told of its end yet.
     done = [row for row in rows if event_of(row) in {"crashed", "preempted"}]
     if started is None or not done:
         return None
-    ends, options = ends_of(done), _options(started)
+    ends, options = ends_of(_without_newest_launch(rows)), _options(started)
     newest = rows[-1]
     wait_s, since_s = number_of(newest, "seconds"), unix_s(newest.get("time"))
     is_waiting = is_supervised and newest.get("event") == "backoff"
@@ -76,7 +75,7 @@ def standing_of(
         no_progress=sum(end.gain.progress is False for end in ledger.stuck_ends(ends)),
         preemptions=ledger.interruptions(ends),
         next_s=min(max(0.0, left_s), wait_s or 0.0) if is_waiting else None,
-        last_cause=ends[-1].diagnosis.summary if ends[-1].diagnosis else None,
+        last_cause=_line(done[-1].get("summary")) or None,
         trying=str(newest.get("why") or "") if is_waiting else "",
         advice=tuple(filter(None, (_line(each) for each in _list(done[-1], "advice")))),
     )
@@ -99,6 +98,12 @@ def explain(found: Standing) -> str:
     if found.last_cause:
         parts.append(f"last cause: {found.last_cause}")
     return "; ".join(parts)
+
+
+def _without_newest_launch(rows: Sequence[Row]) -> list[Row]:
+    """Return `rows` less the launch of an attempt that may be alive: it is not lost yet."""
+    last = max((at for at, row in enumerate(rows) if event_of(row) == "launched"), default=-1)
+    return [row for at, row in enumerate(rows) if at != last]
 
 
 def _list(row: Row, key: str) -> list[object]:

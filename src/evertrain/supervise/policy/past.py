@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from evertrain.core.journal import Row
-from evertrain.monitor.attempt import unix_s
+from evertrain.monitor.attempt import is_commit, unix_s
 from evertrain.monitor.metrics import int_of, number_of
 from evertrain.supervise.diagnosis.kind import Diagnosis, kind_of
 from evertrain.supervise.end import End, Gain, Move
 
 _ANEW: Final = frozenset({"gave_up", "supervisor_stopped", "finished"})
 _GOES_ON: Final = ("auto", "must", "latest")
-_ENDS: Final = frozenset({"crashed", "preempted", "ended"})
+_JUDGED: Final = frozenset({"crashed", "preempted"})
+_ENDS: Final = _JUDGED | {"ended"}
+_BEGUN: Final = frozenset({"resumed", "restoring"})
 _MOVES: Final[dict[str, Move]] = {"older": "older", "reseed": "reseed"}
 
 
@@ -47,7 +49,8 @@ def ends_of(journal_rows: Sequence[Row]) -> list[End]:
     """Return how the attempts ended that still count, oldest first.
 
     An attempt that was launched, and of whose end nothing is told, went down with its
-    supervisor: an interruption from outside.
+    supervisor: an interruption from outside. One that the supervisor saw end, and judged no
+    further, made room for another setting.
 
     Args:
         journal_rows: Events of `journal.jsonl`, oldest first, of a run in which no attempt
@@ -55,13 +58,16 @@ def ends_of(journal_rows: Sequence[Row]) -> list[End]:
     """
     rows = that_count(journal_rows)
     told = {int_of(row, "attempt") for row in rows if event_of(row) in _ENDS}
+    judged = {int_of(row, "attempt") for row in rows if event_of(row) in _JUDGED}
     found: list[End] = []
-    for row in rows:
+    for place, row in enumerate(rows):
         match event_of(row):
             case "crashed" | "preempted":
                 found.append(_end_of(row))
+            case "ended" if row.get("by") == "supervisor" and int_of(row, "attempt") not in judged:
+                found.append(_moved(row))
             case "launched" if int_of(row, "attempt") not in told:
-                found.append(_lost(row))
+                found.append(_lost(row, has_saved=_has_saved(rows, place)))
             case _:
                 pass
     return found
@@ -101,14 +107,44 @@ def _end_of(row: Row) -> End:
     )
 
 
-def _lost(row: Row) -> End:
+def _moved(row: Row) -> End:
+    progress = row.get("progress")
+    return End(
+        code=int_of(row, "code"),
+        is_run=True,
+        stop_requested=True,
+        gain=Gain(
+            at_s=unix_s(row.get("time")) or 0.0,
+            seconds=number_of(row, "seconds") or 0.0,
+            progress=progress if isinstance(progress, bool) else None,
+        ),
+    )
+
+
+def _lost(row: Row, *, has_saved: bool) -> End:
     why = "the machine went down, or supervisor and training were killed together"
     return End(
         code=None,
         is_run=True,
         diagnosis=Diagnosis(kind="preemption", summary=why),
-        gain=Gain(at_s=unix_s(row.get("time")) or 0.0),
+        # What it has not told may have gone down with it.
+        gain=Gain(at_s=unix_s(row.get("time")) or 0.0, progress=True if has_saved else None),
     )
+
+
+def _has_saved(rows: Sequence[Row], place: int) -> bool:
+    """Say whether the attempt launched at `place` committed a newer checkpoint than any before."""
+    after = next(
+        (at for at in range(place + 1, len(rows)) if event_of(rows[at]) == "launched"), len(rows)
+    )
+    saved = [_step(row) for row in rows[place:after] if is_commit(row)]
+    known = [_step(row) for row in rows[:place] if is_commit(row)]
+    began = [_step(row) for row in rows[:after] if event_of(row) in _BEGUN]
+    return max(saved, default=-1) > max([*known, *began], default=-1)
+
+
+def _step(row: Row) -> int:
+    return int_of(row, "step") or 0
 
 
 def _text(row: Row, key: str) -> str:

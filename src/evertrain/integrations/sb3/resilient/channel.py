@@ -23,6 +23,7 @@ _HEADER: Final = struct.Struct("!Q")
 _CHUNK_BYTES: Final = 1 << 16  # messages below it are received by one call
 _JOINED_BYTES: Final = 1 << 12  # below it, joining header and message costs less than two parts
 _SLICE_S: Final = 0.5
+_LAST_LOOK_S: Final = 0.5  # the next piece of an answer that is being sent comes sooner
 
 Data = bytes | bytearray | memoryview
 
@@ -31,7 +32,9 @@ class Patience:
     """How long may still be waited for an answer, or for all answers to one question.
 
     Only time that this process was awake counts: after Ctrl+Z, or the night that
-    a laptop slept, nobody is late.
+    a laptop slept, nobody is late. Once nothing is left of it, each further wait is one last
+    look: of several that are heard in turn, one may have used up the time of all, and a long
+    answer comes in pieces.
 
     Args:
         limit_s: Seconds, 0 or more.
@@ -55,6 +58,7 @@ class Patience:
 
     def wait(self, poller: "select.poll") -> bool:
         """Wait until `poller` has something. Return False if that took too long."""
+        is_used_up = self.left_s <= 0
         while self.left_s > 0:
             slice_s = min(self.left_s, _SLICE_S)
             began_s = self._clock.monotonic_s()
@@ -63,7 +67,7 @@ class Patience:
             self.left_s -= min(took_s, 2 * slice_s)  # more than that, and we slept ourselves
             if events:
                 return True
-        return False
+        return is_used_up and bool(poller.poll(1000 * _LAST_LOOK_S))
 
 
 class Channel:
