@@ -6,6 +6,7 @@ Layer: supervise. Imports core only.
 from dataclasses import replace
 from typing import Final
 
+from evertrain.core.errors import ConfigError, NotFoundError
 from evertrain.supervise import foreign
 from evertrain.supervise.branch import remembered, send_back
 from evertrain.supervise.foreign import Choice, Split
@@ -56,6 +57,16 @@ class Handover:
             self._branch = send_back(self.choice, there, self._notes)
             _, abandoned = self._branch.split(there)
             self.choice = replace(self.choice, abandoned=tuple(each.path for each in abandoned))
+
+    def go_on(self, from_: str | None) -> None:
+        """Choose for the next attempt: `from_`, or where that is gone or damaged now, the newest.
+
+        Which one it was, a supervisor may have decided that is dead; no person waits for an error.
+        """
+        try:
+            self.begin(from_ or "auto")
+        except (NotFoundError, ConfigError):
+            self.begin("auto")
 
     def older(self) -> str | None:
         """Return the path of the one before the newest, or None."""

@@ -157,7 +157,7 @@ class _Job:
             self._world.signals.service.say(f"restarting in {verdict.wait_s:g} s")
             if not count_down(verdict.wait_s, self._world):
                 return self._stop(Stop("stopped", RESUMABLE, EXIT_STOPPED))
-            self._handover.begin(verdict.from_ or "auto")
+            self._handover.go_on(verdict.from_)
             self._next = verdict
         return self._stop(Stop("stopped", RESUMABLE, EXIT_STOPPED))
 
@@ -218,7 +218,7 @@ class _Job:
         move, from_ = pending_move(rows)
         if move is not None and self._task.options.resume == "auto":  # a person knows better
             self._next = Restart(0.0, move=move, from_=from_)
-            self._handover.begin(from_ or "auto")
+            self._handover.go_on(from_)
 
     def _ends(self) -> list[End]:
         """Return how all attempts ended that count."""
