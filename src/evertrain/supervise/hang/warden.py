@@ -81,15 +81,16 @@ class Warden:
             return None
         order, is_observed = self._order, self._order.hang == "observe"
         trainer = self._trainer(leader)
-        if not is_observed:  # a trainer that was stopped in the middle of a row holds the journal
-            proc.send(trainer, signal.SIGCONT)
+        is_asleep = hang.evidence == "stopped"  # perhaps in a row, with the journal in its hands
+        if is_asleep and not is_observed:
+            _ask_to_end(trainer)
         note_hang(hang, self._run_dir, order.attempt, self._journal, is_observed=is_observed)
         self._wire.tell({"event": "hang", "is_observed": is_observed, "summary": hang.summary})
         if is_observed:
             return None
         self._hang = hang
-        proc.send(trainer, signal.SIGTERM)
-        proc.send(trainer, signal.SIGCONT)
+        if not is_asleep:
+            _ask_to_end(trainer)
         return min(6.0, max(1.0, hang.limit_s / 10))
 
     def end(self, leader: Proc) -> None:
@@ -132,3 +133,9 @@ class Warden:
             self._is_blind = True
             self._wire.tell({"event": "unwatched", "error": f"{type(error).__name__}: {error}"})
             return None
+
+
+def _ask_to_end(trainer: Proc) -> None:
+    """Let it save and end; one that was stopped finds that waiting when it wakes up."""
+    proc.send(trainer, signal.SIGTERM)
+    proc.send(trainer, signal.SIGCONT)
