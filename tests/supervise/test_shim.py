@@ -141,7 +141,7 @@ def test_a_frozen_shim_is_continued(stage: Stage) -> None:
     stage.script(GRACEFUL)
     first = stage.run("--", PYTHON, "train.py")
     first.wait_for("TRAINING")
-    os.kill(first.pid_of("supervise.shim"), signal.SIGSTOP)
+    os.kill(first.shim, signal.SIGSTOP)
     first.send(signal.SIGKILL)
     first.end()
     stage.script("print('second training')")
@@ -156,7 +156,7 @@ def test_a_killed_shim_is_a_crash(stage: Stage) -> None:
     stage.script(FAMILY, "if os.environ['EVERTRAIN_ATTEMPT'] == '1': time.sleep(100)")
     play = stage.run("--delay", "0", "--", PYTHON, "train.py")
     play.wait_for("family complete")
-    os.kill(play.pid_of("supervise.shim"), signal.SIGKILL)
+    os.kill(play.shim, signal.SIGKILL)
     assert play.end() == 0
     assert "Training crashed! (the shim that held it was killed)" in play.text
     assert play.orphans() == {}
@@ -168,7 +168,7 @@ def test_a_trainer_that_lost_supervisor_and_shim_is_found(stage: Stage) -> None:
     first = stage.run("--", PYTHON, "train.py", "1")
     first.wait_for("TRAINING")
     trainer = first.pid_of("train.py")
-    shim = first.pid_of("supervise.shim")
+    shim = first.shim
     os.kill(shim, signal.SIGSTOP)  # so that it cannot act between the two
     first.send(signal.SIGKILL)
     os.kill(shim, signal.SIGKILL)
@@ -496,7 +496,14 @@ sys.exit(main())
 """
     mine, theirs = socket.socketpair()
     near = Wire(mine)
-    order = Order(command=["true"], run=str(tmp_path), attempt=1, grace_s=1.0, size=None)
+    order = Order(
+        command=["true"],
+        env=dict(os.environ),
+        run=str(tmp_path),
+        attempt=1,
+        grace_s=1.0,
+        size=None,
+    )
     handle = theirs.fileno()
     with subprocess.Popen([PYTHON, "-c", code, str(handle)], pass_fds=[handle]) as shim:
         theirs.close()

@@ -81,7 +81,7 @@ class Shim:
         order, output = self._order, self._output
         try:
             leader = proc.launch(
-                order.command, env=os.environ, output=output.theirs, terminal=output.terminal
+                order.command, env=order.env, output=output.theirs, terminal=output.terminal
             )
         except OSError as error:
             self._wire.tell({"event": "failed", "errno": error.errno, "error": error.strerror})
@@ -256,13 +256,13 @@ def main() -> int:
     handle = int(sys.argv[1])
     os.set_inheritable(handle, False)  # noqa: FBT003  (the training must not hold it open)
     wire = Wire(socket.socket(fileno=handle))
-    heard = wire.hear_first()
-    if heard is None:
-        return EXIT_FAILED
-    row, more = heard
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     proc.become_subreaper()
+    heard = wire.hear_first()  # perhaps only in hours: this one may be a reserve
+    if heard is None:
+        return EXIT_FAILED
+    row, more = heard
     order = decode_order(row)
     if order is None:
         return EXIT_FAILED
