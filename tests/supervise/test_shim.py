@@ -13,8 +13,10 @@ import pytest
 
 from evertrain.core import proc
 from evertrain.core.errors import EXIT_STOPPED
-from evertrain.core.journal import Row
+from evertrain.core.journal import Row, encode_line
+from evertrain.core.rundir import RunDir
 from evertrain.supervise.wire import Order, Wire, encode_order
+from evertrain.testing.processes import wait_until
 from supervise.play import Play, Stage
 
 PYTHON = sys.executable
@@ -515,3 +517,42 @@ sys.exit(main())
     near.close()
     assert [row["event"] for row in rows] == ["started", "ended"]
     assert rows[-1]["code"] == 0
+
+
+def test_whoever_presses_twice_at_once_forces(tmp_path: Path) -> None:
+    """Stop and force in one breath: the trainer still gets two SIGINTs, not one."""
+    count = """
+import signal, time
+seen = []
+signal.signal(signal.SIGINT, lambda *_: seen.append(1))
+print("READY", flush=True)
+until_s = time.monotonic() + 20
+while len(seen) < 2 and time.monotonic() < until_s:
+    time.sleep(0.01)
+raise SystemExit(40 + len(seen))
+"""
+    mine, theirs = socket.socketpair()
+    run_dir = RunDir(tmp_path)
+    run_dir.logs.mkdir()
+    order = Order(
+        command=[PYTHON, "-c", count],
+        env=dict(os.environ),
+        run=str(tmp_path),
+        attempt=1,
+        grace_s=60.0,
+        size=None,
+    )
+    near, handle = Wire(mine), theirs.fileno()
+    command = [PYTHON, "-m", "evertrain.supervise.shim", str(handle)]
+    with subprocess.Popen(command, pass_fds=[handle], stdout=subprocess.DEVNULL) as shim:
+        theirs.close()
+        near.tell(encode_order(order))
+        log = run_dir.log(1)
+        wait_until(lambda: log.exists() and b"READY" in log.read_bytes(), "a trainer that counts")
+        mine.sendall(encode_line({"do": "stop"}) + encode_line({"do": "force"}))
+        rows: list[Row] = []
+        while (heard := near.hear()) is not None:
+            rows += heard
+        assert shim.wait() == 0
+    near.close()
+    assert rows[-1]["code"] == 42
