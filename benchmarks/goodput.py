@@ -224,7 +224,15 @@ def tell(report: Report, found: list[Trained], paces_s: list[float]) -> None:
     """Print and judge. Each is compared with the bare training right before and behind it."""
     table = Table(
         f"{report.name}: {found[0].seconds:g} s under kills",
-        ["", "goodput %", "steps kept", "replayed", "restarts", "kill to training s", "left behind"],
+        [
+            "",
+            "goodput %",
+            "steps kept",
+            "replayed",
+            "restarts",
+            "kill to training s",
+            "left behind",
+        ],
     )
     shares: dict[str, float] = {}
     for each, around_s in zip(found, pairwise(paces_s), strict=True):
