@@ -23,7 +23,7 @@ help:
 	@echo "make test-user    the same as an unprivileged user, from root"
 	@echo "make check        format, lint, types, layers, spelling"
 	@echo "make soak         train under every fault for half an hour, then the long suites"
-	@echo "make bench        compare with other checkpointers (a quarter of an hour; own .venv-bench)"
+	@echo "make bench        compare with others (three quarters of an hour; own .venv-bench)"
 	@echo "make format       format the code"
 
 install: $(STAMP)
@@ -79,7 +79,8 @@ $(BENCH_STAMP): pyproject.toml benchmarks/constraints.txt
 # A missed target is said plainly, and is no failure: the numbers are the point.
 bench: $(BENCH_STAMP)
 	-@$(BENCH)/bin/python benchmarks/startup.py
-	-@for each in loop listing blocked bandwidth replay restore slowdown growth envs; do \
+	-@for each in loop listing blocked bandwidth replay restore slowdown growth envs \
+	    restart goodput; do \
 	  echo; echo "== $$each"; \
 	  $(BENCH)/bin/python benchmarks/$$each.py --dir $(BENCH_DIR) || echo "$$each did not finish"; \
 	done

@@ -38,6 +38,7 @@ PACKAGES = (
     "jax",
     "transformers",
     "accelerate",
+    "ray",
     "tqdm",
 )
 PATIENCE_S = 12.0  # a case that takes longer is not repeated

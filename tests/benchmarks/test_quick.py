@@ -27,7 +27,7 @@ def results(name: str, place: Path) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["loop", "listing", "replay", "envs"])
+@pytest.mark.parametrize("name", ["loop", "listing", "replay", "envs", "restart"])
 def test_it_runs_and_leaves_numbers(name: str, tmp_path: Path) -> None:
     """Every case has samples, every target a measured value, and nothing is left on the disk."""
     found = results(name, tmp_path)

@@ -24,7 +24,7 @@ from evertrain.monitor.life import Life
 from evertrain.monitor.life import decide as decide_life
 from evertrain.monitor.read import status
 from evertrain.monitor.timesheet import account
-from evertrain.run.mtbf import PRIOR_S, SILENCE_S, mean_life_s
+from evertrain.run.mtbf import SILENCE_S, past_of
 from evertrain.testing import FakeClock
 
 YEAR_S = 365.25 * 86_400
@@ -218,9 +218,10 @@ def test_a_leap_is_no_long_life(begin: Begin, clock: FakeClock, start_s: float) 
     rows = Journal(run.path / "journal.jsonl").events()
     begun = {"event": "attempt_started", "attempt": 2, "time": "2026-01-01T00:00:00.000Z"}
 
-    life_s = mean_life_s([*rows, begun])
+    past = past_of([*rows, begun])
 
-    assert PRIOR_S / 2 <= life_s <= (PRIOR_S + SILENCE_S + 3600) / 2
+    assert 0 <= past.lived_s <= SILENCE_S + 3600
+    assert past.crashes == 1
 
 
 def test_the_newest_emergency_is_kept(tmp_path: Path) -> None:

@@ -211,7 +211,15 @@ def some_bytes(*wholes: bytes) -> st.SearchStrategy[bytes]:
 
 HERE: Final = Path("here")
 ORDER: Final = encode_order(
-    Order(command=["x"], run="/r", attempt=3, grace_s=1.5, size=(3, 4), resumed_from="y")
+    Order(
+        command=["x"],
+        env={"A": "b"},
+        run="/r",
+        attempt=3,
+        grace_s=1.5,
+        size=(3, 4),
+        resumed_from="y",
+    )
 )
 TARGETS: Final[dict[str, Target]] = {
     "document": Target(lambda: some_bytes(json.dumps(CARD).encode()), parse_json),

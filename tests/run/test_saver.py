@@ -20,7 +20,7 @@ from evertrain.core.errors import CorruptError, NotFoundError
 from evertrain.core.fs import Bytes, LocalFs
 from evertrain.core.journal import Journal
 from evertrain.run import account as account_module
-from evertrain.run.mtbf import PRIOR_S, mean_life_s
+from evertrain.run.mtbf import LONGEST_S, Past, past_of
 from evertrain.run.rows import Rows
 from evertrain.run.save import Save
 from evertrain.run.saver import Saver
@@ -244,17 +244,27 @@ def _attempts(journal: Journal, clock: FakeClock, *ends: str) -> None:
 
 
 def test_a_run_that_crashes_often_saves_more_often(make_saver: MakeSaver, clock: FakeClock) -> None:
-    """The time between crashes is learned from the journal when the attempt starts."""
+    """The time between crashes is learned from the journal, and from the attempt's own age."""
     saver = make_saver()
     _attempts(saver.journal, clock, *["saved"] * 12)
     saver.start(0)
     saver.pace.cost_s = 1.0
 
-    assert saver.mtbf_s == (PRIOR_S + 12 * 600) / 13
+    clock.advance(130)
+    assert saver.moment(1, 0).mtbf_s == (12 * 600 + 130) / 13
     rule = auto()
-    calm = make_saver().moment(1, 0)
+    calm = make_saver()
+    clock.advance(1200)
     assert rule.interval_s(saver.moment(1, 0)) < 200
-    assert calm.mtbf_s == PRIOR_S
+    assert calm.moment(1, 0).mtbf_s == 1200
+
+
+def test_a_new_run_is_expected_to_live_as_long_again() -> None:
+    """One that is killed each half minute soon saves as often as the budget lets it."""
+    assert Past().mean_life_s(30.0) == 30.0
+    assert Past(lived_s=90.0, crashes=3).mean_life_s(30.0) == 30.0
+    assert Past(lived_s=1e7).mean_life_s(0.0) == LONGEST_S
+    assert Past().mean_life_s(-5.0) == 0.0, "a clock that was set back"
 
 
 def test_ends_that_were_wanted_are_no_crashes(tmp_path: Path, clock: FakeClock) -> None:
@@ -262,8 +272,8 @@ def test_ends_that_were_wanted_are_no_crashes(tmp_path: Path, clock: FakeClock) 
     journal = Journal(tmp_path / "journal.jsonl", clock=clock)
     _attempts(journal, clock, "stopped", "finished", "failed", "saved")
 
-    assert mean_life_s(journal.events()) == (PRIOR_S + 4 * 600) / 3
-    assert mean_life_s(()) == PRIOR_S
+    assert past_of(journal.events()) == Past(lived_s=4 * 600, crashes=2)
+    assert past_of(()) == Past()
 
 
 class FullUntilEmptied(LocalFs):

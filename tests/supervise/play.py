@@ -14,6 +14,7 @@ import threading
 import uuid
 from pathlib import Path
 
+from evertrain.core import lock
 from evertrain.core.journal import Row, read_lines
 from evertrain.core.rundir import RunDir
 from evertrain.testing.processes import LIMIT_S, living, wait_until
@@ -145,6 +146,13 @@ class Play:
         found = [pid for pid, words in every if text in words and "evertrain run" not in words]
         assert len(found) == 1, living(self.mark)
         return found[0]
+
+    @property
+    def shim(self) -> int:
+        """The process that holds the training; another one may stand by for the next."""
+        owner = lock.live_owner(self.run_dir.shim_lock)
+        assert owner is not None
+        return owner.pid
 
     def orphans(self) -> dict[int, str]:
         """Return what is left of this play."""

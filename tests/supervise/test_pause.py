@@ -12,6 +12,7 @@ from evertrain.core import proc
 from evertrain.core.clock import SYSTEM_CLOCK
 from evertrain.core.proc import Proc
 from evertrain.supervise.pause import count_down, wait_until_gone
+from evertrain.supervise.reserve import Reserve
 from evertrain.supervise.screen import Screen
 from evertrain.supervise.signals import Signals
 from evertrain.supervise.task import World
@@ -22,7 +23,8 @@ def world() -> Iterator[World]:
     """A screen on a pipe, real signals, real time."""
     read, write = os.pipe()
     with Signals() as signals:
-        yield World(screen=Screen(write), signals=signals, clock=SYSTEM_CLOCK)
+        screen = Screen(write)
+        yield World(screen=screen, signals=signals, clock=SYSTEM_CLOCK, reserve=Reserve(screen))
     os.close(read)
     os.close(write)
 

@@ -13,8 +13,10 @@ import pytest
 
 from evertrain.core import proc
 from evertrain.core.errors import EXIT_STOPPED
-from evertrain.core.journal import Row
+from evertrain.core.journal import Row, encode_line
+from evertrain.core.rundir import RunDir
 from evertrain.supervise.wire import Order, Wire, encode_order
+from evertrain.testing.processes import wait_until
 from supervise.play import Play, Stage
 
 PYTHON = sys.executable
@@ -141,7 +143,7 @@ def test_a_frozen_shim_is_continued(stage: Stage) -> None:
     stage.script(GRACEFUL)
     first = stage.run("--", PYTHON, "train.py")
     first.wait_for("TRAINING")
-    os.kill(first.pid_of("supervise.shim"), signal.SIGSTOP)
+    os.kill(first.shim, signal.SIGSTOP)
     first.send(signal.SIGKILL)
     first.end()
     stage.script("print('second training')")
@@ -156,7 +158,7 @@ def test_a_killed_shim_is_a_crash(stage: Stage) -> None:
     stage.script(FAMILY, "if os.environ['EVERTRAIN_ATTEMPT'] == '1': time.sleep(100)")
     play = stage.run("--delay", "0", "--", PYTHON, "train.py")
     play.wait_for("family complete")
-    os.kill(play.pid_of("supervise.shim"), signal.SIGKILL)
+    os.kill(play.shim, signal.SIGKILL)
     assert play.end() == 0
     assert "Training crashed! (the shim that held it was killed)" in play.text
     assert play.orphans() == {}
@@ -168,7 +170,7 @@ def test_a_trainer_that_lost_supervisor_and_shim_is_found(stage: Stage) -> None:
     first = stage.run("--", PYTHON, "train.py", "1")
     first.wait_for("TRAINING")
     trainer = first.pid_of("train.py")
-    shim = first.pid_of("supervise.shim")
+    shim = first.shim
     os.kill(shim, signal.SIGSTOP)  # so that it cannot act between the two
     first.send(signal.SIGKILL)
     os.kill(shim, signal.SIGKILL)
@@ -496,7 +498,14 @@ sys.exit(main())
 """
     mine, theirs = socket.socketpair()
     near = Wire(mine)
-    order = Order(command=["true"], run=str(tmp_path), attempt=1, grace_s=1.0, size=None)
+    order = Order(
+        command=["true"],
+        env=dict(os.environ),
+        run=str(tmp_path),
+        attempt=1,
+        grace_s=1.0,
+        size=None,
+    )
     handle = theirs.fileno()
     with subprocess.Popen([PYTHON, "-c", code, str(handle)], pass_fds=[handle]) as shim:
         theirs.close()
@@ -508,3 +517,42 @@ sys.exit(main())
     near.close()
     assert [row["event"] for row in rows] == ["started", "ended"]
     assert rows[-1]["code"] == 0
+
+
+def test_whoever_presses_twice_at_once_forces(tmp_path: Path) -> None:
+    """Stop and force in one breath: the trainer still gets two SIGINTs, not one."""
+    count = """
+import signal, time
+seen = []
+signal.signal(signal.SIGINT, lambda *_: seen.append(1))
+print("READY", flush=True)
+until_s = time.monotonic() + 20
+while len(seen) < 2 and time.monotonic() < until_s:
+    time.sleep(0.01)
+raise SystemExit(40 + len(seen))
+"""
+    mine, theirs = socket.socketpair()
+    run_dir = RunDir(tmp_path)
+    run_dir.logs.mkdir()
+    order = Order(
+        command=[PYTHON, "-c", count],
+        env=dict(os.environ),
+        run=str(tmp_path),
+        attempt=1,
+        grace_s=60.0,
+        size=None,
+    )
+    near, handle = Wire(mine), theirs.fileno()
+    command = [PYTHON, "-m", "evertrain.supervise.shim", str(handle)]
+    with subprocess.Popen(command, pass_fds=[handle], stdout=subprocess.DEVNULL) as shim:
+        theirs.close()
+        near.tell(encode_order(order))
+        log = run_dir.log(1)
+        wait_until(lambda: log.exists() and b"READY" in log.read_bytes(), "a trainer that counts")
+        mine.sendall(encode_line({"do": "stop"}) + encode_line({"do": "force"}))
+        rows: list[Row] = []
+        while (heard := near.hear()) is not None:
+            rows += heard
+        assert shim.wait() == 0
+    near.close()
+    assert rows[-1]["code"] == 42

@@ -6,10 +6,11 @@ from evertrain.supervise.wire import Order, Wire, decode_order, encode_order
 
 
 def test_an_order_arrives_as_it_was_sent() -> None:
-    """With and without a terminal, and with odd bytes in the command."""
+    """With and without a terminal, and with odd bytes in command and environment."""
     for size in (None, (33, 111)):
         order = Order(
             command=["x", "a b\n\u00e9"],
+            env={"PATH": "/bin", "ODD": "\udcff = ["},
             run="/r",
             attempt=3,
             grace_s=1.5,

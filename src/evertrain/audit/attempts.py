@@ -134,10 +134,17 @@ def _attempt(training: Training, run: RunDir, number: int, hash_seed: int) -> Ou
     env = task.environment(number, resume="auto" if number > 1 else None)
     env |= training.mandate.environment() | {"PYTHONHASHSEED": str(hash_seed)}
     make_dir(run.logs)
-    order = Order(command=command, run=str(run.path), attempt=number, grace_s=GRACE_S, size=None)
+    order = Order(
+        command=command,
+        env=env,
+        run=str(run.path),
+        attempt=number,
+        grace_s=GRACE_S,
+        size=None,
+    )
     never = Later(math.inf, lambda: None)
     with training.world.signals:
-        outcome = run_attempt(order, env, training.world, never)
+        outcome = run_attempt(order, training.world, never)
     if outcome.stop_requested:
         raise KeyboardInterrupt
     return outcome

@@ -33,6 +33,7 @@ from evertrain.core.rundir import RunDir
 from evertrain.monitor.metrics import read_metrics
 from evertrain.run.audited.mandate import Mandate
 from evertrain.supervise.command import check_command
+from evertrain.supervise.reserve import Reserve
 from evertrain.supervise.screen import Screen
 from evertrain.supervise.signals import Signals
 from evertrain.supervise.task import World
@@ -89,7 +90,7 @@ def _audit(
     training = Training(
         command=tuple(command),
         mandate=Mandate(steps=options.steps, until=options.until),
-        world=World(screen=nowhere, signals=Signals(), clock=clock),
+        world=World(screen=nowhere, signals=Signals(), clock=clock, reserve=Reserve(nowhere)),
     )
     return _Audit(training, options, place, say).verdict()
 

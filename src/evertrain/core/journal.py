@@ -100,13 +100,16 @@ def read_lines(path: Path) -> Lines:
         EvertrainError: It is no file, may not be read, or is too large. A memory that
             is there but closed must not pass for an empty one.
     """
+    return parse_lines(_read(path))
+
+
+def _read(path: Path) -> bytes:
     try:
-        data = read_regular(path, LINES_BYTES)
+        return read_regular(path, LINES_BYTES)
     except (FileNotFoundError, NotADirectoryError):
-        return Lines((), 0)
+        return b""
     except OSError as error:
         raise refusal(error, path) from error
-    return parse_lines(data)
 
 
 def parse_lines(data: bytes) -> Lines:
@@ -197,13 +200,45 @@ class Journal:
 
     def events(self, *names: str) -> tuple[Row, ...]:
         """Return the events called one of `names` (all without names), oldest first."""
-        rows = (row for row in read_lines(self.path).rows if isinstance(row.get("event"), str))
-        return tuple(row for row in rows if not names or row["event"] in names)
+        rows = _named(read_lines(self.path).rows)
+        return tuple(row for row in rows if row["event"] in names) if names else rows
 
     def last(self, *names: str) -> Row | None:
         """Return the newest event called one of `names`, or None."""
         found = self.events(*names)
         return found[-1] if found else None
+
+
+class Reader:
+    """Reads a journal again and again, and parses only what is new.
+
+    What was read before is kept, and compared byte by byte with what stands there now: a
+    file that somebody has changed or replaced is parsed anew.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Read nothing yet."""
+        self._path = path
+        self._known = b""  # whole lines only: the last one may not be finished
+        self._rows: tuple[Row, ...] = ()
+
+    def events(self, *names: str) -> tuple[Row, ...]:
+        """Return what `Journal.events` does. Change nothing in the rows: they are read again."""
+        data = _read(self._path)
+        if not data.startswith(self._known):
+            self._known, self._rows = b"", ()
+        end = data.rfind(b"\n") + 1
+        self._rows += _named(parse_lines(data[len(self._known) : end]).rows)
+        self._known = data[:end]
+        rows = self._rows + _named(parse_lines(data[end:]).rows)
+        return tuple(row for row in rows if row["event"] in names) if names else rows
+
+
+def _named(rows: Iterable[Row]) -> tuple[Row, ...]:
+    return tuple(row for row in rows if isinstance(row.get("event"), str))
 
 
 def _parse(line: bytes) -> Row | None:

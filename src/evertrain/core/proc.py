@@ -209,6 +209,8 @@ def executable(pid: int) -> str:
 
 def descendants(pid: int) -> list[Proc]:
     """Return every process below `pid`, zombies included, parents before children."""
+    if pid == os.getpid() and not _has_children():
+        return []  # the usual end of a training: nobody need look through all processes
     below = _children_by_parent()
     found: list[Proc] = []
     level = [pid]
@@ -249,6 +251,17 @@ def started_with(entry: str) -> list[Proc]:
                 entries = Path(f"/proc/{name}/environ").read_bytes().split(b"\0")
                 found += [Proc(int(name), started)] if os.fsencode(entry) in entries else []
     return [each for each in found if each.is_alive]
+
+
+def _has_children() -> bool:
+    """Say whether this process has any child, ended ones included."""
+    if sys.platform != "linux":
+        return True
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _children_by_parent() -> dict[int, list[Proc]]:

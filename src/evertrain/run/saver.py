@@ -27,7 +27,7 @@ from evertrain.run.account import Account
 from evertrain.run.background import Background, Outcome
 from evertrain.run.failure import MAX_FAILURES, may_pass, unsaved
 from evertrain.run.guard import Guard
-from evertrain.run.mtbf import PRIOR_S, mean_life_s
+from evertrain.run.mtbf import Past, past_of
 from evertrain.run.rows import Rows
 from evertrain.run.save import Flight, Pace, Right, Save, about
 from evertrain.run.shortage import way_out
@@ -63,17 +63,17 @@ class Saver:
     say: Callable[[str], None]
     fs: Fs = LOCAL_FS
     pace: Pace = field(default_factory=Pace)
-    mtbf_s: float = PRIOR_S
+    past: Past = field(default_factory=Past)
     _flight: Flight | None = None
+    _began_s: float = field(init=False)
     _background: Background[CheckpointInfo] = field(init=False)
     _account: Account = field(init=False)
     _guard: Guard = field(init=False)
 
     def __post_init__(self) -> None:
         """Have nothing in flight."""
-        self._background = Background(self.clock)
-        attempt = self.lease.owner.attempt
-        self._account = Account(self.journal, self.say, attempt, self.store.path)
+        self._began_s, self._background = self.clock.monotonic_s(), Background(self.clock)
+        self._account = Account(self.journal, self.say, self.lease.owner.attempt, self.store.path)
         self._guard = Guard(self.store, self.keep, self._account)
 
     def follow(self, when: When, keep: Keep) -> None:
@@ -87,7 +87,7 @@ class Saver:
     def start(self, step: int) -> None:
         """Begin to count from `step`, and learn from the journal how often this run crashes."""
         events = self.journal.events()
-        self.mtbf_s = mean_life_s(events)
+        self.past, self._began_s = past_of(events), self.clock.monotonic_s()
         self.pace = Pace(last_step=step, last_at_s=self.clock.monotonic_s())
         self._guard.foresee(last_written_bytes(events))
 
@@ -103,7 +103,7 @@ class Saver:
             last_save_step=self.newest_step,
             since_save_s=self.clock.monotonic_s() - self._last_at_s,
             cost_s=self.pace.cost_s,
-            mtbf_s=self.mtbf_s,
+            mtbf_s=self.past.mean_life_s(self.clock.monotonic_s() - self._began_s),
             unit=str(self.identity["unit"]),
             is_saving=self.is_saving,
         )

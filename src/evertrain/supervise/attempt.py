@@ -4,24 +4,20 @@ Layer: supervise. Imports core only.
 """
 
 import errno
-import os
 import signal
-import socket
-import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from evertrain.core import proc
 from evertrain.core.errors import ConfigError, LockedError
-from evertrain.core.proc import Proc
 from evertrain.supervise.hang.record import Hang, decode_hang
 from evertrain.supervise.progress.trail import Trail, decode_trail
+from evertrain.supervise.reserve import Ready
 from evertrain.supervise.shim import FORCE_S, SWEEP_S, TERMINATE_S
 from evertrain.supervise.task import World
-from evertrain.supervise.wire import Order, Row, Wire, encode_order
+from evertrain.supervise.wire import Order, Row, encode_order
 
 STOP_SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 # A shim that takes this much longer than it promised is ended by the supervisor, seconds.
@@ -93,54 +89,37 @@ class Later:
     review: Review | None = None
 
 
-def run_attempt(order: Order, env: Mapping[str, str], world: World, later: Later) -> Outcome:
+def run_attempt(order: Order, world: World, later: Later) -> Outcome:
     """Run the command that `order` names, until nothing of it is left.
 
     Raises:
         ConfigError: The command cannot be started.
         LockedError: Another shim still holds the run.
     """
-    spare = proc.children(os.getpid())
     world.screen.flush()
     try:
-        mine, shim = _start_shim(env, world)
+        shim = world.reserve.take()
     except OSError as error:
         if error.errno not in _PASSING:
             raise _cannot_start(sys.executable, error.strerror or str(error)) from error
         why = error.strerror
         return Outcome(code=None, seconds=0.0, stop_requested=False, unstarted=why)
-    watch = _Watch(order, Wire(mine), shim, world, later)
+    watch = _Watch(order, shim, world, later)
     try:
         watch.until_ended()
     finally:
-        watch.clean_up(spare)
+        watch.clean_up()
     return watch.outcome()
-
-
-def _start_shim(env: Mapping[str, str], world: World) -> "tuple[socket.socket, proc.Child]":
-    """Return the supervisor's end of the wire, and who holds the other."""
-    mine, theirs = socket.socketpair()
-    handle = theirs.fileno()
-    command = [sys.executable, "-P", "-m", "evertrain.supervise.shim", str(handle)]
-    stdio = (subprocess.DEVNULL, world.screen.handle, None)
-    try:
-        with theirs:
-            return mine, proc.spawn(command, env=env, stdio=stdio, pass_fds=[handle])
-    except OSError:
-        mine.close()
-        raise
 
 
 class _Watch:
     """The supervisor's end of one attempt."""
 
-    def __init__(
-        self, order: Order, wire: Wire, shim: "proc.Child", world: World, later: Later
-    ) -> None:
+    def __init__(self, order: Order, shim: Ready, world: World, later: Later) -> None:
         self._order = order
-        self._wire = wire
-        self._shim = shim
-        self._shim_proc = Proc(shim.pid, proc.start_time(shim.pid) or 0)
+        self._wire = shim.wire
+        self._shim, self._shim_proc = shim, shim.proc
+        self._reserve = world.reserve
         self._signals = world.signals
         self._screen = world.screen
         self._clock = world.clock
@@ -155,7 +134,7 @@ class _Watch:
         self._ended: Row | None = None
         self._unstarted: str | None = None
         self._is_over = False
-        wire.tell(encode_order(order))
+        self._wire.tell(encode_order(order))
 
     def until_ended(self) -> None:
         """Pass on signals until the shim reports the end, dies, or breaks its promise."""
@@ -192,18 +171,18 @@ class _Watch:
         self._promise("stop", self._order.grace_s + TERMINATE_S + SWEEP_S)
         self._screen.say("Stopping at the next safe point, to go on with another setting.", "blue")
 
-    def clean_up(self, spare: list[Proc]) -> None:
+    def clean_up(self) -> None:
         """Leave nothing: neither the shim nor, if it died, what it held."""
         self._wire.close()
-        if self._is_over:
-            with suppress(subprocess.TimeoutExpired):
-                self._shim.wait(_KILL_S)
-                return
+        if self._is_over and proc.wait_gone([self._shim_proc], _KILL_S):
+            self._shim.child.wait()
+            return
         if self._shim_proc.is_alive:
             self._screen.say("The shim does not answer; ending its tree.", "yellow")
         proc.kill_tree(self._shim_proc)
-        self._shim.wait()
+        self._shim.child.wait()
         # The supervisor adopts what a killed shim leaves.
+        spare = [*self._shim.spare, *self._reserve.waiting]
         proc.sweep(spare, grace_s=SWEEP_S, clock=self._clock)
 
     def outcome(self) -> Outcome:
@@ -226,6 +205,8 @@ class _Watch:
     def _on_row(self, row: Row) -> None:
         self._is_over = row.get("event") in {"failed", "ended"}
         match row.get("event"):
+            case "started":
+                self._reserve.on_launch()
             case "signalled":
                 name, pid = row["name"], row["pid"]
                 self._screen.say(f"Sent SIGINT to {name} (pid {pid}).", "dim")

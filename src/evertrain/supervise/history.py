@@ -6,10 +6,12 @@ Layer: supervise. Imports monitor and core.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 from evertrain.core import lock, proc
 from evertrain.core.heartbeat import read_beat
-from evertrain.core.journal import Journal, Row
+from evertrain.core.journal import Journal, Reader, Row
 from evertrain.core.kinds import MAX_COUNT, is_attempt
 from evertrain.core.proc import Proc
 from evertrain.core.rundir import RunDir, parse_step
@@ -47,9 +49,22 @@ class Story:
     useful_s: float | None = None
 
 
+@cache
+def _reader(path: Path) -> Reader:
+    return Reader(path)
+
+
+def events(run_dir: RunDir, *names: str) -> tuple[Row, ...]:
+    """Return the journal's events, as `Journal.events`; asked often, about a long one.
+
+    A restart asks six times, and must not take the longer the longer a run has been.
+    """
+    return _reader(run_dir.journal).events(*names)
+
+
 def next_attempt(run_dir: RunDir) -> int:
     """Return the number of the next attempt: one more than any on record."""
-    rows = Journal(run_dir.journal).events()
+    rows = events(run_dir)
     numbers = [row["attempt"] for row in rows if is_attempt(row.get("attempt"))]
     owners = (lock.read_owner(run_dir.lock), lock.read_owner(run_dir.shim_lock))
     numbers += [owner.attempt for owner in owners if owner is not None]
@@ -58,7 +73,7 @@ def next_attempt(run_dir: RunDir) -> int:
 
 def read_story(run_dir: RunDir, attempt: int) -> Story:
     """Return what the journal and the heartbeat tell about `attempt`."""
-    rows = Journal(run_dir.journal).events()
+    rows = events(run_dir)
     # A Run may have had to take a higher number than it was given, never a lower one.
     mine = [row for row in rows if (_number(row, "attempt") or 0) >= attempt]
     mine = [row for row in mine if row.get("by") not in {"supervisor", "shim"}]
@@ -100,7 +115,7 @@ def next_checkpoint(run_dir: RunDir, resume: str) -> str | None:
         run_dir: The run.
         resume: "auto", "must" or "latest", which takes it even if it kills.
     """
-    passed_over = {} if resume == "latest" else deadly(Journal(run_dir.journal).events())
+    passed_over = {} if resume == "latest" else deadly(events(run_dir))
     try:
         names = [name for name in os.listdir(run_dir.checkpoints) if parse_step(name) is not None]  # noqa: PTH208
     except OSError:
@@ -115,7 +130,7 @@ def reached(run_dir: RunDir, attempt: int) -> int | None:
     An attempt that is sent back makes no progress before it gets beyond that. What was
     before somebody last looked at the run does not count: perhaps it was sent back by hand.
     """
-    rows = Journal(run_dir.journal).events()
+    rows = events(run_dir)
     if not any(row["event"] == "attempt_started" for row in rows):
         return None
     began = [row for row in that_count(rows) if row["event"] in {"resumed", "restoring"}]
@@ -129,7 +144,7 @@ def furthest(run_dir: RunDir, attempt: int) -> int | None:
 
     What was before somebody last looked at the run does not count.
     """
-    rows = that_count(Journal(run_dir.journal).events())
+    rows = that_count(events(run_dir))
     ended = [row for row in rows if row["event"] == "ended"]
     before = [row for row in ended if (_number(row, "attempt") or 0) < attempt]
     steps = [step for row in before if (step := _number(row, "step_to")) is not None]
@@ -169,7 +184,7 @@ def has_resumed(run_dir: RunDir, attempts: Sequence[int]) -> bool:
     Until then, where to begin is still an open request: a rewind that crashed
     while importing has not happened.
     """
-    return any(row.get("attempt") in attempts for row in Journal(run_dir.journal).events("resumed"))
+    return any(row.get("attempt") in attempts for row in events(run_dir, "resumed"))
 
 
 def is_complete(run_dir: RunDir, command: Sequence[str]) -> bool:

@@ -37,6 +37,7 @@ from evertrain.supervise.policy.past import ends_of, pending_move
 from evertrain.supervise.policy.retreat import Chances
 from evertrain.supervise.predecessor import wait_for_predecessor
 from evertrain.supervise.report import Record
+from evertrain.supervise.reserve import Reserve
 from evertrain.supervise.screen import Screen
 from evertrain.supervise.signals import Signals
 from evertrain.supervise.systemd.service import Service
@@ -101,7 +102,8 @@ def supervise(  # noqa: PLR0913  (what, where and how; for whom and by whose tim
     with ExitStack() as stack:
         stack.callback(screen.flush)
         task = Task(command=words, run_dir=place, shown=shown, options=options, cwd=Path.cwd())
-        world = World(screen=screen, signals=Signals(service), clock=clock)
+        reserve = stack.enter_context(Reserve(screen, is_early=options.is_hasty))
+        world = World(screen=screen, signals=Signals(service), clock=clock, reserve=reserve)
         notes = Notes(task, screen=screen, clock=clock)
         job = _Job(task, world, notes, guide_for(task, world, notes, policy))
         make_dir(place.logs)
@@ -118,8 +120,7 @@ class _Job:
 
     def __init__(self, task: Task, world: World, notes: Notes, guide: Guide) -> None:
         """Refuse a checkpoint that cannot be handed over, while nothing is touched yet."""
-        self._task = task
-        self._world = world
+        self._task, self._world = task, world
         self._screen = world.screen
         self._notes, self._guide = notes, guide
         self._records: list[Record] = []
@@ -155,6 +156,7 @@ class _Job:
             self._notes.backed_off(verdict)
             report.show_change(self._screen, verdict)
             self._world.signals.service.say(f"restarting in {verdict.wait_s:g} s")
+            self._world.reserve.prepare()
             if not count_down(verdict.wait_s, self._world):
                 return self._stop(Stop("stopped", RESUMABLE, EXIT_STOPPED))
             self._handover.go_on(verdict.from_)
@@ -187,15 +189,11 @@ class _Job:
         beginning = Beginning(
             at_s=self._world.clock.now_s(), kills=read_counters(), found=choice.found, move=move
         )
-        order = self._order(attempt)
-        env = task.environment(
-            attempt,
-            resume=resume if has_begun or resume != "auto" else None,
-            is_reseeded=move == "reseed",
-        )
+        told = resume if has_begun or resume != "auto" else None
+        env = task.environment(attempt, resume=told, is_reseeded=move == "reseed")
+        order = self._order(attempt, self._guide.environment(env))
         later = Later(_FOREIGN_S, lambda: self._settle(attempt), self._guide.review())
-        env = self._guide.environment(env)
-        outcome = run_attempt(order, env, self._world, later)
+        outcome = run_attempt(order, self._world, later)
         record = judge(
             task,
             order,
@@ -234,11 +232,12 @@ class _Job:
             older = self._handover.older()
         return Chances(older=older, may_reseed=options.reseed)
 
-    def _order(self, attempt: int) -> Order:
+    def _order(self, attempt: int, env: dict[str, str]) -> Order:
         options, found = self._task.options, self._handover.choice.found
         more = self._handover.arguments()
         return Order(
             command=[*self._guide.command(self._task.command), *more],
+            env=env,
             run=str(self._task.run_dir.path),
             attempt=attempt,
             grace_s=options.grace_s,

@@ -14,6 +14,8 @@ from evertrain.supervise.progress.pattern import problem_of
 DEFAULT_MAX_CRASHES: Final = 10
 DEFAULT_WINDOW_S: Final = 3600.0
 DEFAULT_MIN_GOODPUT: Final = 0.1
+# A pause in which Python has time to start, seconds.
+_PREPARED_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,11 @@ class SuperviseOptions:
     def counts_only(self) -> bool:
         """Whether the number of crashes alone decides: somebody has said how many."""
         return self.max_crashes is not None
+
+    @property
+    def is_hasty(self) -> bool:
+        """Whether there may be no pause in which the next attempt could be prepared."""
+        return not self.backoff and self.delay_s < _PREPARED_S
 
     @property
     def goodput_floor(self) -> float:

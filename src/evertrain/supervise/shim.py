@@ -41,6 +41,8 @@ SWEEP_S: Final = 2.0
 _TICK_S: Final = 0.25
 # After the trainer ended, its launcher gets this long to end by itself, seconds.
 _LAUNCHER_S: Final = 1.0
+# Between two SIGINTs to one process, seconds: two at once arrive as one.
+_AGAIN_S: Final = 0.2
 _IGNORED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGTTOU)
 
 
@@ -71,7 +73,8 @@ class Shim:
         self._phase = "running"
         self._deadline_s = float("inf")
         self._asked: list[Proc] = []
-        self._ask_at_s = 0.0
+        self._ask_at_s = self._asked_at_s = 0.0
+        self._is_again_due = False
         self._killed: list[str] = []
         self._supervisor_pid = os.getppid()
         self._is_alone = False
@@ -81,7 +84,7 @@ class Shim:
         order, output = self._order, self._output
         try:
             leader = proc.launch(
-                order.command, env=os.environ, output=output.theirs, terminal=output.terminal
+                order.command, env=order.env, output=output.theirs, terminal=output.terminal
             )
         except OSError as error:
             self._wire.tell({"event": "failed", "errno": error.errno, "error": error.strerror})
@@ -177,7 +180,7 @@ class Shim:
             case "stop" if self._phase == "running":
                 self._enter("stopping", self._order.grace_s)
             case "force" if self._phase in {"running", "stopping"}:
-                self._asked.clear()
+                self._is_again_due = True
                 self._ask_at_s = 0.0
                 self._enter("forcing", FORCE_S)
             case "kill":
@@ -213,9 +216,14 @@ class Shim:
                 self._sweep(0.0)
                 self._deadline_s = self._clock.monotonic_s() + 1.0
         elif self._phase in {"stopping", "forcing"}:
+            now_s = self._clock.monotonic_s()
             if self._is_saving():
-                self._ask_at_s = self._clock.monotonic_s() + _LAUNCHER_S
-            elif self._clock.monotonic_s() >= self._ask_at_s:
+                self._ask_at_s = now_s + _LAUNCHER_S
+                if self._is_again_due and now_s >= self._asked_at_s + _AGAIN_S:
+                    self._is_again_due = False
+                    self._asked.clear()
+                    self._ask(leader)
+            elif now_s >= self._ask_at_s:
                 self._ask(leader)
 
     def _ask(self, leader: Proc) -> None:
@@ -227,6 +235,7 @@ class Shim:
         if proc.send(trainer, signal.SIGINT):
             proc.send(trainer, signal.SIGCONT)
             self._asked.append(trainer)
+            self._asked_at_s = self._clock.monotonic_s()
             self._wire.tell({"event": "signalled", "pid": trainer.pid, "name": name})
 
     def _sweep(self, grace_s: float) -> None:
@@ -256,13 +265,13 @@ def main() -> int:
     handle = int(sys.argv[1])
     os.set_inheritable(handle, False)  # noqa: FBT003  (the training must not hold it open)
     wire = Wire(socket.socket(fileno=handle))
-    heard = wire.hear_first()
-    if heard is None:
-        return EXIT_FAILED
-    row, more = heard
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     proc.become_subreaper()
+    heard = wire.hear_first()  # perhaps only in hours: this one may be a reserve
+    if heard is None:
+        return EXIT_FAILED
+    row, more = heard
     order = decode_order(row)
     if order is None:
         return EXIT_FAILED

@@ -12,6 +12,7 @@ from typing import Final
 from evertrain.core.clock import Clock
 from evertrain.core.rundir import RunDir
 from evertrain.supervise.options import SuperviseOptions
+from evertrain.supervise.reserve import Reserve
 from evertrain.supervise.screen import Screen
 from evertrain.supervise.signals import Signals
 from evertrain.supervise.systemd.service import OURS
@@ -81,8 +82,10 @@ class World:
         screen: Where people look.
         signals: What people and schedulers want.
         clock: Source of the time.
+        reserve: Where attempts get their shims.
     """
 
     screen: Screen
     signals: Signals
     clock: Clock
+    reserve: Reserve

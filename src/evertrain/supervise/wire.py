@@ -31,6 +31,7 @@ class Order:
 
     Attributes:
         command: Program and arguments.
+        env: Its environment.
         run: Absolute path of the run directory.
         attempt: Its number.
         grace_s: Longest graceful stop, seconds.
@@ -43,6 +44,7 @@ class Order:
     """
 
     command: list[str]
+    env: dict[str, str]
     run: str
     attempt: int
     grace_s: float
@@ -77,6 +79,10 @@ def _is_size(value: object) -> bool:
     return isinstance(value, list | tuple) and len(value) == 2 and all(map(is_length, value))  # noqa: PLR2004
 
 
+def _is_environment(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
+
+
 def _is_seconds(value: object) -> bool:
     return type(value) in {int, float} and 0 <= cast("float", value) < MAX_COUNT
 
@@ -85,6 +91,7 @@ _MAX_LENGTH: Final = 1 << 16
 _MAX_BYTES: Final = 16 << 20
 _KINDS: Final = {
     "command": is_words,
+    "env": _is_environment,
     "run": is_text,
     "attempt": is_count,
     "grace_s": _is_seconds,

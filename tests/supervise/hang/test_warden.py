@@ -30,7 +30,7 @@ def test_a_watch_that_fails_is_given_up(tmp_path: Path, monkeypatch: pytest.Monk
     mine, theirs = socket.socketpair()
     far = Wire(theirs)
     run_dir = RunDir(tmp_path)
-    order = Order(command=["x"], run=str(tmp_path), attempt=1, grace_s=1.0, size=None)
+    order = Order(command=["x"], env={}, run=str(tmp_path), attempt=1, grace_s=1.0, size=None)
     warden = Warden(order, run_dir, Journal(run_dir.journal), Wire(mine), FakeClock())
     for _ in range(3):
         assert warden.look(Proc(1, 1), 0) is None
@@ -62,7 +62,7 @@ def test_a_trainer_that_was_stopped_with_the_journal_in_its_hands(
     hang = Hang(kind="hang", phase="step", step=3, silent_s=60.0, limit_s=60.0, evidence="stopped")
     monkeypatch.setattr(Watch, "look", lambda *_: hang)
     mine, theirs = socket.socketpair()
-    order = Order(command=["x"], run=str(tmp_path), attempt=1, grace_s=1.0, size=None)
+    order = Order(command=["x"], env={}, run=str(tmp_path), attempt=1, grace_s=1.0, size=None)
     journal = Journal(run_dir.journal)
     warden = Warden(order, run_dir, journal, Wire(mine), FakeClock())
     look = threading.Thread(target=warden.look, args=(leader, 0))

@@ -23,6 +23,7 @@ def deputy_of(run_dir: RunDir, *, files: str | None = None) -> Deputy:
     """Return the deputy of a command that prints steps, or of one that writes files."""
     order = Order(
         command=["x"],
+        env={},
         run=str(run_dir.path),
         attempt=3,
         grace_s=1.0,

@@ -10,7 +10,7 @@ from typing import Any
 from evertrain.core.disk import room_at
 from evertrain.core.errors import EvertrainError
 from evertrain.core.heartbeat import read_beat
-from evertrain.core.journal import NON_FINITE, Journal
+from evertrain.core.journal import NON_FINITE
 from evertrain.core.rundir import RunDir, read_identity
 from evertrain.monitor.metrics import int_of
 from evertrain.monitor.tail import tail_rows
@@ -20,7 +20,7 @@ from evertrain.supervise.diagnosis import witness
 from evertrain.supervise.diagnosis.facts import Facts
 from evertrain.supervise.diagnosis.knobs import knobs_of
 from evertrain.supervise.diagnosis.memory import Kills
-from evertrain.supervise.history import Story
+from evertrain.supervise.history import Story, events
 
 
 def collect(  # noqa: PLR0913  (all that there is to know)
@@ -81,9 +81,9 @@ def _not_finite(run_dir: RunDir, attempt: int) -> tuple[str, ...]:
 
 def _save_error(run_dir: RunDir, attempt: int) -> str | None:
     """Return why the last save of an attempt failed; None if the last one did not."""
-    last = Journal(run_dir.journal).last("saved", "save_failed")
-    is_mine = last is not None and last["event"] == "save_failed" and last.get("attempt") == attempt
-    error = last.get("error") if last is not None and is_mine else None
+    last = (events(run_dir, "saved", "save_failed") or ({},))[-1]
+    is_mine = last.get("event") == "save_failed" and last.get("attempt") == attempt
+    error = last.get("error") if is_mine else None
     return error if isinstance(error, str) else None
 
 
