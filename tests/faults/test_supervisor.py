@@ -35,11 +35,15 @@ if "evertrain.supervise.shim" in sys.orig_argv:
 # What it meets at the first attempt: a machine that has no room for another process.
 CROWDED = """
 import errno, os, sys
-if "evertrain.supervise.shim" in sys.orig_argv and os.environ["EVERTRAIN_ATTEMPT"] == "1":
-    def refuse(*args, **more):
-        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+if "evertrain.supervise.shim" in sys.orig_argv:
+    start = os.posix_spawnp
 
-    os.posix_spawnp = refuse
+    def refuse_the_first(program, words, env, **more):
+        if env["EVERTRAIN_ATTEMPT"] == "1":
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return start(program, words, env, **more)
+
+    os.posix_spawnp = refuse_the_first
 """
 
 
@@ -130,7 +134,7 @@ def test_a_shim_that_cannot_be_started(
     monkeypatch.setattr(proc, "spawn", refuse_once)
     args = ["run", "--run", str(tmp_path / "run"), "--delay", "0", "--", "true"]
     assert CliRunner().invoke(cli, args).exit_code == code
-    assert len(calls) == (2 if code == 0 else 1)
+    assert (len(calls) > 1) == (code == 0)
 
 
 def test_a_shim_that_can_write_nothing(stage: Stage) -> None:
