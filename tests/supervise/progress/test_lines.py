@@ -31,6 +31,13 @@ def test_the_newest_whole_line_counts(pieces: list[bytes]) -> None:
     assert read(*pieces).trail.last == 12
 
 
+def test_an_attempt_begins_at_the_oldest_step_that_it_shows() -> None:
+    """However much comes in one piece; later ones only tell where it is."""
+    trail = read(b"loading\nstep 1\nstep 2\nstep 3\n", b"step 4\nstep 5\n").trail
+
+    assert (trail.first, trail.last) == (1, 5)
+
+
 def test_half_a_line_waits() -> None:
     """Until it is whole, or nothing was added to it from one look to the next, or all is over."""
     reader = read(b"step 1")

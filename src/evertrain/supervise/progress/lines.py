@@ -1,6 +1,7 @@
 """The newest step in a stream of output, at a bounded cost.
 
-Of each piece that arrives the newest line with a step counts. Looking for it takes at most
+Of each piece that arrives the newest line with a step counts, of the first one with any also
+the oldest: there the attempt began. Looking for it takes at most
 a fiftieth of the time; what comes faster is passed on unread.
 
 Layer: supervise. Imports core only.
@@ -68,12 +69,18 @@ class StepReader:
         began_s = self._clock.monotonic_s()
         if self.problem or self._spent_s > _CREDIT_S + _SHARE * (began_s - self._began_s):
             return
-        texts = (each[:_LINE_BYTES].decode(errors="replace") for each in reversed(lines))
         try:
-            step = search(self._pattern, texts)
+            if self.trail.first is None:  # a whole epoch may come in one piece
+                self._move_to(search(self._pattern, map(_text, lines)))
+            self._move_to(search(self._pattern, map(_text, reversed(lines))))
         except TooSlowError:
             self.problem = "--progress takes too long for a line of the output"
-            step = None
         self._spent_s += self._clock.monotonic_s() - began_s
+
+    def _move_to(self, step: int | None) -> None:
         if step is not None and step != self.trail.last:
             self.trail = self.trail.moved(step)
+
+
+def _text(line: bytes) -> str:
+    return line[:_LINE_BYTES].decode(errors="replace")
