@@ -70,7 +70,7 @@ class StepReader:
         if self.problem or self._spent_s > _CREDIT_S + _SHARE * (began_s - self._began_s):
             return
         try:
-            if self.trail.first is None:  # a whole epoch may come in one piece
+            if self.trail.first is None and len(lines) > 1:  # a whole epoch in one piece
                 self._move_to(search(self._pattern, map(_text, lines)))
             self._move_to(search(self._pattern, map(_text, reversed(lines))))
         except TooSlowError:
