@@ -76,7 +76,7 @@ MUTANTS = (
     Mutant(
         "digests are not compared at a load",
         "checkpoint/check.py",
-        "if digest != said:",
+        "if digest != piece.blake3:",
         "if not digest:",
         "checkpoint/test_faults.py::test_every_flipped_bit_is_found",
     ),
