@@ -24,14 +24,14 @@ KINDS = [
 
 @pytest.mark.parametrize(("name", "kind", "fix"), KINDS)
 def test_each_refusal_has_its_kind_and_its_way_out(
-    tmp_path: Path, name: str, kind: type[EvertrainError], fix: str
+    name: str, kind: type[EvertrainError], fix: str
 ) -> None:
     """What may pass is no wrong setting, what stays is one; the file is named."""
     number = getattr(errno, name)
-    found = refusal(OSError(number, os.strerror(number), str(tmp_path / "file")), Path("elsewhere"))
+    found = refusal(OSError(number, os.strerror(number), "a/file"), Path("elsewhere"))
 
     assert type(found) is kind
-    assert str(tmp_path / "file") in found.what
+    assert "a/file" in found.what
     assert os.strerror(number) in found.what
     assert fix in found.fix
 

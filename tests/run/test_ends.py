@@ -15,6 +15,7 @@ import pytest
 from evertrain import Stopped, every
 from evertrain.core.journal import Journal
 from evertrain.core.request import post
+from evertrain.run import calm
 from evertrain.run.stop import StopSignals
 from evertrain.testing import FakeClock
 from support import OpenRun, walk
@@ -68,6 +69,7 @@ def test_a_request_between_save_and_boundary_waits_for_a_step_that_saves(
     open_run: OpenRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A signal that arrives too late for this step's save stops behind the next one, saved."""
+    monkeypatch.setattr(calm, "LONGEST_S", 0.0)  # each step has its end
     run = open_run(save=every(steps=100))
     beat, beats = run._beat, []
 

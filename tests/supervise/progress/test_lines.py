@@ -1,5 +1,6 @@
 """The newest step of a stream, whatever its pieces are, at a bounded cost."""
 
+import re
 from collections.abc import Iterable
 
 import pytest
@@ -87,4 +88,26 @@ def test_what_comes_too_fast_is_passed_on_unread(monkeypatch: pytest.MonkeyPatch
     assert len(searched) == 3
     clock.advance(60)
     reader.hear(b"later\n")
-    assert searched[-1] == "later"
+    assert searched[3] == "line"
+    assert "later" in searched
+    assert len(searched) < 50
+
+
+def test_the_end_of_what_came_too_fast_is_read_in_the_silence_behind_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The newest step may be the last thing that is printed for hours."""
+    clock, search = FakeClock(), lines.search
+
+    def slow(pattern: re.Pattern[str], texts: Iterable[str]) -> int | None:
+        clock.advance(0.2)
+        return search(pattern, texts)
+
+    monkeypatch.setattr(lines, "search", slow)
+    reader = StepReader(r"step (\d+)", clock=clock)
+    for step in range(1, 9):
+        reader.hear(b"step %d\n" % step)
+    assert reader.trail.last == 1
+    clock.advance(60)
+    reader.settle()
+    assert reader.trail.last == 8

@@ -2,7 +2,7 @@
 
 Of each piece that arrives the newest line with a step counts, of the first one with any also
 the oldest: there the attempt began. Looking for it takes at most
-a fiftieth of the time; what comes faster is passed on unread.
+a fiftieth of the time; what comes faster is passed on unread, but for its end.
 
 Layer: supervise. Imports core only.
 """
@@ -19,6 +19,7 @@ _CREDIT_S: Final = 0.1
 _ENDS: Final = re.compile(rb"[\r\n]+")
 # A character has up to four bytes, and may have colors around it.
 _LINE_BYTES: Final = 8 * LINE_CHARS
+_UNREAD_LINES: Final = 16  # after which silence may follow, and the newest step be among them
 
 
 class StepReader:
@@ -42,6 +43,7 @@ class StepReader:
         self._began_s = clock.monotonic_s()
         self._spent_s = 0.0
         self._rest = self._settled = b""
+        self._unread: list[bytes] = []
 
     def hear(self, data: bytes) -> None:
         """Read the next piece of output."""
@@ -58,6 +60,8 @@ class StepReader:
         if self._rest and self._rest == self._settled:
             self._search([self._rest])
             self._rest = b""
+        elif self._unread:
+            self._search([])
         self._settled = self._rest
 
     def end(self) -> None:
@@ -66,8 +70,12 @@ class StepReader:
         self.settle()
 
     def _search(self, lines: list[bytes]) -> None:
+        if self.problem:
+            return
+        lines, self._unread = [*self._unread, *lines], []
         began_s = self._clock.monotonic_s()
-        if self.problem or self._spent_s > _CREDIT_S + _SHARE * (began_s - self._began_s):
+        if self._spent_s > _CREDIT_S + _SHARE * (began_s - self._began_s):
+            self._unread = [each[:_LINE_BYTES] for each in lines[-_UNREAD_LINES:]]
             return
         try:
             if self.trail.first is None and len(lines) > 1:  # a whole epoch in one piece
