@@ -7,6 +7,7 @@ import pytest
 
 from evertrain.supervise.progress import lines
 from evertrain.supervise.progress.lines import StepReader
+from evertrain.supervise.progress.pattern import search as pattern_search
 from evertrain.testing.clock import FakeClock
 
 
@@ -97,11 +98,11 @@ def test_the_end_of_what_came_too_fast_is_read_in_the_silence_behind_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The newest step may be the last thing that is printed for hours."""
-    clock, search = FakeClock(), lines.search
+    clock = FakeClock()
 
     def slow(pattern: re.Pattern[str], texts: Iterable[str]) -> int | None:
         clock.advance(0.2)
-        return search(pattern, texts)
+        return pattern_search(pattern, texts)
 
     monkeypatch.setattr(lines, "search", slow)
     reader = StepReader(r"step (\d+)", clock=clock)
