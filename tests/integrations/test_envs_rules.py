@@ -14,10 +14,10 @@ from evertrain.integrations.sb3.resilient.restart import (
     Ended,
     Failure,
     describe,
-    signal_name,
 )
 from evertrain.integrations.sb3.resilient.slot import Slot
 from evertrain.integrations.sb3.resilient.worker import own_stacks, portable
+from evertrain.supervise.cause import signal_name
 from evertrain.testing import FakeClock
 
 

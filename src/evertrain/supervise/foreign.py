@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from evertrain.core.errors import ConfigError, NotFoundError
+from evertrain.supervise.options import GOES_ON
 from evertrain.supervise.wholeness import problem_of
 
 _WORD: Final = (
@@ -120,7 +121,7 @@ def choose(
     """
     if resume == "never":
         return Choice(None)
-    if resume in {"auto", "latest", "must"}:
+    if resume in GOES_ON:
         counting, abandoned = split(list_found(pattern))
         choice = _newest(counting, template)
         choice = replace(choice, abandoned=tuple(each.path for each in abandoned))

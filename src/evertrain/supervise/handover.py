@@ -11,10 +11,9 @@ from evertrain.supervise import foreign
 from evertrain.supervise.branch import remembered, send_back
 from evertrain.supervise.foreign import Choice, Split
 from evertrain.supervise.notes import Notes
+from evertrain.supervise.options import GOES_ON
 from evertrain.supervise.task import Task
 
-# They go on where the training was; any other place abandons what lies behind it.
-GOES_ON: Final = frozenset({"auto", "latest", "must"})
 # What needs no file to be there, or is nobody's fault once it is gone.
 _NEED_NONE: Final = frozenset({"auto", "latest", "never"})
 

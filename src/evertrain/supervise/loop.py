@@ -25,12 +25,12 @@ from evertrain.supervise.decide import RESUMABLE, Restart, Stop, decide
 from evertrain.supervise.diagnosis import witness
 from evertrain.supervise.diagnosis.memory import read_counters
 from evertrain.supervise.end import End
-from evertrain.supervise.handover import GOES_ON, Handover
+from evertrain.supervise.handover import Handover
 from evertrain.supervise.judge import Beginning, judge
 from evertrain.supervise.ladder.guide import Guide, guide_for
 from evertrain.supervise.notes import Notes
 from evertrain.supervise.notify.courier import Subscription, notifying
-from evertrain.supervise.options import SuperviseOptions
+from evertrain.supervise.options import GOES_ON, SuperviseOptions
 from evertrain.supervise.pause import count_down
 from evertrain.supervise.policy.ledger import crash_count
 from evertrain.supervise.policy.past import ends_of, pending_move

@@ -11,6 +11,8 @@ from typing import Final
 from evertrain.core.errors import ConfigError
 from evertrain.supervise.progress.pattern import problem_of
 
+# Places to resume from that go on where the training was; any other abandons what lies behind it.
+GOES_ON: Final = frozenset({"auto", "latest", "must"})
 DEFAULT_MAX_CRASHES: Final = 10
 DEFAULT_WINDOW_S: Final = 3600.0
 DEFAULT_MIN_GOODPUT: Final = 0.1

@@ -19,7 +19,7 @@ from evertrain.supervise.diagnosis.raised import Raised
 from evertrain.supervise.end import End
 from evertrain.supervise.foreign import Choice
 from evertrain.supervise.history import next_checkpoint
-from evertrain.supervise.options import SuperviseOptions
+from evertrain.supervise.options import GOES_ON, SuperviseOptions
 from evertrain.supervise.screen import Screen
 from evertrain.supervise.task import Task
 
@@ -152,7 +152,7 @@ def announce(screen: Screen, task: Task, attempt: int, choice: Choice, *, resume
         screen.say(f"Found checkpoint: {choice.found.path}", "green")
     elif resume == "never" or task.options.checkpoints or name is None:
         screen.say("Starting fresh training", "blue")
-    elif resume in {"auto", "latest", "must"}:
+    elif resume in GOES_ON:
         screen.say(f"Found checkpoint: {task.shown / 'checkpoints' / name}", "green")
     else:
         screen.say(f"Resuming from: {resume}", "green")

@@ -14,9 +14,9 @@ from evertrain.monitor.attempt import is_commit, unix_s
 from evertrain.monitor.metrics import int_of, number_of
 from evertrain.supervise.diagnosis.kind import Diagnosis, kind_of
 from evertrain.supervise.end import End, Gain, Move
+from evertrain.supervise.options import GOES_ON
 
 _ANEW: Final = frozenset({"gave_up", "supervisor_stopped", "finished"})
-_GOES_ON: Final = ("auto", "must", "latest")
 _JUDGED: Final = frozenset({"crashed", "preempted"})
 _ENDS: Final = _JUDGED | {"ended"}
 _BEGUN: Final = frozenset({"resumed", "restoring"})
@@ -42,7 +42,7 @@ def that_count(journal_rows: Sequence[Row]) -> list[Row]:
 def _is_sent_elsewhere(started: Row) -> bool:
     options = started.get("options")
     resume = options.get("resume", "auto") if isinstance(options, dict) else "auto"
-    return resume not in _GOES_ON
+    return resume not in GOES_ON
 
 
 def ends_of(journal_rows: Sequence[Row]) -> list[End]:

@@ -1,11 +1,12 @@
 """What is known about the death of an environment, in words for people and for the journal.
 
-Layer: integrations. Imports core only.
+Layer: integrations. Imports supervise and core.
 """
 
-import signal
 from dataclasses import dataclass
 from typing import Any, Final, Literal
+
+from evertrain.supervise.cause import signal_name
 
 Phase = Literal["start", "reset", "step", "call", "idle"]
 Cause = Literal["exception", "exit", "signal", "hang"]
@@ -122,16 +123,6 @@ def describe(
         is_quarantined=is_quarantined,
         killed=ended.killed,
     )
-
-
-def signal_name(code: int | None) -> str | None:
-    """Return the name of the signal in a negative exit code, None if there is none."""
-    if code is None or code >= 0:
-        return None
-    try:
-        return signal.Signals(-code).name
-    except ValueError:  # a real-time signal
-        return f"signal {-code}"
 
 
 def _how(failure: Failure, ended: Ended, name: str | None) -> str:
