@@ -56,13 +56,16 @@ def commands(*, is_quick: bool) -> list[tuple[Sequence[str], Sequence[Cue]]]:
     return [(train, ONCE), (train, TWICE), (("status", "crashing_training"), ())]
 
 
-def play(words: Sequence[str], cues: Sequence[Cue], place: Path) -> tuple[int, str]:
+def play(
+    words: Sequence[str], cues: Sequence[Cue], place: Path, limit_s: float = LIMIT_S
+) -> tuple[int, str]:
     """Run one command of evertrain as a person would.
 
     Args:
         words: Behind `evertrain`.
         cues: When to press Ctrl+C.
         place: Where.
+        limit_s: Longest time that it may take, seconds.
 
     Returns:
         Its exit code, and all that it wrote to the terminal.
@@ -77,7 +80,7 @@ def play(words: Sequence[str], cues: Sequence[Cue], place: Path) -> tuple[int, s
         path = f"{folder}{os.pathsep}{os.environ['PATH']}"
         command = [sys.executable, "-m", "evertrain", *words]
         os.execve(sys.executable, command, {**os.environ, "PATH": path})  # noqa: S606
-    until_s = time.monotonic() + LIMIT_S
+    until_s = time.monotonic() + limit_s
     waiting, text, seen = list(cues), "", 0
     while time.monotonic() < until_s:
         select.select([terminal], [], [], 1.0)
@@ -89,7 +92,7 @@ def play(words: Sequence[str], cues: Sequence[Cue], place: Path) -> tuple[int, s
             seen = end
             os.write(terminal, CTRL_C)
             waiting.pop(0)
-    raise TimeoutError(f"no end after {LIMIT_S:g} s:\n{text}")
+    raise TimeoutError(f"no end after {limit_s:g} s:\n{text}")
 
 
 def behind(text: str, start: int, cue: Cue) -> int | None:

@@ -15,7 +15,8 @@ settings.load_profile("evertrain")
 # Two cores are shared by whatever the tests start; threads that spin for each other cost minutes.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["NO_COLOR"] = "1"
-for name in [each for each in os.environ if each.startswith("EVERTRAIN_")]:
+CHROMIUM = "EVERTRAIN_CHROMIUM"  # where the tests of browser games find theirs
+for name in [each for each in os.environ if each.startswith("EVERTRAIN_") and each != CHROMIUM]:
     del os.environ[name]
 
 # Minutes each: with several workers, whoever gets one of these last keeps all others waiting.
@@ -26,6 +27,10 @@ LONG = (
     "storm/test_random_kills.py",
     "storm/test_system_calls.py",
     "audit/test_faults.py",
+    "recipes/hideseek/test_train.py",
+    "integrations/test_three_lines.py",
+    "integrations/test_sb3_matrix.py",
+    "integrations/test_rllib_exact.py",
 )
 FAULTS = "faults"
 SOAK_LIMIT_S = 3600.0

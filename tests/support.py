@@ -10,6 +10,8 @@ import pytest
 
 from evertrain import Run
 from evertrain.core.fs import Fs, LocalFs
+from evertrain.core.journal import Journal
+from evertrain.core.rundir import RunDir
 from evertrain.testing import everything_on
 
 OpenRun = Callable[..., Run]
@@ -54,6 +56,12 @@ def walk(run: Run, until: int | None = None) -> list[int]:
             run.end_step()
             break
     return taken
+
+
+def resumed_from(run: Path) -> int:
+    """Return the step that the last attempt of a run began behind; 0 is a fresh start."""
+    step: int = Journal(RunDir(run).journal).events("resumed")[-1]["step"]
+    return step
 
 
 def sampled(cases: Iterable[Any], every: int) -> list[Any]:

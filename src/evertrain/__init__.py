@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from evertrain.checkpoint.tree import register
     from evertrain.checkpoint.when import auto, every, when_any
     from evertrain.core.errors import EvertrainError
+    from evertrain.integrations.policy import load_policy
     from evertrain.run.run import Run
     from evertrain.run.stage import Stage
     from evertrain.run.stop import Stopped
@@ -49,6 +50,7 @@ _HOMES: Final = {
     "keep_last": "checkpoint.keep",
     "keep_stages": "checkpoint.keep",
     "keep_within": "checkpoint.keep",
+    "load_policy": "integrations.policy",
     "register": "checkpoint.tree",
     "when_any": "checkpoint.when",
 }
@@ -67,6 +69,7 @@ __all__ = [  # noqa: RUF022  (sorted without regard to case, as in the docs)
     "keep_last",
     "keep_stages",
     "keep_within",
+    "load_policy",
     "register",
     "Run",
     "Stage",

@@ -72,4 +72,4 @@ def test_a_recipe_says_what_to_install(tmp_path: Path) -> None:
     done = bare(tmp_path, code + "except Exception as error: print(type(error).__name__, error)")
 
     assert "MissingExtraError" in done.stdout
-    assert "pip install 'evertrain[recipes]'" in done.stdout
+    assert "pip install 'evertrain[structure]'" in done.stdout

@@ -30,6 +30,27 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert broken == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_headings_that_exist(page: Path) -> None:
+    """And one that is called after a guarantee, "P28", leads to that one."""
+    links = re.findall(r"\[([^\]]*)\]\(([^)#\s]*)#([^)\s]+)\)", page.read_text())
+    inside = [
+        (text, page.parent / to if to else page, at) for text, to, at in links if ":" not in to
+    ]
+
+    assert [at for _, to, at in inside if at not in anchors(to)] == []
+    promises = [(text, at) for text, _, at in inside if re.fullmatch(r"P\d+", text)]
+    assert [pair for pair in promises if not pair[1].startswith(f"{pair[0].lower()}-")] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ +(.+?) *$", text, flags=re.MULTILINE)
+    plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", each) for each in headings]
+    return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in plain}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_command_is_documented(name: str) -> None:
     """A command that the program has stands in docs/cli.md."""

@@ -108,3 +108,20 @@ def test_what_cannot_be_looked_at_ends_nothing(
     out = capsys.readouterr().out
     assert out.count("the variables cannot be looked at (ZeroDivisionError('do not look'))") == 1
     assert read_looks(run._dir) == []
+
+
+def test_killed_between_its_last_save_and_its_end_it_makes_no_step_more(
+    open_run: OpenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint of the last step is there, and nothing says that it was the last one."""
+    run = open_run(save=every(steps=1))
+    for step in run:
+        if step == 4:
+            run.end_step()
+            break
+    monkeypatch.setenv("EVERTRAIN_AUDIT", Mandate(until=4).environment()["EVERTRAIN_AUDIT"])
+
+    run = open_run()
+
+    assert list(run) == []
+    assert run.step == 4

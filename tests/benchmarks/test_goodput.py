@@ -56,3 +56,11 @@ def test_all_are_killed_at_the_same_times(goodput: Any) -> None:
     assert len(gaps) >= 8
     assert all(20.0 <= each <= 40.0 for each in gaps)
     assert plan.kills_s[-1] <= 290.0
+
+
+def test_a_step_takes_what_it_takes_where_nothing_disturbs_it(goodput: Any) -> None:
+    """Saves, kills and a slow first rollout lie between rollouts that tell the pace."""
+    times = [(0, "began", 0), (9, "learned", 10), (10, "learned", 20), (11, "learned", 30)]
+    times += [(15, "learned", 40), (16, "learned", 50), (20, "began", 30), (21, "learned", 40)]
+    rows = [row(float(at_s), event, step) for at_s, event, step in times]
+    assert goodput.pace_of(rows) == pytest.approx(0.1)

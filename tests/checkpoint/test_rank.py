@@ -5,7 +5,7 @@ import math
 import pytest
 
 from evertrain.checkpoint.rank import Best, parse_best
-from evertrain.core.errors import ConfigError
+from evertrain.core.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_parse(text: str, best: Best) -> None:
 @pytest.mark.parametrize("text", ["reward", "max", "max:", "max: ", "MAX:reward", "", ":reward"])
 def test_bad_rules(text: str) -> None:
     """Anything else is refused, with an example."""
-    with pytest.raises(ConfigError, match="best='max:"):
+    with pytest.raises(UsageError, match="best='max:"):
         parse_best(text)
 
 

@@ -221,7 +221,7 @@ def test_own_ranking(tmp_path: Path) -> None:
     assert flags == [True, True, False, False, True, False]
     assert store.load(0).manifest.metric_name == "loss"
     assert store.load(0).manifest.metric_value == 3.0
-    with pytest.raises(ConfigError):
+    with pytest.raises(UsageError, match="what is better"):
         Store(tmp_path, best="loss")
 
 

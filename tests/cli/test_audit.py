@@ -1,6 +1,8 @@
 """What `evertrain audit` takes, and what it prints."""
 
 import sys
+from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from evertrain.audit.verdict import Verdict
 from evertrain.cli.audit import _body, _command, _lines
 from evertrain.cli.main import cli
 from evertrain.core.errors import ConfigError, UsageError
+from evertrain.recipes import find
+from evertrain.recipes.options import settle
 
 NO_SETTINGS: dict[str, Any] = {"file": None, "preset": "default", "overrides": ()}
 EXACT = Verdict(
@@ -90,9 +94,33 @@ def test_a_recipe_is_its_training() -> None:
     command = _command(("structure",), **settings)
 
     assert command[:4] == [sys.executable, "-m", "evertrain.recipes", "structure"]
-    assert command[4:] == ["--preset", "small", "-o", "seed=3"]
+    assert command[4:] == ["--preset", "small", "-o", "seed=3", "-o", "exports=null"]
     with pytest.raises(ConfigError):
         _command(("structure",), file=None, preset="small", overrides=("seed=x",))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "key"),
+    [
+        ("structure", "exports"),
+        ("trading", "checkpoints.dir"),
+        ("hideseek", "ppo.checkpoint_dir"),
+    ],
+)
+def test_an_audit_fills_no_folder_for_other_programs(
+    recipe: str, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever names it, file, variable or option: it is that of the real training."""
+    section, _, name = key.rpartition(".")
+    file = tmp_path / "config.yaml"
+    file.write_text(f"{section}:\n  {name}: models\n" if section else f"{name}: models\n")
+    monkeypatch.setenv(f"EVERTRAIN_{key.upper().replace('.', '__')}", "models")
+    command = _command((recipe,), file=file, preset="small", overrides=(f"{key}=models",))
+
+    overrides = [word for flag, word in pairwise(command) if flag == "-o"]
+    found = settle(find(recipe), file=file, preset="small", overrides=overrides).config
+
+    assert attrgetter(key)(found) is None
 
 
 def test_settings_of_a_recipe_are_not_for_commands() -> None:

@@ -21,7 +21,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_good_file(place: Path, invoke: Invoke) -> None:
     """It says which recipe it took the file for."""
-    (place / "my.yaml").write_text("ppo:\n  gamma: 0.97\n")
+    (place / "my.yaml").write_text("ppo:\n  gamma: 0.97\ndamper: {}\n")
 
     text = invoke("config", "check", "my.yaml").output
     assert text == "ok: my.yaml is a configuration of the recipe structure\n"
@@ -35,7 +35,7 @@ def test_a_shipped_preset_is_right(invoke: Invoke) -> None:
 
 def test_all_faults_with_their_places(place: Path, invoke: Invoke, ask: Ask) -> None:
     """One line each on stdout, exit status 78; in JSON each has its fields."""
-    (place / "my.yaml").write_text("ppo:\n  gama: 0.97\n  gamma: 7\n")
+    (place / "my.yaml").write_text("ppo:\n  gama: 0.97\n  gamma: 7\ndamper: {}\n")
 
     lines = invoke("config", "check", "my.yaml", "-o", "envs=x", code=78).output.splitlines()
     assert lines[0] == "my.yaml:2:3: ppo.gama: unknown key; did you mean 'gamma'?"

@@ -150,7 +150,7 @@ def test_sb3(place: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> No
         trained = cart_program.make()
         learn(run, trained)
     arguments = ("export", "cart", "--format", "sb3")
-    assert "needs the program" in invoke(*arguments, code=2).output
+    invoke(*arguments, "--model", "cart_program", code=2)
     invoke(*arguments, "--model", "cart_program:nothing", code=2)
     invoke(*arguments, "--model", "no_such_program:make", code=2)
     invoke(*arguments, "--model", "cart_program:other", code=2)
@@ -165,6 +165,14 @@ def test_sb3(place: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> No
         "cart-48.zip.vecnormalize.pkl", cart_program.make().env.venv
     )
     np.testing.assert_array_equal(statistics.obs_rms.mean, trained.env.obs_rms.mean)
+
+    told = invoke(*arguments, "--out", "alone.zip").output
+    assert told.splitlines() == ["alone.zip.vecnormalize.pkl", "alone.zip"]
+    alone = PPO.load("alone.zip", device="cpu")
+    assert (alone.num_timesteps, alone.n_steps, alone.batch_size) == (48, 16, 16)
+    for key, value in trained.policy.state_dict().items():
+        assert torch.equal(alone.policy.state_dict()[key], value)
+    assert Path("alone.zip.vecnormalize.pkl").exists()
 
 
 def test_sb3_without_a_model(run_dir: RunDir, invoke: Invoke, place: Path) -> None:

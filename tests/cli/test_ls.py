@@ -32,6 +32,7 @@ RUN_KEYS = {
     "best",
     "attempts",
     "crashes",
+    "crashes_per_h",
     "size_bytes",
     "disk",
 }

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from click.testing import CliRunner
 
-from evertrain import Run, every
+from evertrain import Run, every, load_policy
 from evertrain.checkpoint import Store
 from evertrain.checkpoint.care.archive import archive
 from evertrain.checkpoint.care.prune import prune
@@ -64,6 +64,7 @@ READERS: Final[dict[str, Door]] = {
     "load a step": lambda path: store_of(path).load(2),
     "map": lambda path: store_of(path).map(),
     "verify": lambda path: store_of(path).verify(),
+    "play": load_policy,
     "metrics": lambda path: series(read_metrics(path)),
     "next attempt": lambda path: next_attempt(RunDir(path)),
     "story": lambda path: read_story(RunDir(path), 1),

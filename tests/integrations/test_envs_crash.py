@@ -1,10 +1,12 @@
 """Environments that die: each one alone, in every way, and without a trace."""
 
+import faulthandler
 import gc
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -102,7 +104,7 @@ def test_long_answers_of_the_others_are_read_behind_one_that_hangs(way: str) -> 
 @pytest.mark.parametrize("way", ["exception", "SIGSEGV", "hang"])
 def test_the_real_traceback_is_told(way: str, capfd: pytest.CaptureFixture[str]) -> None:
     """Not the end of a pipe, but the line of the environment that did it."""
-    with closing(build(limits=QUICK)) as venv:
+    with closing(build(limits=QUICK if way == "hang" else LIMITS)) as venv:
         venv.reset()
         infos = venv.step(only(0, way))[3]
 
@@ -113,6 +115,25 @@ def test_the_real_traceback_is_told(way: str, capfd: pytest.CaptureFixture[str])
     out = capfd.readouterr().err
     assert "evertrain: environment 0 died: " in out
     assert trace.splitlines()[0] in out
+
+
+@pytest.mark.parametrize(("way", "number"), [("SIGSEGV", "SIGSEGV"), ("hang", "SIGUSR1")])
+def test_a_traceback_is_told_where_a_library_took_the_signal_before(way: str, number: str) -> None:
+    """As Ray does, behind an earlier `faulthandler.enable`: a second one would do nothing."""
+    with tempfile.TemporaryFile() as elsewhere:
+        faulthandler.enable(elsewhere)
+        faulthandler.register(signal.SIGUSR1, elsewhere)
+        signal.signal(signal.Signals[number], signal.SIG_DFL)
+        try:
+            with closing(build(limits=QUICK if way == "hang" else LIMITS)) as venv:
+                venv.reset()
+                infos = venv.step(only(0, way))[3]
+        finally:
+            faulthandler.unregister(signal.SIGUSR1)
+            faulthandler.disable()
+            faulthandler.enable(2)
+
+    assert "frail.py" in infos[0]["env_failure"]["traceback"]
 
 
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
@@ -302,7 +323,7 @@ def test_wrappers_see_an_episode_that_ends(kind: str) -> None:
 
 def test_a_mean_reward_leaves_out_what_was_lost() -> None:
     """`Monitor` in the environment reports whole episodes only."""
-    factories = [lambda: Monitor(Frail(length=3))]
+    factories: list[Callable[[], Any]] = [lambda: Monitor(Frail(length=3))]
     with closing(ResilientVecEnv(factories, "fork", limits=LIMITS)) as venv:
         venv.reset()
         ways = ["nothing", "SIGKILL", "nothing", "nothing", "nothing"]
@@ -352,6 +373,30 @@ class TestBudget:
             venv.step(only(0, "SIGKILL"))
             with pytest.raises(EnvError, match="environment 1 keeps dying"):
                 venv.step(only(1, "SIGKILL"))
+
+
+UNGUARDED = """
+from evertrain.integrations.sb3 import ResilientVecEnv
+from integrations.frail import Frail
+ResilientVecEnv([Frail], "forkserver")
+"""
+
+
+def test_a_script_without_a_guard_is_told_what_it_lacks(tmp_path: Path) -> None:
+    """Its workers import it, and would start workers: they die before they can say why."""
+    (tmp_path / "train.py").write_text(UNGUARDED)
+    done = subprocess.run(
+        [sys.executable, "train.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 1
+    assert "environment 0 could not be built" in done.stderr
+    assert 'if __name__ == "__main__":' in done.stderr[done.stderr.rindex("could not be built") :]
 
 
 def test_a_factory_that_fails_later_is_tried_again(tmp_path: Path) -> None:

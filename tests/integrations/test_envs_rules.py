@@ -7,8 +7,9 @@ import threading
 import pytest
 
 from evertrain.core.errors import ConfigError
+from evertrain.core.patience import Patience
 from evertrain.integrations.sb3 import EnvLimits, ResilientVecEnv, RestartBudget
-from evertrain.integrations.sb3.resilient.channel import Channel, Patience, dumps, loads
+from evertrain.integrations.sb3.resilient.channel import Channel, dumps, loads
 from evertrain.integrations.sb3.resilient.limits import Learned, pause_s
 from evertrain.integrations.sb3.resilient.restart import (
     Ended,

@@ -36,7 +36,7 @@ def train(path: Path, make_model: Any, *, crash_at: int | None = None, **options
     return model
 
 
-@pytest.mark.parametrize("kind", ["PPO", "gSDE", "SAC", "barrier"])
+@pytest.mark.parametrize("kind", ["PPO", "gSDE", "SAC", "attributes", "barrier"])
 def test_a_program_with_its_own_learn_goes_on_exactly(kind: str, tmp_path: Path) -> None:
     """Killed in the middle of a rollout and started again, it ends where it would have."""
     off_policy = {"learning_starts": 50, "train_freq": 8, "buffer_size": 300, "n_steps": 1}
@@ -47,12 +47,17 @@ def test_a_program_with_its_own_learn_goes_on_exactly(kind: str, tmp_path: Path)
     options = special.get(kind, {})
 
     def make() -> Any:
-        return build(StatelessWorld if kind == "barrier" else World, seed=5, **options)
+        return build(
+            StatelessWorld if kind in {"attributes", "barrier"} else World, seed=5, **options
+        )
 
-    train(tmp_path / "whole", make, barrier_rollouts=2)
+    how: dict[str, Any] = {"barrier_rollouts": 2, "env_state": "auto"}
+    if kind == "barrier":
+        how["env_state"] = kind
+    train(tmp_path / "whole", make, **how)
     with pytest.raises(Crash):
-        train(tmp_path / "cut", make, crash_at=3 * ROLLOUT + 20, barrier_rollouts=2)
-    resumed = train(tmp_path / "cut", make, barrier_rollouts=2)
+        train(tmp_path / "cut", make, crash_at=3 * ROLLOUT + 20, **how)
+    resumed = train(tmp_path / "cut", make, **how)
 
     assert resumed.num_timesteps == TOTAL
     assert digest(tmp_path / "cut") == digest(tmp_path / "whole")

@@ -21,9 +21,11 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv,
 from evertrain import Run, every
 from evertrain.checkpoint.tree import flatten, unflatten
 from evertrain.core.errors import StateError
+from evertrain.integrations.envs.attributes import put, take
 from evertrain.integrations.sb3 import learn, vector, vector_env
-from evertrain.integrations.sb3.attributes import put, take
+from evertrain.integrations.sb3.asking import knows_state
 from integrations.worlds import ROLLOUT, StatelessWorld, World, build, digest, train
+from support import resumed_from
 
 
 def stored(tree: Any) -> Any:
@@ -42,7 +44,7 @@ class Pictures(World):
             0,
             255,
             (36, 36, 1),
-            np.uint8,  # type: ignore[arg-type]
+            np.uint8,
         )
 
     def reset(self, **options: Any) -> Any:
@@ -194,7 +196,7 @@ def test_an_emergency_checkpoint_without_environments_resets_them(tmp_path: Path
 def test_workers_leave_interrupts_to_the_trainer() -> None:
     """Ctrl+C reaches the whole group; the rollout still finishes, in workers of both kinds."""
     plain = SubprocVecEnv([World], start_method="fork")
-    assert vector.knows_state(plain)
+    assert knows_state(plain)
     quiet = vector_env([StatelessWorld])
     assert isinstance(quiet, SubprocVecEnv)
 
@@ -211,7 +213,7 @@ def test_workers_leave_interrupts_to_the_trainer() -> None:
 def test_a_worker_that_is_gone_is_named() -> None:
     """Its state went with it, and the message says so."""
     venv = SubprocVecEnv([World, World], start_method="fork")
-    assert vector.knows_state(venv)
+    assert knows_state(venv)
     venv.processes[1].kill()
     venv.processes[1].join()
 
@@ -247,6 +249,7 @@ train({str(tmp_path / "cut")!r}, build)
     train(tmp_path / "whole", build)
 
     assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert resumed_from(tmp_path / "cut") > 0
     assert digest(tmp_path / "cut") == digest(tmp_path / "whole")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from stable_baselines3 import A2C, DQN, SAC
@@ -86,8 +87,8 @@ def test_a_barrier_stands_in_for_unknown_state(tmp_path: Path) -> None:
     def make() -> Any:
         return build(StatelessWorld)
 
-    train(tmp_path / "whole", make, barrier_rollouts=2)
-    crash_and_resume(tmp_path / "cut", make, barrier_rollouts=2)
+    train(tmp_path / "whole", make, env_state="barrier", barrier_rollouts=2)
+    crash_and_resume(tmp_path / "cut", make, env_state="barrier", barrier_rollouts=2)
 
     assert digest(tmp_path / "cut") == digest(tmp_path / "whole")
     assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
@@ -102,6 +103,7 @@ def test_between_barriers_nothing_is_saved(
             tmp_path / "run",
             lambda: build(StatelessWorld),
             crash_at=3 * ROLLOUT + 20,
+            env_state="barrier",
             barrier_rollouts=2,
         )
 
@@ -361,3 +363,21 @@ def test_what_a_callback_prints_itself_stays_in_the_row(tmp_path: Path) -> None:
         learn(run, build(), callback=Prints(), log_interval=None)
 
     assert [row.get("eval/mean_reward") for row in rows(tmp_path / "run")] == [1.5, None]
+
+
+@pytest.mark.parametrize("rate", [3e-4, 0.0])
+def test_only_weights_are_pointed_out_for_standing_still(
+    tmp_path: Path, rate: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An observation that never changes is no sign of a training that does not train."""
+
+    class Constant(World):
+        def step(self, action: Any) -> Any:
+            return np.zeros(3, np.float32), *super().step(action)[1:]
+
+    train(tmp_path / "run", lambda: build(Constant, learning_rate=rate), total=3 * ROLLOUT)
+
+    out = capsys.readouterr().out
+    assert out.count("unchanged since") == (rate == 0.0)
+    assert ("model/policy/" in out) == (rate == 0.0)
+    assert "model/last" not in out

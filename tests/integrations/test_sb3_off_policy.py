@@ -34,6 +34,7 @@ from integrations.worlds import (
     train,
 )
 
+REPO = Path(__file__).parents[2]
 TOTAL = 4 * ROLLOUT
 CRASH = 3 * ROLLOUT + 20  # when a ring of 100 rows has begun its second round
 WIDE = 5500  # numbers in an observation: a ring of 100 rows is cut into three files
@@ -75,7 +76,7 @@ class DictWorld(gymnasium.ObservationWrapper[dict[str, NDArray[np.float32]], Any
     def __init__(self) -> None:
         inner = World()
         super().__init__(inner)
-        self.observation_space = gymnasium.spaces.Dict(  # type: ignore[assignment]
+        self.observation_space = gymnasium.spaces.Dict(
             {"point": inner.observation_space, "sign": gymnasium.spaces.Discrete(2)}
         )
 
@@ -171,10 +172,11 @@ def counters(program: Any) -> list[Any]:
 def test_a_killed_training_goes_on_exactly(name: str, tmp_path: Path) -> None:
     """Policy, moments, targets, buffer, noise, counters and metrics are those of a whole run."""
     make = PROGRAMS[name]
-    whole = train(tmp_path / "whole", make, total=TOTAL)
+    how: dict[str, Any] = {"env_state": "barrier"} if "barrier" in name else {}
+    whole = train(tmp_path / "whole", make, total=TOTAL, **how)
     with pytest.raises(Crash):
-        train(tmp_path / "cut", make, crash_at=CRASH, total=TOTAL)
-    cut = train(tmp_path / "cut", make, total=TOTAL)
+        train(tmp_path / "cut", make, crash_at=CRASH, total=TOTAL, **how)
+    cut = train(tmp_path / "cut", make, total=TOTAL, **how)
 
     assert cut._num_timesteps_at_start > 0  # it did resume
     assert whole._n_updates > 0
@@ -212,13 +214,13 @@ def test_a_process_that_is_gone_in_the_middle_goes_on_exactly(tmp_path: Path) ->
     program = f"""
 import os
 from integrations.worlds import CrashAt, train
-from integrations.test_sb3_off_policy import PROGRAMS
+from tests.integrations.test_sb3_off_policy import PROGRAMS  # its classes' names are stored
 CrashAt._on_step = lambda self: self.num_timesteps < {CRASH} or os._exit(9)
 train({str(tmp_path / "cut")!r}, PROGRAMS["SAC wide"], total={TOTAL})
 """
     killed = subprocess.run(
         [sys.executable, "-c", program],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(REPO), *sys.path])},
         check=False,
         capture_output=True,
         timeout=100,

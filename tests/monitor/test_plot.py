@@ -41,7 +41,7 @@ def test_a_picture_is_written(run_dir: RunDir, tmp_path: Path, metrics: list[str
     """The file is a PNG, in a directory that is made for it."""
     out = tmp_path / "plots" / "curves.png"
 
-    assert learning_curves(run_dir, out, metrics) == out
+    assert learning_curves(str(run_dir.path), str(out), metrics) == out
     assert out.read_bytes().startswith(PNG)
     assert out.stat().st_size > 5_000
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import evertrain
 from evertrain import Run, auto, every, keep_last
-from evertrain.core.errors import ConfigError, UsageError
+from evertrain.core.errors import UsageError
 from evertrain.core.journal import Journal
 from evertrain.run.arguments import check
 from support import OpenRun, walk
@@ -27,15 +28,17 @@ class NoInstance:
         return {"mode": mode}
 
 
+MAKERS = [getattr(evertrain, name) for name in evertrain.__all__ if name.startswith("keep_")]
+
 BAD = [
     *({"total": value} for value in ("5", 2.5, True, 0, -1, 10**30, np.float64(3), np.arange(2))),
     *({"stride": value} for value in (1.5, 0, -1, None, "1", False)),
     *({"seed": value} for value in (1.5, -1, 2**32, "0", True)),
     *({"save": value} for value in (10, "every", every, auto, int)),
-    *({"keep": value} for value in (3, [keep_last(1)], keep_last)),
+    *({"keep": value} for value in (3, [keep_last(1)], *MAKERS)),
     *({"resume": value} for value in (None, True, 2.5, -1, "", "nonsense", "²", "٣", b"auto")),
     *({"resume": value} for value in ("9" * 30, 10**30, "a/\0")),
-    *({"best": value} for value in (3, True, ["max:x"])),
+    *({"best": value} for value in (3, True, ["max:x"], "reward")),
     *({"partial": value} for value in (3, None, [1], [b"x"], b"head.*")),
     *({"on_stop": value} for value in ("ret", None, True, ["exit"], np.arange(2))),
     *({"unit": value} for value in ("", " ", None, 5, "a\nb")),
@@ -83,7 +86,7 @@ def test_a_path_that_is_none_is_refused(
 @pytest.mark.parametrize("best", ["", "loss", "least:loss", "max:"])
 def test_an_unclear_best_is_refused_untouched(tmp_path: Path, best: str) -> None:
     """What is better must be said in full before the first step."""
-    with pytest.raises(ConfigError, match="best"):
+    with pytest.raises(UsageError, match="best"):
         Run(tmp_path / "run", best=best)
 
     assert list(tmp_path.iterdir()) == []

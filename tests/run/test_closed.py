@@ -20,7 +20,7 @@ USES: dict[str, Callable[[Run], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name in USES if name != "restore"])
+@pytest.mark.parametrize("name", USES)
 def test_a_closed_run_says_so(open_run: OpenRun, name: str) -> None:
     """Nothing is counted, measured or saved in a directory that may be somebody else's."""
     run = open_run(total=5)

@@ -366,6 +366,60 @@ def test_the_next_run_takes_over_what_a_thread_could_not_give_back() -> None:
     assert signal.set_wakeup_fd(-1) == -1
 
 
+def test_all_runs_of_a_process_hear_a_signal() -> None:
+    """Whichever began last; and each that is left goes on hearing when another one is closed."""
+    original = signal.getsignal(signal.SIGTERM)
+    first, second, third = (StopSignals(lambda: None) for _ in range(3))
+    for each in (first, second, third):
+        assert each.install()
+    first.uninstall()
+    signal.raise_signal(signal.SIGTERM)
+
+    assert [each.requested_by for each in (first, second, third)] == [None, "SIGTERM", "SIGTERM"]
+    third.uninstall()
+    assert signal.getsignal(signal.SIGTERM) == second._note
+    second.uninstall()
+    assert signal.getsignal(signal.SIGTERM) is original
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_a_run_that_a_thread_has_closed_hears_and_saves_nothing() -> None:
+    """It has given its directory back, though its handlers wait for the next signal."""
+    saved: list[str] = []
+    closed, live = StopSignals(lambda: saved.append("closed")), StopSignals(lambda: None)
+    assert closed.install()
+    assert live.install()
+    thread = threading.Thread(target=closed.uninstall)
+    thread.start()
+    thread.join()
+    signal.raise_signal(signal.SIGTERM)
+    closed.save_last()
+    live.uninstall()
+    closed.uninstall()
+
+    assert (closed.requested_by, live.requested_by) == (None, "SIGTERM")
+    assert saved == []
+
+
+def test_insisting_lets_all_runs_of_a_process_save() -> None:
+    """The one that is ready first does not end the process under the others."""
+    program = """
+import signal, time
+from evertrain.run.stop import StopSignals
+def save(name, seconds):
+    time.sleep(seconds)
+    print(name, flush=True)
+for name, seconds in {"slow": 0.5, "quick": 0.0}.items():
+    StopSignals(lambda name=name, seconds=seconds: save(name, seconds)).install()
+signal.raise_signal(signal.SIGTERM)
+signal.raise_signal(signal.SIGTERM)
+time.sleep(60)
+"""
+    done = call([sys.executable, "-c", program], capture_output=True, timeout=50, check=False)
+    assert done.returncode == 130
+    assert done.stdout.split() == [b"quick", b"slow"]
+
+
 def test_an_event_loops_wakeup_descriptor_is_left_alone(open_run: OpenRun) -> None:
     """A program that runs an event loop keeps what that needs, during the run and after it."""
     reader, writer = os.pipe2(os.O_NONBLOCK)

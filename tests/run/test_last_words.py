@@ -1,6 +1,7 @@
 """What a dying process writes for its supervisor."""
 
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -118,3 +119,26 @@ def test_every_way_out_is_heard(tmp_path: Path) -> None:
     ]
     assert done.stderr.count("Traceback") == 3
     assert path.with_name("attempt-0003.fault.txt").read_bytes() == b""
+
+
+SEGFAULT = """
+import ctypes, faulthandler, os, signal
+from evertrain.run.last_words import listen
+faulthandler.enable()
+signal.signal(signal.SIGSEGV, signal.SIG_DFL)  # as Ray does, with a handler of its own
+listen(os.environ, lambda: 7)
+ctypes.string_at(0)
+"""
+
+
+def test_a_crash_is_heard_where_a_library_took_the_signal_before(tmp_path: Path) -> None:
+    """Behind an earlier `faulthandler.enable`: a second one would name the file, and no more."""
+    path = tmp_path / "attempt-0001"
+    done = subprocess.run(
+        [sys.executable, "-c", SEGFAULT],
+        env={"EVERTRAIN_LAST_WORDS": str(path), "PYTHONPATH": ":".join(sys.path)},
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == -signal.SIGSEGV
+    assert "in string_at" in path.with_name("attempt-0001.fault.txt").read_text()

@@ -117,6 +117,23 @@ def _raised(line: str) -> bytes:
         (1, _raised("ImportError: x.so: Input/output error"), 1.0, False),
         (1, _raised("my.IndentationError: unexpected indent"), 1.0, True),
         (1, _raised("RuntimeError: ImportError: x"), 1.0, False),
+        (
+            1,
+            _raised("TypeError: unsupported operand type(s) for *: 'function' and 'Tensor'"),
+            5000.0,
+            True,
+        ),
+        (1, _raised("TypeError: f() missing 1 required positional argument: 'x'"), 1.0, True),
+        (1, _raised("TypeError: A.f() got an unexpected keyword argument 'x'"), 1.0, True),
+        (1, _raised("TypeError: f() takes 1 positional argument but 2 were given"), 1.0, True),
+        (
+            1,
+            _raised("TypeError: unsupported operand type(s) for +: 'NoneType' and 'method'"),
+            1.0,
+            False,
+        ),
+        (1, _raised("TypeError: unsupported operand type(s) for +: 'int' and 'str'"), 1.0, False),
+        (1, _raised("TypeError: 'NoneType' object is not subscriptable"), 1.0, False),
         (-9, _raised("ImportError: x"), 1.0, False),
         (1, _raised("ImportError: x") + b"step\n" * 9, 1.0, False),
         (2, b"usage: train.py [-h]\ntrain.py: error: unrecognized arguments: --x\n", 1.0, True),
@@ -133,5 +150,5 @@ def _raised(line: str) -> bytes:
 def test_only_certain_causes_are_fatal(
     code: int | None, data: bytes, seconds: float, *, is_fatal: bool
 ) -> None:
-    """Import and syntax errors, usage errors and missing programs at the start; nothing else."""
+    """Import and syntax errors, calls that never work, usage errors and missing programs."""
     assert (why_fatal(code, parse_tail(data), seconds) is not None) is is_fatal

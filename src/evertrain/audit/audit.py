@@ -178,11 +178,12 @@ class _Audit:
             story = disturbed(
                 training, run, planned=planned, steps=steps, hash_seeds=self._next_seeds()
             )
-            at = ", ".join(map(str, story.steps)) or "none"
-            self._say(f"killed: SIGKILL behind the checkpoints {at} (--seed {self._seed})")
-            if len(story.steps) == kills or story.failure is not None:
+            at, hits = ", ".join(map(str, story.steps)) or "none", len(story.steps)
+            is_over = hits == kills or story.failure is not None
+            missed = "" if is_over else f"; {kills - hits} of {kills} missed"
+            self._say(f"killed: SIGKILL behind the checkpoints {at} (--seed {self._seed}){missed}")
+            if is_over:
                 return run, story
-            hits = len(story.steps)
         raise ConfigError(
             f"only {hits} of {kills} kills hit: the training was over too soon.",
             "each attempt has to save a checkpoint before it is killed.",

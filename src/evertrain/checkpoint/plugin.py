@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 GROUP: Final = "evertrain.plugins"
+INFERENCE: Final = "inference"  # a part of a tree: how the thing plays without its training
 _MAX_WORD: Final = 40
 
 # A tree is made of dicts, lists, tuples, sets, deques, scalars, strings, bytes,
@@ -119,9 +120,15 @@ class Adapter(Protocol):
     remember(thing): Returns a function that takes a tree and returns what in it does not fit
         `thing` as it is now; it must hold no bulk. Without it, saves are compared with `thing`.
     unfillable(thing): Returns, as mismatches, what of `thing` cannot be written to in place.
+    settle(thing): Decides for the whole run how `thing` is captured, or refuses it with a
+        StateError: in place of the capture by which a run that is not resumed tries what it is
+        given. In a resumed run, `restore` brings what was decided.
     renewed(thing, tree): For arrays: returns `tree` as a new array where `thing` lives.
     copies: Whether `restore` copies every array that it keeps; without it, it is given a copy.
     is_data: Whether its arrays may be buffers of rows.
+
+    A tree whose thing has learned to act may have a part `INFERENCE`: a dict of plain data with
+    the plugin's name under "by", and all that its `load_policy` needs besides the weights.
     """
 
     def accepts(self, thing: object) -> bool:
@@ -168,6 +175,20 @@ class LoadWeights(Protocol):
         """Return its arrays by name, or None if it is no file of this framework."""
 
 
+class Policy(Protocol):
+    """What a training has learned, ready to act."""
+
+    def predict(self, observation: Any, *, deterministic: bool = True) -> Any:
+        """Return the action for one observation, or the actions for a batch of them."""
+
+
+class LoadPolicy(Protocol):
+    """Builds the policy that a captured thing holds. Creates no class that it does not know."""
+
+    def __call__(self, tree: Tree, /, *, module: Any, policy_id: str | None) -> Policy:
+        """Return it; see `evertrain.load_policy` for what is given and what is raised."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plugin:
     """All that one framework brings.
@@ -179,6 +200,7 @@ class Plugin:
         describe: For the start-up banner.
         gathering: What `gathering` enters for it.
         load_weights: For `init_from`.
+        load_policy: For what it captured with a part `INFERENCE`.
     """
 
     codecs: tuple[Codec, ...] = ()
@@ -187,6 +209,7 @@ class Plugin:
     describe: Describe | None = None
     gathering: Callable[[], AbstractContextManager[None]] | None = None
     load_weights: LoadWeights | None = None
+    load_policy: LoadPolicy | None = None
 
 
 def active() -> tuple[Plugin, ...]:
@@ -196,8 +219,13 @@ def active() -> tuple[Plugin, ...]:
 
 def wake(name: object) -> None:
     """Import the framework of the plugin `name`, if there is such a plugin and it can be."""
-    if isinstance(name, str) and name in _entry_points():
-        _load(name)
+    if isinstance(name, str):
+        plugin_named(name)
+
+
+def plugin_named(name: str) -> Plugin | None:
+    """Return the plugin of that name, importing its framework; None if there is none."""
+    return _load(name) if name in _entry_points() else None
 
 
 @contextmanager
@@ -220,7 +248,7 @@ def codec_named(name: str) -> Codec:
         MissingExtraError: Its framework is not installed.
     """
     top = name.partition(".")[0]
-    plugin = _load(top) if top in _entry_points() else None
+    plugin = plugin_named(top)
     for codec in plugin.codecs if plugin else ():
         if codec.name == name:
             return codec

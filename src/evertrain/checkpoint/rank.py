@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from evertrain.checkpoint.info import CheckpointInfo
-from evertrain.core.errors import ConfigError
+from evertrain.core.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,11 @@ def parse_best(text: str) -> Best:
     """Return the rule that "max:total_profit" or "min:loss" says.
 
     Raises:
-        ConfigError: It says neither.
+        UsageError: It says neither.
     """
     direction, colon, metric = text.partition(":")
     if direction not in {"max", "min"} or not colon or not metric.strip():
-        raise ConfigError(
+        raise UsageError(
             f"best={text!r} does not say what is better.",
             "it takes max: or min: and the name of a metric.",
             f"Write best='max:{metric or text or 'reward'}' or best='min:loss'.",

@@ -109,8 +109,8 @@ class Store:
         path: The directory of the checkpoints.
 
     Raises:
-        UsageError: `path` is no path.
-        ConfigError: `best` says nothing, or there is a file at `path`.
+        UsageError: `path` is no path, or `best` says nothing.
+        ConfigError: There is a file at `path`.
     """
 
     def __init__(

@@ -89,9 +89,15 @@ def audit(  # noqa: PLR0913  (one parameter per option)
 def _command(
     words: tuple[str, ...], *, file: Path | None, preset: str, overrides: tuple[str, ...]
 ) -> list[str]:
-    """Return the command that the words mean: themselves, or the training of a recipe."""
+    """Return the command that the words mean: themselves, or the training of a recipe.
+
+    What a recipe writes for other programs would go where the real training has its own.
+    """
     if len(words) == 1 and words[0] in recipes.names():
-        settle(recipes.find(words[0]), file=file, preset=preset, overrides=overrides)
+        recipe = recipes.find(words[0])
+        if recipe.exports is not None:
+            overrides += (f"{recipe.exports}=null",)
+        settle(recipe, file=file, preset=preset, overrides=overrides)
         more = arguments(file=file, preset=preset, overrides=overrides)
         return [sys.executable, "-m", "evertrain.recipes", words[0], *more]
     if not words:

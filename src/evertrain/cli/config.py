@@ -95,17 +95,18 @@ def _origin_rows(found: Resolved[Any]) -> list[list[str]]:
 
 
 def _guess(file: Path) -> str:
-    """Return the recipe whose keys a file uses.
+    """Return the recipe whose keys a file uses; any will do for one that cannot be read.
 
     Raises:
         UsageError: Several fit alike.
     """
     from evertrain.config.document import read_document
 
-    keys = set(read_document(file)[0].values)
+    layer, faults = read_document(file)
+    keys = set(layer.values)
     fits = {name: len(keys & set(_top_keys(name))) for name in recipes.names()}
     best = [name for name in fits if fits[name] == max(fits.values())]
-    if len(best) == 1:
+    if len(best) == 1 or (faults and not keys):
         return best[0]
     raise UsageError(
         f"{file} could be a configuration of {', '.join(best)}.",

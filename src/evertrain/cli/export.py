@@ -19,7 +19,7 @@ from evertrain.cli.target import checkpoint_of, parse_target
 from evertrain.core.errors import UsageError
 from evertrain.integrations.extras import require
 
-_SUFFIX = {"safetensors": ".safetensors", "pt": ".pt", "sb3": ".zip"}
+_SUFFIX = {"safetensors": ".safetensors", "pt": ".pt", "sb3": ".zip", "rllib": ""}
 
 
 @click.command(epilog="Example: evertrain export runs/ppo@best --format pt --name model.policy")
@@ -27,7 +27,11 @@ _SUFFIX = {"safetensors": ".safetensors", "pt": ".pt", "sb3": ".zip"}
 @click.option("--format", "kind", type=click.Choice(list(_SUFFIX)), default="safetensors")
 @click.option("--name", help="An attached object, or a part of one; all of them without it.")
 @click.option("--out", type=click.Path(path_type=Path), help="The file; it must not exist.")
-@click.option("--model", metavar="MODULE:FACTORY", help="For sb3: what builds the model.")
+@click.option(
+    "--model",
+    metavar="MODULE:FACTORY",
+    help="For sb3, a model of classes of your own; for rllib, the algorithm: what builds it.",
+)
 @json_option
 def export(  # noqa: PLR0913
     *, target: str, kind: str, name: str | None, out: Path | None, model: str | None, as_json: bool
@@ -35,8 +39,9 @@ def export(  # noqa: PLR0913
     """Write the weights of a checkpoint for other programs.
 
     safetensors: its arrays, by dotted names. pt: its values, for
-    torch.load(weights_only=True). sb3: the zip that PPO.load reads; it needs
-    --model, because a checkpoint holds no classes.
+    torch.load(weights_only=True). sb3: the zip that PPO.load reads; a model with
+    classes of your own needs --model, because a checkpoint holds none. rllib: the
+    directory that Algorithm.from_checkpoint reads; it always needs --model.
     """
     named = parse_target(target)
     info = checkpoint_of(named)
@@ -47,7 +52,7 @@ def export(  # noqa: PLR0913
     if as_json:
         print_json({"checkpoint": str(info.path), "files": [str(each) for each in files]})
     else:
-        print(clean("\n".join(str(each) for each in files)))
+        print("\n".join(clean(str(each)) for each in files))
 
 
 def _write(
@@ -60,26 +65,32 @@ def _write(
         from evertrain.integrations.torch.export import write_pt
 
         write_pt(read_part(info.path, name), place)
+    elif kind == "rllib":
+        require("ray.rllib", extra="rllib")
+        from evertrain.integrations.rllib.export import write_rllib
+
+        write_rllib(info.path, _factory(model or "")(), name, place)
     else:
         require("stable_baselines3", extra="sb3")
         from evertrain.integrations.sb3.export import write_zip
 
-        return write_zip(info.path, _factory(model)(), name, place)
+        built = None if model is None else _factory(model)()
+        return write_zip(info.path, built, name, place)
     return [place]
 
 
-def _factory(model: str | None) -> Callable[[], Any]:
+def _factory(model: str) -> Callable[[], Any]:
     """Return the program's function that builds the model.
 
     Raises:
         UsageError: There is none of that name.
     """
-    module, _, attribute = (model or "").partition(":")
+    module, _, attribute = model.partition(":")
     if not module or not attribute:
         raise UsageError(
-            "an SB3 zip needs the program that builds the model.",
-            "it holds pickled classes and spaces, and a checkpoint holds none.",
-            "Add --model MODULE:FUNCTION, a function that returns the model as on a fresh start.",
+            f"--model {model!r} names no function.",
+            "it builds the model as the training does on a fresh start.",
+            "Write it as train:make_model",
         )
     sys.path.insert(0, str(Path.cwd()))
     try:

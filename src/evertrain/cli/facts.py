@@ -13,6 +13,7 @@ from evertrain.core.clock import rfc3339
 from evertrain.core.errors import EvertrainError
 from evertrain.monitor.goodput import Account
 from evertrain.monitor.read import RunStatus
+from evertrain.monitor.stability import Stability
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,12 @@ def shares(account: Account) -> str:
     """Return `96.4 % useful, 2.1 % startup`: what took any time at all."""
     parts = [f"{value:.1f} % {kind}" for kind, value in account.percent().items() if value]
     return ", ".join(parts)
+
+
+def stability(found: RunStatus) -> Stability:
+    """Return how often it crashes, in the time in which attempts ran."""
+    account = found.account
+    return Stability(found.crash_count, account.total_s - account.backoff_s)
 
 
 def time_json(account: Account) -> dict[str, float]:
@@ -98,6 +105,7 @@ def run_json(found: RunStatus | Unreadable) -> dict[str, Any]:
         "best": {"step": top.step, "metric": top.metric, "value": top.value} if top else None,
         "attempts": len(found.attempts),
         "crashes": found.crash_count,
+        "crashes_per_h": stability(found).per_h,
         "size_bytes": found.size_bytes,
         "disk": {
             "free_bytes": disk.room.free_bytes,

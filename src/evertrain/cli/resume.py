@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from evertrain import recipes
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.store import Store
 from evertrain.cli.beginning import check_beginning
@@ -20,7 +21,7 @@ from evertrain.cli.notification import notify_options
 from evertrain.cli.render import clean
 from evertrain.cli.supervision import check_where, supervision_options
 from evertrain.core.errors import ConfigError, UsageError
-from evertrain.core.rundir import RunDir, open_run_dir, typed_step
+from evertrain.core.rundir import RunDir, open_run_dir, read_identity, typed_step
 
 if TYPE_CHECKING:
     from evertrain.supervise.notify.courier import Subscription
@@ -63,7 +64,9 @@ def resume(
     start = last_start(run_dir)
     if start is None:
         raise _unknown(run_dir)
-    resume = _absolute(resume)
+    identity = read_identity(run_dir)
+    recipe = identity.recipe if identity is not None else None
+    resume = _absolute(recipes.place(recipe, resume, run_dir.path))
     chosen = start.supervised({**_given(context, options), "resume": resume})
     if chosen.checkpoints is None:
         check_beginning(run_dir.path, resume)

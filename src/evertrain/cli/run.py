@@ -4,7 +4,7 @@ Layer: cli.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -66,26 +66,13 @@ Ctrl+C stops at the next safe point, twice forces, three times kills. Exit codes
 )
 @resume_option
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="COMMAND...")
-def run(  # noqa: PLR0913  (one parameter per option)
+def run(
     command: tuple[str, ...],
     *,
     run_dir: str | None,
-    max_crashes: int | None,
-    window_s: float | None,
-    delay_s: float,
-    backoff: bool,
-    reseed: bool,
-    min_goodput: float | None,
-    grace_s: float,
-    hang: str,
-    hang_timeout_s: float | None,
-    ladder: str | None,
-    checkpoints: str | None,
-    resume_arg: str | None,
-    progress: str | None,
-    progress_file: str | None,
     resume: str,
     subscription: "Subscription | None",
+    **options: Any,
 ) -> int:
     """Run COMMAND, and start it again whenever it crashes, until it is done.
 
@@ -96,23 +83,7 @@ def run(  # noqa: PLR0913  (one parameter per option)
     from evertrain.supervise.loop import supervise
     from evertrain.supervise.options import SuperviseOptions
 
-    options = SuperviseOptions(
-        max_crashes=max_crashes,
-        window_s=window_s,
-        delay_s=delay_s,
-        backoff=backoff,
-        reseed=reseed,
-        min_goodput=min_goodput,
-        grace_s=grace_s,
-        checkpoints=checkpoints,
-        resume_arg=resume_arg,
-        progress=progress,
-        progress_file=progress_file,
-        resume=resume,
-        hang=hang,
-        hang_timeout_s=hang_timeout_s,
-        ladder=ladder,
-    )
-    if command and checkpoints is None:
+    chosen = SuperviseOptions(resume=resume, **options)
+    if command and chosen.checkpoints is None:
         check_beginning(Path(run_dir) if run_dir else default_run_dir(list(command)), resume)
-    return supervise(command, run_dir, options, subscription=subscription)
+    return supervise(command, run_dir, chosen, subscription=subscription)

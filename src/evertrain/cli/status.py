@@ -9,7 +9,15 @@ from typing import Any
 import click
 
 from evertrain.checkpoint.space import Outlook
-from evertrain.cli.facts import best, demoted, progress, run_json, shares, time_json
+from evertrain.cli.facts import (
+    best,
+    demoted,
+    progress,
+    run_json,
+    shares,
+    stability,
+    time_json,
+)
 from evertrain.cli.render import (
     Column,
     ago,
@@ -106,7 +114,7 @@ def _pairs(found: RunStatus) -> list[tuple[str, str]]:  # noqa: C901  (one line 
         pairs.append(("best", best(found)))
     if found.demoted:
         pairs.append(("demoted", demoted(found)))
-    pairs.append(("crashes", str(found.crash_count)))
+    pairs.append(("crashes", _crashes(found)))
     if found.account.total_s:
         pairs.append(("time", shares(found.account)))
     kept = _count(len(found.checkpoints), "checkpoint")
@@ -116,6 +124,12 @@ def _pairs(found: RunStatus) -> list[tuple[str, str]]:  # noqa: C901  (one line 
     if found.bad_line_count:
         pairs.append(("damaged", f"{_count(found.bad_line_count, 'line')} of the journal skipped"))
     return pairs
+
+
+def _crashes(found: RunStatus) -> str:
+    """Return how many, and whether that is often."""
+    verdict = stability(found).verdict
+    return f"{found.crash_count} ({verdict})" if verdict else str(found.crash_count)
 
 
 def _rung(row: Row) -> str:

@@ -5,7 +5,7 @@ Layer: cli.
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,8 @@ from evertrain import recipes
 from evertrain.cli.beginning import check_beginning
 from evertrain.cli.notification import notify_options
 from evertrain.cli.supervision import resume_option, supervision_options
+from evertrain.core.errors import UsageError
+from evertrain.recipes.flags import FlagCommand
 from evertrain.recipes.options import arguments, run_option, settings_options, settle
 
 if TYPE_CHECKING:
@@ -20,9 +22,11 @@ if TYPE_CHECKING:
 
 
 @click.command(
+    cls=FlagCommand,
+    context_settings={"allow_extra_args": True},  # told below, better than click would
     epilog="Example: evertrain train structure --preset small --run runs/first\n\n"
     "The settings: evertrain config show RECIPE --origin. Ctrl+C stops at the next safe "
-    "point, twice forces. The same command again goes on with the same run."
+    "point, twice forces. The same command again goes on with the same run.",
 )
 @click.argument("recipe")
 @settings_options
@@ -30,7 +34,10 @@ if TYPE_CHECKING:
 @resume_option
 @supervision_options
 @notify_options
-def train(  # noqa: PLR0913  (one parameter per option)
+@click.pass_context
+def train(  # noqa: PLR0913  (one parameter per option of a recipe)
+    context: click.Context,
+    /,
     *,
     recipe: str,
     file: Path | None,
@@ -38,17 +45,8 @@ def train(  # noqa: PLR0913  (one parameter per option)
     overrides: tuple[str, ...],
     run_dir: str | None,
     resume: str,
-    max_crashes: int | None,
-    window_s: float | None,
-    delay_s: float,
-    backoff: bool,
-    reseed: bool,
-    min_goodput: float | None,
-    grace_s: float,
-    hang: str,
-    hang_timeout_s: float | None,
-    ladder: str | None,
     subscription: "Subscription | None",
+    **options: Any,
 ) -> int:
     """Train RECIPE, and start it again whenever it crashes, until it is done.
 
@@ -57,22 +55,21 @@ def train(  # noqa: PLR0913  (one parameter per option)
     from evertrain.supervise.loop import supervise
     from evertrain.supervise.options import SuperviseOptions
 
+    if context.args:
+        raise _too_much(recipe, context.args[0])
     settle(recipes.find(recipe), file=file, preset=preset, overrides=overrides)
     words = arguments(file=file, preset=preset, overrides=overrides)
     command = [sys.executable, "-m", "evertrain.recipes", recipe, *words]
-    options = SuperviseOptions(
-        max_crashes=max_crashes,
-        window_s=window_s,
-        delay_s=delay_s,
-        backoff=backoff,
-        reseed=reseed,
-        min_goodput=min_goodput,
-        grace_s=grace_s,
-        resume=resume,
-        hang=hang,
-        hang_timeout_s=hang_timeout_s,
-        ladder=ladder,
-    )
     place = run_dir or f"runs/{recipe}"
+    resume = recipes.find(recipe).place(resume, Path(place))
+    chosen = SuperviseOptions(resume=resume, **options)
     check_beginning(Path(place), resume)
-    return supervise(command, place, options, subscription=subscription)
+    return supervise(command, place, chosen, subscription=subscription)
+
+
+def _too_much(recipe: str, word: str) -> UsageError:
+    return UsageError(
+        f"train {recipe} was also given {word!r}.",
+        "it takes the name of a recipe, and options; a run goes on where it was by itself.",
+        f"To go back to a checkpoint: evertrain train {recipe} --resume {word}",
+    )

@@ -17,7 +17,7 @@ was found, with its values; *why* that is a problem; the *fix* to try next.
         |-- FormatError         78
         `-- MissingExtraError   78   also an ImportError
 
-The number is the exit code of the command line; `docs/exit-codes.md` lists them.
+The number is the exit code of the command line; `docs/cli.md` lists them.
 
 Layer: core. Imports core only.
 """

@@ -429,6 +429,26 @@ def reap() -> dict[int, int]:
     return ended
 
 
+def bury(pid: int, grace_s: float) -> int:
+    """Wait for a child of this process, and kill it if it does not end in time.
+
+    Args:
+        pid: Its process id.
+        grace_s: Seconds until it is killed.
+
+    Returns:
+        Its exit code, the negated number of a signal that killed it; 0 if somebody else has it.
+    """
+    child = Proc(pid, start_time(pid) or 0)
+    if not wait_gone([child], grace_s):
+        send(child, signal.SIGKILL)
+    try:
+        _, status = os.waitpid(pid, 0)
+    except ChildProcessError:
+        return 0
+    return exit_of(status)
+
+
 def peak_bytes() -> int | None:
     """Return the largest resident set of one child that was reaped, or of one below it."""
     import resource

@@ -1,7 +1,8 @@
-"""Learning curves as a PNG: what was learned, and where the run was interrupted.
+"""Curves as a PNG: what was learned, and where the run was interrupted.
 
-Small multiples of the live rows. Drawn with matplotlib's object interface on
-the Agg canvas: no window, no global state, safe in any thread or child process.
+Small multiples of the live rows, or panels that somebody else has put together.
+Drawn with matplotlib's object interface on the Agg canvas: no window, no global
+state, safe in any thread or child process.
 
 Layer: monitor. Imports core only; matplotlib is the extra `plot`.
 """
@@ -10,6 +11,8 @@ import difflib
 import io
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,16 +28,38 @@ _PANEL_INCHES: Final = (4.6, 2.7)
 _DPI: Final = 130
 
 
-_CURVE: Final = "#1f6f9f"
+_CURVES: Final = ("#1f6f9f", "#d9822b", "#3b7d4f", "#7a5195")
 _RESTART: Final = "#c1443c"
 _STAGE: Final = "#6b6f76"
 _INK: Final = "#24292f"
 _FAINT_INK: Final = "#6e7781"
+_WORDS: Final[Mapping[str, Any]] = {
+    "va": "top",
+    "family": "monospace",
+    "fontsize": 9,
+    "linespacing": 1.5,
+    "color": _INK,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One of the small pictures.
+
+    Attributes:
+        title: What stands above it.
+        curves: Steps and values, by label; without any there is only the text.
+        text: Lines in place of curves.
+    """
+
+    title: str
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    text: str = ""
 
 
 def learning_curves(
-    run_dir: RunDir | Path,
-    out: Path,
+    run_dir: RunDir | Path | str,
+    out: Path | str,
     metrics: Sequence[str] | None = None,
     *,
     fs: Fs = LOCAL_FS,
@@ -59,11 +84,11 @@ def learning_curves(
     Durability:
         As `write_atomic`: nobody ever sees half a picture.
     """
-    where = run_dir if isinstance(run_dir, RunDir) else RunDir(run_dir)
+    where, out = run_dir if isinstance(run_dir, RunDir) else RunDir(Path(run_dir)), Path(out)
     curves = _chosen(series(read_metrics(where)), metrics, where)
     identity = read_identity(where)
-    picture = _draw(
-        curves,
+    picture = draw(
+        [Panel(name, {name: curve}) for name, curve in curves.items()],
         marks_of(read_lines(where.journal).rows),
         title=where.path.absolute().name,
         unit=identity.unit if identity else "step",
@@ -95,32 +120,59 @@ def _chosen(
     return {name: curves[name] for name in wanted}
 
 
-def _draw(curves: Mapping[str, Curve], marks: Marks, *, title: str, unit: str) -> bytes:
+def draw(panels: Sequence[Panel], marks: Marks, *, title: str, unit: str) -> bytes:
+    """Return panels side by side as a PNG. Draws no random number; any thread may call it.
+
+    Args:
+        panels: 1 or more.
+        marks: Restarts and stages, for each panel with curves.
+        title: What stands above all of them.
+        unit: What a step is called.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
     figure_class = _figure_class()
-    columns = 1 if len(curves) == 1 else 2 if len(curves) <= 4 else 3  # noqa: PLR2004
-    rows = math.ceil(len(curves) / columns)
+    columns = 1 if len(panels) == 1 else 2 if len(panels) <= 4 else 3  # noqa: PLR2004
+    rows = math.ceil(len(panels) / columns)
     width, height = _PANEL_INCHES
     size = (max(width * columns, 6.4), height * rows + 0.9)
     figure = figure_class(figsize=size, dpi=_DPI, layout="constrained", facecolor="white")
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
     figure.suptitle(title, x=0.012, ha="left", fontsize=13, fontweight="bold", color=_INK)
-    panels = figure.subplots(rows, columns, squeeze=False, sharex=True).flatten()
-    for index, (panel, (name, curve)) in enumerate(zip(panels, curves.items(), strict=False)):
-        _panel(panel, name, curve, marks)
-        panel.tick_params(labelbottom=index + columns >= len(curves))
-        if index + columns >= len(curves):
-            panel.set_xlabel(unit, fontsize=9, color=_FAINT_INK)
-    for panel in panels[len(curves) :]:
-        panel.set_axis_off()
-    _legend(figure, panels[0])
+    places = figure.subplots(rows, columns, squeeze=False, sharex=True).flatten()
+    for index, (place, panel) in enumerate(zip(places, panels, strict=False)):
+        _panel(place, panel, marks)
+        is_lowest = not any(each.curves for each in panels[index + columns :: columns])
+        place.tick_params(labelbottom=is_lowest)
+        if is_lowest:
+            place.set_xlabel(unit, fontsize=9, color=_FAINT_INK)
+    for place in places[len(panels) :]:
+        place.set_axis_off()
+    _legend(figure, places[0])
     data = io.BytesIO()
     figure.savefig(data, format="png", metadata={"Software": None})
     return data.getvalue()
 
 
-def _panel(panel: Any, name: str, curve: Curve, marks: Marks) -> None:
-    _dress(panel, name, curve)
-    _rules(panel, fitting(marks, curve[0]))
+def _panel(place: Any, panel: Panel, marks: Marks) -> None:
+    _dress(place, panel)
+    if not panel.curves:
+        place.set_axis_off()
+        place.text(0.0, 0.95, panel.text, transform=place.transAxes, **_WORDS)
+        return
+    _rules(place, fitting(marks, [step for steps, _ in panel.curves.values() for step in steps]))
+    for (name, curve), color in zip(panel.curves.items(), cycle(_CURVES), strict=False):
+        _curve(place, curve, color, None if len(panel.curves) == 1 else name)
+    if len(panel.curves) > 1:
+        own = [line for line in place.get_lines() if line.get_label() in panel.curves]
+        place.legend(
+            handles=own, frameon=False, fontsize=8, labelcolor=_FAINT_INK, handlelength=1.2
+        )
+
+
+def _curve(place: Any, curve: Curve, color: str, name: str | None) -> None:
+    """Draw the raw values faint, and their moving average; `name` is for the panel's own legend."""
     steps, values = curve
     finite = [(step, value) for step, value in zip(steps, values, strict=True) if _ok(value)]
     is_short = len(finite) < 25  # noqa: PLR2004
@@ -128,39 +180,43 @@ def _panel(panel: Any, name: str, curve: Curve, marks: Marks) -> None:
         xs, ys = map(list, zip(*finite, strict=True))
         faint = thin((xs, ys))
         alpha, width = (0.9, 1.5) if is_short else (0.28, 0.8)
-        label = "value" if is_short else "raw"
-        panel.plot(*faint, color=_CURVE, alpha=alpha, linewidth=width, label=label, zorder=3)
+        label = ("value" if is_short else "raw") if name is None else name if is_short else "_"
+        place.plot(*faint, color=color, alpha=alpha, linewidth=width, label=label, zorder=3)
         if not is_short:
             span = min(max(len(ys) / 40, 5.0), 500.0)
             line = thin((xs, smooth(ys, span)))
-            panel.plot(*line, color=_CURVE, linewidth=1.7, label="moving average", zorder=4)
+            label = name or "moving average"
+            place.plot(*line, color=color, linewidth=1.7, label=label, zorder=4)
     odd = [step for step, value in zip(steps, values, strict=True) if not _ok(value)]
     if odd:
-        panel.plot(
+        place.plot(
             odd,
             [0.03] * len(odd),
             "x",
-            transform=panel.get_xaxis_transform(),
+            transform=place.get_xaxis_transform(),
             color=_RESTART,
             markersize=5,
-            label="not finite",
+            label="not finite" if name is None else "_",
             zorder=5,
             clip_on=False,
         )
 
 
-def _dress(panel: Any, name: str, curve: Curve) -> None:
-    last = curve[1][-1]
-    panel.set_title(name, loc="left", fontsize=10, fontweight="bold", color=_INK, pad=6)
-    shown = f"last {last:.4g}" if _ok(last) else f"last {last}"
-    panel.set_title(shown, loc="right", fontsize=9, color=_CURVE if _ok(last) else _RESTART, pad=6)
-    panel.grid(visible=True, axis="y", color="#e6e8eb", linewidth=0.7, zorder=0)
-    panel.spines[["top", "right"]].set_visible(False)
-    panel.spines[["left", "bottom"]].set_color("#c9ced4")
-    panel.tick_params(labelsize=8, colors=_FAINT_INK, length=3, color="#c9ced4")
-    panel.margins(x=0.02, y=0.14)
-    panel.xaxis.set_major_formatter(step_label)
-    panel.xaxis.get_major_locator().set_params(nbins=6, integer=True)
+def _dress(place: Any, panel: Panel) -> None:
+    place.set_title(panel.title, loc="left", fontsize=10, fontweight="bold", color=_INK, pad=6)
+    if len(panel.curves) == 1:
+        [(_, values)] = panel.curves.values()
+        last = values[-1]
+        shown = f"last {last:.4g}" if _ok(last) else f"last {last}"
+        color = _CURVES[0] if _ok(last) else _RESTART
+        place.set_title(shown, loc="right", fontsize=9, color=color, pad=6)
+    place.grid(visible=True, axis="y", color="#e6e8eb", linewidth=0.7, zorder=0)
+    place.spines[["top", "right"]].set_visible(False)
+    place.spines[["left", "bottom"]].set_color("#c9ced4")
+    place.tick_params(labelsize=8, colors=_FAINT_INK, length=3, color="#c9ced4")
+    place.margins(x=0.02, y=0.14)
+    place.xaxis.set_major_formatter(step_label)
+    place.xaxis.get_major_locator().set_params(nbins=6, integer=True)
 
 
 def _rules(panel: Any, marks: Marks) -> None:

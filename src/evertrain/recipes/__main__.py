@@ -11,10 +11,11 @@ import click
 
 from evertrain import recipes
 from evertrain.core.errors import EvertrainError
+from evertrain.recipes.flags import FlagCommand
 from evertrain.recipes.options import run_option, settings_options, settle
 
 
-@click.command()
+@click.command(cls=FlagCommand)
 @click.argument("name")
 @settings_options
 @run_option

@@ -39,7 +39,7 @@ class Account:
         say: Prints one line.
         attempt: Its number.
         root: Directory of the checkpoints.
-        watched: Attached things to point out if they stand still; none after a resume.
+        watched: Where to look for what stands still: "name", or "name/part"; empty after a resume.
     """
 
     journal: Journal

@@ -28,9 +28,12 @@ _MAKERS: Final[tuple[object, ...]] = (
     keep.keep_all,
     keep.keep_any,
     keep.keep_best,
+    keep.keep_daily,
     keep.keep_every,
+    keep.keep_hourly,
     keep.keep_last,
     keep.keep_stages,
+    keep.keep_within,
 )
 
 
@@ -66,7 +69,6 @@ def check(**given: Any) -> Arguments:
 
     Raises:
         UsageError: One of them cannot mean anything. The message names it.
-        ConfigError: `best` does not say what is better.
     """
     _check_rule("save", given["save"], "every(steps=10)")
     _check_rule("keep", given["keep"], "keep_last(5)")

@@ -19,7 +19,15 @@ from evertrain.run.adapters import adapter_for, find_adapter
 from evertrain.run.classes import NONE, Classes, familiar
 from evertrain.run.cycle import refusing_cycles
 from evertrain.run.filling import Container
-from evertrain.run.fitting import check_fillable, join, judging, matches, misfits, restore_one
+from evertrain.run.fitting import (
+    check_fillable,
+    join,
+    judging,
+    matches,
+    misfits,
+    restore_one,
+    settle,
+)
 from evertrain.run.outline import outline
 from evertrain.run.refusals import does_not_fit, name_taken, not_resumable, too_late
 from evertrain.run.state import State, values_of
@@ -54,16 +62,15 @@ class Capture:
         found = (name for name, (_, each) in self._things.items() if getattr(each, "copies", False))
         return frozenset(found)
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the attached things, in order."""
-        return tuple(self._things)
-
-    def attach(self, things: Mapping[str, Any]) -> None:
+    def attach(self, things: Mapping[str, Any], *, is_resumed: bool = False) -> None:
         """Add mutable things, or replace one of the same name.
 
         A thing that replaces one inside the loop is judged as the first one: that is what
         a resumed program attaches. Only what a stage applies is applied again.
+
+        Args:
+            things: By name.
+            is_resumed: Whether they are about to be restored.
 
         Raises:
             StateError: One of them cannot be stored, or not be filled in place (the message
@@ -76,7 +83,7 @@ class Capture:
                 raise too_late(name)
             adapter = adapter_for(name, thing)
             with refusing_cycles(name, thing):
-                flatten(adapter.capture(thing), name)
+                settle(name, thing, adapter, is_resumed=is_resumed)
                 check_fillable(name, thing, adapter)
             self._things[name] = (thing, adapter)
 

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from evertrain.checkpoint.plugin import Adapter, Mismatch, Tree
+from evertrain.checkpoint.tree import flatten
 from evertrain.core.errors import EvertrainError, StateError
 from evertrain.run.filling import Container, unfillable
 from evertrain.run.rebuild import class_names, whole
@@ -54,6 +55,19 @@ def judging(where: str) -> Iterator[None]:
             "no run saves a state of such a form.",
             "Restore the program that made it, or start anew with --resume never.",
         ) from error
+
+
+def settle(name: str, thing: Any, adapter: Adapter, *, is_resumed: bool) -> None:
+    """Refuse what cannot be stored; let an adapter decide that has to, unless the run has.
+
+    Raises:
+        StateError: It cannot be stored.
+    """
+    decide = getattr(adapter, "settle", None)
+    if decide is None:
+        flatten(adapter.capture(thing), name)
+    elif not is_resumed:
+        decide(thing)
 
 
 def check_fillable(name: str, thing: Any, adapter: Adapter) -> None:

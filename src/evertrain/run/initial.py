@@ -52,7 +52,7 @@ def start_from(source: str | Path, capture: Capture, partial: Sequence[str]) -> 
     with judging(where):
         took = _took(trees, faults, capture)  # before they are taken, and then fit
     capture.restore_weights(trees, partial, where, faults)
-    fresh = ", ".join(name for name in capture.names if name not in took)
+    fresh = ", ".join(name for name in capture.things if name not in took)
     line = f"Starting with the weights of {where}: {', '.join(took.values()) or 'none'}"
     return f"{line}; fresh: {fresh}" if fresh else line
 
@@ -68,7 +68,7 @@ def check_source(source: str | Path) -> None:
     if _is_file(path):
         _require_file(path)
     elif not (path / "manifest.json").is_file():
-        store, which = _in_run(source)
+        store, which = in_run(source)
         step = typed_step(which)
         if step is not None:
             store.get(step)
@@ -118,7 +118,7 @@ def load_initial(source: str | Path) -> tuple[Mapping[str, Tree], str]:
     path = Path(source)
     if (path / "manifest.json").is_file():
         return read_path(path).state, str(path)
-    store, which = _in_run(source)
+    store, which = in_run(source)
     found = store.load(which)
     if not found.state:
         raise NotFoundError(
@@ -129,8 +129,12 @@ def load_initial(source: str | Path) -> tuple[Mapping[str, Tree], str]:
     return found.state, str(source)
 
 
-def _in_run(source: str | Path) -> tuple[Store, str]:
-    """Return the store of RUN or RUN@WHICH, and what is meant there."""
+def in_run(source: str | Path) -> tuple[Store, str]:
+    """Return the store of RUN or RUN@WHICH, and what is meant there: "latest", "best", a step.
+
+    Raises:
+        NotFoundError: There is no such run.
+    """
     name, _, which = str(source).partition("@")
     return Store(open_run_dir(name).checkpoints), which or "latest"
 

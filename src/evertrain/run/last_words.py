@@ -66,7 +66,8 @@ class LastWords:
             make_dir(self._fault.parent)
             LOCAL_FS.append(self._fault, b"")
             self._file = self._fault.open("r+b")
-            faulthandler.enable(self._file)
+            faulthandler.disable()  # or enabling it once more would change the file only, not
+            faulthandler.enable(self._file)  # take back a signal that a library has taken since
 
     def tell(self, error: BaseException, by: str) -> None:
         """Write one exception down, once; whatever breaks here must not hide it.

@@ -62,6 +62,7 @@ from evertrain.run.stage import (
 )
 from evertrain.run.stop import Stopped, StopSignals
 from evertrain.run.trial import Trial
+from evertrain.run.weights import places
 
 if TYPE_CHECKING:
     from evertrain.run.audited.auditor import Auditor
@@ -315,7 +316,8 @@ class Run:
         self._require_use("attach()")
         if not self._is_restored:  # what appears within the loop is the program's
             self._seeder.seed_new()
-        self._capture.attach(things)
+        is_resumed = not self._is_restored and self.resumed_from is not None
+        self._capture.attach(things, is_resumed=is_resumed)
 
     def restore(self) -> None:
         """Put everything back now; the first step does it otherwise.
@@ -324,9 +326,9 @@ class Run:
             StateError: The checkpoint does not fit the program. Nothing was changed, unless
                 it was an object that refused its own state; that one is named.
         """
+        self._require_use("restore()")
         if self._is_restored:
             return
-        self._require_use("restore()")
         self._seeder.seed_new()
         self._capture.begin()
         self._beat("restore")
@@ -342,6 +344,8 @@ class Run:
         self._is_restored = True
         if self._auditor is not None:
             self._auditor.take_over(self._saver, self.total)
+            if self._auditor.ends(self.step):  # killed between its last save and its end
+                self.finish("the audit ends here")
         self._saver.start(self.step)
         if not self._origin.choice.passed_over:  # else it has to live through a step first
             self._take_branch()
@@ -351,7 +355,7 @@ class Run:
             self._reapply()
         self._look("resume" if is_resumed else "begin")
         self._signals.install()
-        self._saver.watch(() if is_resumed else self._capture.names)
+        self._saver.watch(() if is_resumed else places(self._capture.things))
         self._console.start(self.step)
         self._begin_steps()
 

@@ -80,9 +80,9 @@ class Saver:
         """Save and keep by other rules from now on."""
         self.when, self.keep, self._guard.keep = when, keep, keep
 
-    def watch(self, names: tuple[str, ...]) -> None:
-        """Point out once which of these attached things stand still."""
-        self._account.watched = names
+    def watch(self, places: tuple[str, ...]) -> None:
+        """Point out once what stands still there: "name", or "name/part", of a checkpoint."""
+        self._account.watched = places
 
     def start(self, step: int) -> None:
         """Begin to count from `step`, and learn from the journal how often this run crashes."""

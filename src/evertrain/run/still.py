@@ -9,30 +9,36 @@ Layer: run. Imports checkpoint only.
 from collections.abc import Collection
 from typing import Final
 
-from evertrain.checkpoint.manifest import Manifest
+from evertrain.checkpoint.manifest import ArrayEntry, Manifest
 
 _SHOWN: Final = 3
 # Counters and masks may well stand still; weights and statistics seldom do.
 _TRAINED: Final = frozenset({"F64", "F32", "F16", "BF16"})
 
 
-def unchanged(before: Manifest, after: Manifest, names: Collection[str]) -> list[str]:
-    """Return the arrays of `names` that are the same in both, as "name/leaf", in order.
+def unchanged(before: Manifest, after: Manifest, places: Collection[str]) -> list[str]:
+    """Return the arrays that are the same in both, as "name/leaf", in order.
 
     Args:
         before: The older checkpoint.
         after: The newer one.
-        names: Attached things to look at.
+        places: Where to look: "name" of an attached thing, or "name/part".
     """
+    begins = tuple(f"{place}/" for place in places)
+    old = _arrays(before)
     return [
-        f"{name}/{key}"
-        for name in names
-        for key, entry in after.arrays.get(name, {}).items()
-        if entry.bytes
+        path
+        for path, entry in _arrays(after).items()
+        if f"{path}/".startswith(begins)
+        and entry.bytes
         and entry.dtype in _TRAINED
-        and key in before.arrays.get(name, {})
-        and before.arrays[name][key].blake3 == entry.blake3
+        and path in old
+        and old[path].blake3 == entry.blake3
     ]
+
+
+def _arrays(manifest: Manifest) -> dict[str, ArrayEntry]:
+    return {f"{name}/{key}": x for name, part in manifest.arrays.items() for key, x in part.items()}
 
 
 def notice(leaves: list[str], since: int) -> str:

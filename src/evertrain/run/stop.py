@@ -150,13 +150,28 @@ class StopSignals:
             os.write(self._pipe[1], _END)
             self._pipe = None
 
+    def give_to(self, number: signal.Signals, owner: Any, *, in_place_of: Any) -> bool:
+        """Say whether `in_place_of` is who would get the signal back; then `owner` will."""
+        if self._previous.get(number) != in_place_of:
+            return False
+        self._previous[number] = owner
+        return True
+
+    @property
+    def wakeup(self) -> int:
+        """The descriptor that the interpreter is to write signals to, -1 if there is none."""
+        return self._pipe[1] if self._pipe is not None else -1
+
     def _give_back(self) -> None:
+        others = [each for each in _INSTALLED if each is not self]
         for number, previous in self._previous.items():
-            signal.signal(number, previous)
+            # A run that began later goes on, and gives back to our owner in its time.
+            if not any(each.give_to(number, previous, in_place_of=self._note) for each in others):
+                signal.signal(number, previous)
         if self._pipe is not None:
-            other = signal.set_wakeup_fd(-1)
-            if other not in {-1, self._pipe[1]}:
-                signal.set_wakeup_fd(other)
+            found = signal.set_wakeup_fd(-1)
+            is_ours = found == self.wakeup
+            signal.set_wakeup_fd(next((x.wakeup for x in others), -1) if is_ours else found)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         """Count and return: the handler may run between any two bytecodes."""
@@ -167,10 +182,22 @@ class StopSignals:
             if is_first:
                 signal.raise_signal(signal.Signals(number))
             return
+        for each in _INSTALLED.copy():  # of several runs in one process, all are to stop
+            each.hear(number)
+
+    def hear(self, number: int) -> None:
+        """Take note of a signal; also of one whose handler is that of another run here."""
+        if self._is_over:
+            return
         self._count(self._handled, number)
         if self._pipe is not None:
             with suppress(OSError):  # full: the watcher has enough to read
                 os.write(self._pipe[1], _LOOK)
+
+    def save_last(self) -> None:
+        """Save what can be saved, unless the run is over."""
+        if not self._is_over:
+            self._on_force()
 
     def _watch(self, reader: int, writer: int) -> None:
         """Read the pipe until the end, which may have come already; at the second signal, force."""
@@ -194,12 +221,20 @@ class StopSignals:
         self.ask(signal.Signals(number).name)
 
     def _force(self) -> None:
-        saver = threading.Thread(target=self._on_force, name="evertrain-last-save", daemon=True)
-        try:
-            saver.start()
-            saver.join(self._force_limit_s)
-        finally:  # also where no thread is to be had: somebody insists
-            os._exit(EXIT_FORCED)
+        """Let each run save what it can, side by side, and end the process."""
+        with _FORCING:  # never given back: the watcher of another run is to wait here
+            savers = [
+                threading.Thread(target=each.save_last, name="evertrain-last-save", daemon=True)
+                for each in _INSTALLED.copy()
+            ]
+            until_s = self._clock.monotonic_s() + self._force_limit_s
+            try:
+                for each in savers:
+                    each.start()
+                for each in savers:
+                    each.join(max(0.0, until_s - self._clock.monotonic_s()))
+            finally:  # also where no thread is to be had: somebody insists
+                os._exit(EXIT_FORCED)
 
 
 def is_forced(seen: Sequence[Seen]) -> bool:
@@ -220,6 +255,7 @@ _LOOK: Final = b"\x00"
 _END: Final = b"\xff"
 
 _INSTALLED: Final[list[StopSignals]] = []
+_FORCING: Final = threading.Lock()
 
 
 _MASKS: Final[list[set[signal.Signals]]] = []

@@ -27,6 +27,15 @@ def is_fresh(adapter: Adapter) -> bool:
     return _keys(adapter) == _NOTHING
 
 
+def places(things: Things) -> tuple[str, ...]:
+    """Return where in a checkpoint the weights of `things` are: "name", or "name/part"."""
+    found: list[str] = []
+    for name, (_, adapter) in things.items():
+        keys = _keys(adapter)
+        found += [name] if keys is None else [f"{name}/{key}" for key in keys]
+    return tuple(found)
+
+
 def taken(thing: Any, adapter: Adapter, stored: Tree) -> Tree:
     """Return the tree to restore: the weights of `stored`, and all else as it is now."""
     keys = _keys(adapter)

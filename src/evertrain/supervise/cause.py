@@ -26,6 +26,14 @@ _CODE_ERRORS: Final = frozenset(
     # Ours, where a program lets them pass: its call, its state or its directory does not fit.
     | {"UsageError", "ConfigError", "StateError", "FormatError", "NotFoundError"}
 )
+# A call or an operator that can never work, whatever the data are. None may come from a simulator
+# that did not answer, so an error about None is no proof.
+_NEVER_WORKS: Final = re.compile(
+    r"^TypeError: (?!.*NoneType)(?:"
+    r"unsupported operand type\(s\) for .*'(?:function|method|type|module|builtin_\w+)'"
+    r"|.*\(\) (?:missing \d+ required \S+ argument|got an unexpected keyword argument"
+    r"|got multiple values for|takes (?:from )?\d+ .*positional argument|takes no arguments))"
+)
 # Errors of an import that say more about the machine than about the program.
 _PASSING: Final = re.compile(
     r"Cannot allocate memory|Input/output error|Stale file handle|Too many open files"
@@ -176,6 +184,8 @@ def why_fatal(code: int | None, tail: Tail, seconds: float) -> str | None:
 def is_code_error(exception: str) -> bool:
     """Say whether the last line of a traceback names a fault of the program or its settings."""
     kind = exception.partition(":")[0].rpartition(".")[2]
+    if _NEVER_WORKS.match(exception):
+        return True
     return kind in _CODE_ERRORS and _PASSING.search(exception) is None
 
 

@@ -1,11 +1,10 @@
 """Pruning from outside: what must stay stays, wherever it dies and whoever trains meanwhile."""
 
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from evertrain.checkpoint.care import anchor as module
 from evertrain.checkpoint.care.prune import prune, remove
 from evertrain.checkpoint.commit import Tools
 from evertrain.checkpoint.read import read_checkpoint
+from evertrain.checkpoint.verify import faults_of
 from evertrain.core import lock
 from evertrain.core.errors import CorruptError, EvertrainError, LockedError, NotFoundError
 from evertrain.core.fs import LocalFs
@@ -365,6 +365,33 @@ def test_a_whole_one_is_always_left(steps: list[int], data: st.DataObject) -> No
         assert whole or left == set(steps)
 
 
+@pytest.mark.parametrize("act", ["prune", "remove"])
+def test_a_training_that_is_faster_than_the_reading_is_no_damage(
+    act: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was listed is gone before it is read: that is looked at again."""
+    run_dir = a_run(tmp_path / "r", 1, 2, 3)
+    passed: list[int] = []
+
+    def slowly(path: Path, step: int) -> Any:
+        if not passed:
+            passed.append(step)
+            Store(run_dir.checkpoints, fs=FAST).save(9, {"s": 9})
+            Store(run_dir.checkpoints, fs=FAST).save(10, {"s": 10})
+            for old in ("000000001", "000000002", "000000003"):
+                shutil.rmtree(run_dir.checkpoints / old)
+            passed.append(0)
+        return faults_of(path, step)
+
+    monkeypatch.setattr(module, "faults_of", slowly)
+    if act == "prune":
+        prune(run_dir, keep_last(1), grace_s=0, tools=Tools(FAST))
+        assert steps_of(run_dir) == [10]
+    else:
+        with pytest.raises(NotFoundError, match="no checkpoint of step 2"):
+            remove(run_dir, [2], tools=Tools(FAST))
+
+
 TRAINER = """
 import sys
 import numpy as np
@@ -377,13 +404,23 @@ with Run(sys.argv[1], save=every(steps=1), keep=keep_last(4), unit="step") as ru
 """
 
 
+@contextmanager
+def killed_in_the_end(command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """Lend a process."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 @pytest.mark.slow
 def test_beside_a_live_training(tmp_path: Path) -> None:
     """While a run saves and prunes at every step, pruning from outside breaks neither."""
     path = tmp_path / "r"
     command = [sys.executable, "-c", TRAINER, str(path)]
     for attempt in (1, 2):
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as trainer:
+        with killed_in_the_end(command) as trainer:
             run_dir, store = RunDir(path), Store(path / "checkpoints")
             done = 0
             while done < 12:
@@ -396,7 +433,6 @@ def test_beside_a_live_training(tmp_path: Path) -> None:
                     done += 1
                     loaded = store.load("latest")
                     assert np.all(loaded.state["run.state"]["x"] == loaded.info.step)
-            trainer.send_signal(signal.SIGKILL)
         assert store.verify() == []
     events = [row["event"] for row in Journal(path / "journal.jsonl").events()]
     assert "save_failed" not in events

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from evertrain.core.errors import UsageError
+from evertrain.recipes.estimate import Estimate
 from evertrain.recipes.structure.building import Array
 from evertrain.recipes.structure.config import load_preset
 from evertrain.recipes.structure.env import StructureEnv
-from evertrain.recipes.structure.evaluate import Estimate, evaluate, simulate, table
+from evertrain.recipes.structure.evaluate import evaluate, simulate, table
 from evertrain.recipes.structure.motion import evaluation_rng, ground_motion
 
 CONFIG = load_preset("default")
@@ -40,8 +41,17 @@ def test_idle_policy_is_passive() -> None:
     nothing, _, policy = evaluate(idle, SHORT, stages=[2], motions=3)
 
     assert policy.roof_reduction_percent == Estimate(0.0, 0.0)
+    assert policy.share_percent == Estimate(0.0, 0.0)
     assert policy.peak_drift_m == nothing.peak_drift_m
     assert policy.better == 0
+
+
+def test_share_of_the_lqr() -> None:
+    """The ratio of the means over the same motions; the LQR's own is all of it."""
+    _, lqr, policy = evaluate(shove, SHORT, stages=[1], motions=3)
+    gains = policy.roof_reduction_percent.mean / lqr.roof_reduction_percent.mean
+    assert lqr.share_percent == Estimate(100.0, 0.0)
+    assert policy.share_percent.mean == pytest.approx(100 * gains)
 
 
 def test_force_limits() -> None:
@@ -97,14 +107,6 @@ def test_force_statistics() -> None:
     assert response.peak_force_kn[0] == pytest.approx(20)
 
 
-def test_standard_error() -> None:
-    """The error is the sample deviation over the root of the count."""
-    estimate = Estimate.of(np.array([1.0, 2.0, 3.0, 6.0]))
-
-    assert estimate.mean == 3
-    assert estimate.error == pytest.approx(np.sqrt(14 / 3) / 2)
-
-
 def test_one_motion_is_no_examination() -> None:
     """A single motion has no standard error."""
     with pytest.raises(UsageError):
@@ -116,7 +118,7 @@ def test_table() -> None:
     text = table(evaluate(shove, SHORT, stages=[0, 3], motions=2))
 
     lines = text.splitlines()
-    assert len(lines) == 1 + 6 + 2
+    assert len(lines) == 1 + 6 + 3
     assert "drift [mm]" in lines[0]
     assert lines[3].startswith("M4.5 @ 50kN   policy")
     assert lines[6].endswith("/2")

@@ -235,6 +235,20 @@ def test_a_metric_that_turns(run_dir: RunDir) -> None:
     assert News(run_dir, {"crash"})._metrics is None
 
 
+@pytest.mark.parametrize(
+    ("events", "told"),
+    [({"crash"}, ["crash"]), ({"nan"}, ["nan"]), ({"crash", "nan"}, ["nan"]), ({"hang"}, [])],
+)
+def test_a_crash_of_nan_is_told_to_whoever_asked_for_either(
+    run_dir: RunDir, events: set[str], told: list[str]
+) -> None:
+    """Once, and by the name that says more."""
+    news = News(run_dir, events)
+    Journal(run_dir.journal).record("crashed", attempt=2, kind="NaN", summary="loss is NaN")
+
+    assert [note.event for note in news.read()] == told
+
+
 class Place:
     """A place that answers as it is told, without a network."""
 

@@ -69,6 +69,11 @@ def find_anchor(found: Sequence[CheckpointInfo]) -> Anchor | None:
     return None
 
 
+def has_moved_on(found: Sequence[CheckpointInfo]) -> bool:
+    """Say whether some of them are gone meanwhile: what could not be read may be no damage."""
+    return any(_stamp(info.path) is None for info in found)
+
+
 def until_settled(run_dir: RunDir, attempt: Callable[[], T | None]) -> T:
     """Return what `attempt` returns, tried again while it returns None.
 

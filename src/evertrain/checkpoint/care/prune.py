@@ -13,6 +13,7 @@ from evertrain.checkpoint.care.anchor import (
     delete,
     discard,
     find_anchor,
+    has_moved_on,
     standstill,
     until_settled,
 )
@@ -90,6 +91,8 @@ def prune(
             return Pruned([], [], 0)
         anchor = find_anchor(found)
         if anchor is None:
+            if has_moved_on(found):
+                return None
             raise _none_whole(run_dir)
         with standstill(run_dir, is_dry=is_dry) as base:
             if not anchor.is_there():
@@ -151,6 +154,8 @@ def remove(  # noqa: PLR0913
             if not is_forced:
                 _refuse_pinned(run_dir, steps, base)
                 if anchor is None:
+                    if has_moved_on(left):
+                        return None
                     raise _last(run_dir)
                 if not anchor.is_there():
                     return None

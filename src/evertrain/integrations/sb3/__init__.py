@@ -15,9 +15,11 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from evertrain.checkpoint.plugin import Plugin
 from evertrain.integrations.sb3.callback import EvertrainCallback
+from evertrain.integrations.sb3.episodes import Episodes
 from evertrain.integrations.sb3.learn import learn
 from evertrain.integrations.sb3.model import ModelAdapter
 from evertrain.integrations.sb3.override import apply_overrides
+from evertrain.integrations.sb3.policy import load_policy
 from evertrain.integrations.sb3.resilient import (
     EnvLimits,
     EnvRestart,
@@ -31,6 +33,7 @@ __all__ = [
     "PLUGIN",
     "EnvLimits",
     "EnvRestart",
+    "Episodes",
     "EvertrainCallback",
     "ResilientVecEnv",
     "RestartBudget",
@@ -47,4 +50,4 @@ def describe(thing: object) -> str | None:
     return f"{type(thing).__name__}, {describe_torch(thing.policy)}, {thing.n_envs} environments"
 
 
-PLUGIN: Final = Plugin(adapters=(ModelAdapter(),), describe=describe)
+PLUGIN: Final = Plugin(adapters=(ModelAdapter(),), describe=describe, load_policy=load_policy)

@@ -1,6 +1,6 @@
 """The safe point between two rollouts: log, save, stop, and reset where state is unknown.
 
-Environments that give their state away are saved with everything else. For the
+Environments whose state can be kept are saved with everything else. For the
 others the barrier stands in: on a fixed schedule, in every run alike, all of
 them are reset and seeded from (seed, step). Only there does a step of the run
 end, so that every checkpoint is one from which the run goes on exactly.
@@ -15,6 +15,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from evertrain.core.errors import UsageError
 from evertrain.integrations.sb3 import numbers, vector
+from evertrain.integrations.sb3.keeping import keeping_of, settle
 from evertrain.integrations.sb3.model import SEED
 
 if TYPE_CHECKING:
@@ -31,13 +32,26 @@ class Boundary:
         model: Attached, and with an environment.
         barrier_rollouts: Rollouts between two barriers, 1 or more; used only for
             environments without state.
+        env_state: How that of the environments is kept: "auto", "state", "attributes",
+            "replay" or "barrier".
         has_tables: Whether SB3 prints tables, and empties its logger with them.
     """
 
     def __init__(
-        self, run: "Run", model: BaseAlgorithm, barrier_rollouts: int, *, has_tables: bool
+        self,
+        run: "Run",
+        model: BaseAlgorithm,
+        barrier_rollouts: int,
+        *,
+        env_state: str,
+        has_tables: bool,
     ) -> None:
-        """Count from a barrier."""
+        """Count from a barrier.
+
+        Raises:
+            StateError: The environments cannot be kept as `env_state` says.
+            UsageError: There is no environment, or an argument cannot mean anything.
+        """
         if barrier_rollouts < 1:
             raise UsageError(
                 f"barrier_rollouts={barrier_rollouts}.",
@@ -49,27 +63,34 @@ class Boundary:
         self._env = _env_of(model)
         self._has_tables = has_tables
         self._rollouts = 0
-        self._owes_reset = False
-        self._per_step = 1 if vector.knows_state(self._env) else barrier_rollouts
-        self._has_barriers = not vector.knows_state(self._env)
+        stage = run.stage.name if run.stage is not None else ""
+        is_new = settle(self._env, env_state, stage)
+        self._doubts = vector.confirm(self._env)
+        self._owes_reset = is_new or bool(self._doubts)
+        self._keeping = keeping_of(self._env)
+        self._has_barriers = self._keeping is None or self._keeping.has_barriers
+        self._per_step = barrier_rollouts if self._has_barriers else 1
 
     def announce(self) -> None:
-        """Say how the environments' state is kept, and that the model is the run's."""
+        """Say how the environments' state is kept, and let them tell of their restarts."""
         vector.report_to(self._run, self._env)
+        about = "" if self._keeping is None else self._keeping.about
         if not self._has_barriers:
-            self._run.say("environment state: by get_state")
+            self._run.say(f"environment state: {about}")
+            for doubt in self._doubts:
+                self._run.say(f"not an exact resume: {doubt}. The environments are reset.")
             return
         length = getattr(self._model, "n_steps", None)
         per = f" ({self._per_step * length * self._env.num_envs:,} steps)" if length else ""
         self._run.say(
-            f"environment state: by barrier every {self._per_step} rollouts{per}: "
-            "they have no get_state and set_state, so all are reset there"
+            f"environment state: by barrier every {self._per_step} rollouts{per}, "
+            f"where all of them are reset: {about}"
         )
 
     def owe_reset(self) -> None:
         """Where the state is unknown, reset when the rollout begins: SB3 looks for it earlier."""
-        self._owes_reset = self._model._last_obs is None  # noqa: SLF001
-        if self._owes_reset:
+        if self._model._last_obs is None:  # noqa: SLF001
+            self._owes_reset = True
             self._model._last_obs = np.empty(0)  # noqa: SLF001
 
     def before(self) -> None:

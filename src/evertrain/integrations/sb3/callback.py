@@ -15,6 +15,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from evertrain.checkpoint.plugin import Tree
 from evertrain.core.errors import ConfigError
+from evertrain.integrations.envs.method import AUTO
+from evertrain.integrations.sb3 import listener
 from evertrain.integrations.sb3.boundary import BARRIER_ROLLOUTS, Boundary
 from evertrain.integrations.sb3.learn import complete, schedules_as_numbers
 from evertrain.integrations.sb3.model import exploration, put_exploration
@@ -35,14 +37,17 @@ class EvertrainCallback(BaseCallback):
 
     Args:
         run: Counts timesteps; `run.total` equals `TOTAL`, or is None.
-        barrier_rollouts: For environments without `get_state` and `set_state`:
-            rollouts between two resets of all of them.
+        env_state: How the state of the environments is kept; see `learn`.
+        barrier_rollouts: For the barrier: rollouts between two resets of all environments.
     """
 
-    def __init__(self, run: "Run", *, barrier_rollouts: int = BARRIER_ROLLOUTS) -> None:
+    def __init__(
+        self, run: "Run", *, env_state: str = AUTO, barrier_rollouts: int = BARRIER_ROLLOUTS
+    ) -> None:
         """Touch nothing before the training starts."""
         super().__init__()
         self._run = run
+        self._env_state = env_state
         self._barrier_rollouts = barrier_rollouts
         self._boundary: Boundary | None = None
         self._owes_row = False
@@ -54,11 +59,18 @@ class EvertrainCallback(BaseCallback):
         """Put everything back, undoing the reset with which SB3 begins."""
         run, total = self._run, int(self.locals["total_timesteps"])
         _refuse_other_total(run, total)
+        listener.register(self.model, self.locals.get("callback", self))
         run.attach(model=self.model)
         run.restore()
         self.num_timesteps = self.model.num_timesteps
         has_tables = bool(self.locals.get("log_interval", 1))
-        self._boundary = Boundary(run, self.model, self._barrier_rollouts, has_tables=has_tables)
+        self._boundary = Boundary(
+            run,
+            self.model,
+            self._barrier_rollouts,
+            env_state=self._env_state,
+            has_tables=has_tables,
+        )
         self._boundary.announce()
         self._boundary.owe_reset()
         if run.resumed_from is not None and self.model.use_sde:

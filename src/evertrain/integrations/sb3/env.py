@@ -5,44 +5,35 @@ of `SubprocVecEnv`. `Arrival` brings them there: when it is unpickled in a
 worker, `gymnasium.Env` gains the methods that `env_method` then calls, and the
 worker stops dying of the Ctrl+C that its trainer wants to finish a rollout for.
 
-Layer: integrations. Imports its siblings only.
+Layer: integrations. Imports its siblings and `integrations.envs`.
 """
 
 import os
-import random
 import signal
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import gymnasium
-import numpy as np
 
 from evertrain.checkpoint.plugin import Tree
-from evertrain.checkpoint.tree.generators import check_position
-from evertrain.integrations.sb3.attributes import put, put_space, take, take_space
+from evertrain.integrations.envs import method as methods
+from evertrain.integrations.envs import replay, trial
+from evertrain.integrations.envs.generators import seed_globals
+from evertrain.integrations.envs.layers import kind_of, knows_state
 
+Env = gymnasium.Env[Any, Any]
+
+# Methods that `gymnasium.Env` gains, for `env_method`. The first environment of a process
+# answers for `others` that live there.
 STATE: Final = "evertrain_state"
 RESTORE: Final = "evertrain_restore"
 KNOWS_STATE: Final = "evertrain_knows_state"
+KIND: Final = "evertrain_kind"
+CHOOSE: Final = "evertrain_choose"
+CONFIRM: Final = "evertrain_confirm"
 SEED: Final = "evertrain_seed"
-
-_PAIRS: Final = (("get_state", "set_state"), ("state_dict", "load_state_dict"))
-_RANDOM: Final = ("_np_random", "_np_random_seed")
-# Of the usual wrappers, only these attributes are state; the rest is configuration.
-_STATE_OF: Final = {
-    "Monitor": (
-        "rewards",
-        "needs_reset",
-        "episode_returns",
-        "episode_lengths",
-        "total_steps",
-        "current_reset_info",
-    ),
-    "TimeLimit": ("_elapsed_steps",),
-    "OrderEnforcing": ("_has_reset",),
-    "PassiveEnvChecker": ("checked_reset", "checked_step", "checked_render"),
-}
+# An attribute that it gains, for `set_attr`: a worker that is replaced gets it again.
+RECORDED: Final = "evertrain_recorded"
 
 
 class Arrival:
@@ -60,121 +51,70 @@ class IgnoreInterrupts:
         make: Returns a new environment.
     """
 
-    def __init__(self, make: Callable[[], gymnasium.Env[Any, Any]]) -> None:
+    def __init__(self, make: Callable[[], Env]) -> None:
         """Remember who is the trainer."""
         self._make = make
         self._trainer_pid = os.getpid()
 
-    def __call__(self) -> gymnasium.Env[Any, Any]:
+    def __call__(self) -> Env:
         """Return a new environment."""
         arrive(self._trainer_pid)
         return self._make()
 
 
+class Recorded:
+    """An attribute that, once set, lets an environment remember what is done to it."""
+
+    def __set__(self, env: Env, value: object) -> None:
+        """Begin to remember."""
+        del value
+        replay.record(env)
+
+
 def arrive(trainer_pid: int) -> None:
     """Teach the environments of this process to answer, and a worker to ignore Ctrl+C."""
+    is_worker = os.getpid() != trainer_pid
 
-    def state(env: gymnasium.Env[Any, Any]) -> Tree:
-        return _answer(lambda: env_state(env, is_worker=os.getpid() != trainer_pid))
+    def state(env: Env, others: Sequence[Env], chosen: Sequence[str]) -> Tree:
+        envs = [env, *others]
+        return _answer(lambda: methods.capture_all(envs, chosen, with_globals=is_worker))
 
-    def restore(env: gymnasium.Env[Any, Any], tree: Tree) -> Tree:
-        return _answer(lambda: restore_env(env, tree))
+    def restore(env: Env, others: Sequence[Env], chosen: Sequence[str], tree: Tree) -> Tree:
+        return _answer(lambda: methods.restore_all([env, *others], chosen, tree))
 
-    def seed(env: gymnasium.Env[Any, Any], value: int) -> None:
+    def choose(env: Env, wanted: str) -> Tree:
+        return _answer(lambda: trial.choose(env, wanted, is_alone=is_worker))
+
+    def confirm(env: Env, method: str, proof: Tree) -> Tree:
+        return _answer(lambda: trial.confirm(env, method, proof))
+
+    def kind(env: Env) -> Tree:
+        return _answer(lambda: [kind_of(env), *_candidates(env)])
+
+    def seed(env: Env, value: int) -> None:
         del env
-        if os.getpid() != trainer_pid:
-            seed_worker(value)
+        if is_worker:
+            seed_globals(value)
 
-    answers: dict[str, Callable[..., Any]] = {
+    answers: dict[str, Any] = {
         STATE: state,
         RESTORE: restore,
         KNOWS_STATE: knows_state,
+        KIND: kind,
+        CHOOSE: choose,
+        CONFIRM: confirm,
         SEED: seed,
+        RECORDED: Recorded(),
     }
     for name, answer in answers.items():
         setattr(gymnasium.Env, name, answer)
-    if os.getpid() != trainer_pid:
+    if is_worker:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def knows_state(env: gymnasium.Env[Any, Any]) -> bool:
-    """Say whether the environment, or a wrapper, gives its state away."""
-    return any(_pair(layer) for layer in _layers(env))
-
-
-def env_state(env: gymnasium.Env[Any, Any], *, is_worker: bool) -> Tree:
-    """Return the state of every layer, and of the worker's generators."""
-    return {
-        "layers": [_layer_state(layer) for layer in _layers(env)],
-        "worker": _worker_state() if is_worker else None,
-    }
-
-
-def restore_env(env: gymnasium.Env[Any, Any], tree: Tree) -> None:
-    """Put every layer back, the innermost last, then the worker's generators."""
-    for layer, stored in zip(_layers(env), tree["layers"], strict=True):
-        put(layer, stored["attributes"])
-        for name, inner in stored["spaces"].items():
-            put_space(getattr(layer, name), inner)
-        pair = _pair(layer)
-        if pair and stored["own"] is not None:
-            getattr(layer, pair[1])(stored["own"])
-    if tree["worker"] is not None:
-        _restore_worker(tree["worker"])
-
-
-def seed_worker(seed: int) -> None:
-    """Start the global generators of a worker afresh."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002  (environments do draw from it)
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.manual_seed(seed)
-
-
-def _layers(env: gymnasium.Env[Any, Any]) -> list[gymnasium.Env[Any, Any]]:
-    layers = [env]
-    while isinstance(layers[-1], gymnasium.Wrapper):
-        layers.append(layers[-1].env)
-    return layers
-
-
-def _pair(layer: gymnasium.Env[Any, Any]) -> tuple[str, str] | None:
-    """Return the names of the layer's own two methods for its state, if its class has them."""
-    return next((pair for pair in _PAIRS if all(hasattr(type(layer), n) for n in pair)), None)
-
-
-def _layer_state(layer: gymnasium.Env[Any, Any]) -> Tree:
-    names = _STATE_OF.get(type(layer).__name__)
-    if not isinstance(layer, gymnasium.Wrapper):
-        names = _RANDOM
-    pair = _pair(layer)
-    spaces = ("action_space", "observation_space")
-    return {
-        "class": type(layer).__name__,
-        "attributes": take(layer, names),
-        "spaces": {name: take_space(getattr(layer, name)) for name in spaces},
-        "own": getattr(layer, pair[0])() if pair else None,
-    }
-
-
-def _worker_state() -> Tree:
-    torch = sys.modules.get("torch")
-    return {
-        "python": random.getstate(),
-        "numpy": np.random.get_state(legacy=False),  # noqa: NPY002  (idem)
-        "torch": torch.random.get_rng_state().numpy() if torch is not None else None,
-    }
-
-
-def _restore_worker(tree: Tree) -> None:
-    version, words, gauss = tree["python"]
-    random.setstate((version, tuple(words), gauss))
-    check_position(tree["numpy"])
-    np.random.set_state(tree["numpy"])  # noqa: NPY002  (idem)
-    torch = sys.modules.get("torch")
-    if torch is not None and tree["torch"] is not None:
-        torch.random.set_rng_state(torch.from_numpy(tree["torch"].copy()))
+def _candidates(env: Env) -> list[str]:
+    """Return the methods that may serve: one of the same class may hold what another does not."""
+    return [each for each in methods.ORDER if methods.applies(env, each) is None]
 
 
 def _answer(act: Callable[[], Tree]) -> Tree:
@@ -182,4 +122,5 @@ def _answer(act: Callable[[], Tree]) -> Tree:
     try:
         return {"value": act()}
     except Exception as error:  # noqa: BLE001  (foreign code; the trainer raises it again)
-        return {"error": f"{type(error).__name__}: {error}"}
+        number = vars(error).get(methods.NUMBER, 0)
+        return {"error": f"{type(error).__name__}: {error}", "number": number}

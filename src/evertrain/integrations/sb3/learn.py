@@ -18,6 +18,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.type_aliases import MaybeCallback, TrainFreq
 
 from evertrain.core.errors import ConfigError, UsageError
+from evertrain.integrations.envs.method import AUTO
 from evertrain.integrations.sb3 import listener, vector
 from evertrain.integrations.sb3.boundary import BARRIER_ROLLOUTS, Boundary, seed_of
 from evertrain.integrations.sb3.model import (
@@ -48,6 +49,7 @@ def learn(  # noqa: PLR0913  (the arguments of SB3's own learn, less one)
     callback: MaybeCallback = None,
     stage: "StageLoop | None" = None,
     log_interval: int | None = 1,
+    env_state: str = AUTO,
     barrier_rollouts: int = BARRIER_ROLLOUTS,
     after_update: AfterUpdate | None = None,
 ) -> None:
@@ -67,8 +69,12 @@ def learn(  # noqa: PLR0913  (the arguments of SB3's own learn, less one)
         log_interval: Rollouts (episodes, off policy) between two of SB3's own
             console tables, counted over the whole run. None prints none. The run's
             metrics have every rollout, with what was recorded in it.
-        barrier_rollouts: For environments without `get_state` and `set_state`:
-            rollouts between two resets of all of them.
+        env_state: How the state of the environments is kept: by their own methods
+            ("state"), by all that their objects hold ("attributes"), by playing the
+            episode again ("replay"), or not, so that all are reset on a schedule
+            ("barrier"). "auto" takes the first that passes a trial, and a resumed run
+            does as it began.
+        barrier_rollouts: For the barrier: rollouts between two resets.
         after_update: Called after each rollout and its update; the metrics that it
             returns (often none) join the rollout's row. What is measured here
             belongs to the model that a checkpoint of this step holds; callbacks
@@ -77,19 +83,21 @@ def learn(  # noqa: PLR0913  (the arguments of SB3's own learn, less one)
     Raises:
         ConfigError: The stage has unknown overrides, or the model's class has a
             training loop of its own.
-        StateError: The checkpoint does not fit the program.
+        StateError: The checkpoint does not fit the program, or the environments cannot be kept
+            as `env_state` says.
         Stopped: A stop was requested; the state is saved.
         UsageError: Nothing says where to end.
     """
-    _refuse_foreign_loop(model)
+    refuse_foreign_loop(model)
     if stage is not None:
         apply_overrides(model, stage.overrides)
-    callbacks = _set_up(model, callback, stage.name if stage is not None else "")
+    callbacks = set_up(model, callback, stage.name if stage is not None else "")
     run.attach(model=model)
     run.restore()
     end = _end(run, stage, total_timesteps)
     model._total_timesteps = max(run.total or 0, end)  # noqa: SLF001
-    boundary = Boundary(run, model, barrier_rollouts, has_tables=bool(log_interval))
+    tables = bool(log_interval)
+    boundary = Boundary(run, model, barrier_rollouts, env_state=env_state, has_tables=tables)
     boundary.announce()
     callbacks.on_training_start({"self": model, "total_timesteps": end}, globals())
     _loop(run, boundary, Rollout(model, callbacks, log_interval, after_update), end)
@@ -130,7 +138,7 @@ class Rollout:
         if isinstance(model, OnPolicyAlgorithm):
             row = self._on_policy(model)
         else:
-            assert isinstance(model, OffPolicyAlgorithm)  # noqa: S101  (_refuse_foreign_loop)
+            assert isinstance(model, OffPolicyAlgorithm)  # noqa: S101  (refuse_foreign_loop)
             row = self._off_policy(model)
         if row is not None and self._after_update is not None:
             row |= self._after_update()
@@ -211,7 +219,7 @@ def _loop(run: "Run", boundary: Boundary, rollout: Rollout, end: int) -> None:
         is_going = boundary.after(row or {}, is_last=is_last) and not is_last
 
 
-def _set_up(model: BaseAlgorithm, callback: MaybeCallback, stage: str) -> BaseCallback:
+def set_up(model: BaseAlgorithm, callback: MaybeCallback, stage: str) -> BaseCallback:
     """Prepare as SB3 does; what an earlier restore brought stays."""
     _seed_once(model)
     waiting = logged(model)
@@ -249,7 +257,7 @@ def _end(run: "Run", stage: "StageLoop | None", total_timesteps: int | None) -> 
     return end
 
 
-def _refuse_foreign_loop(model: BaseAlgorithm) -> None:
+def refuse_foreign_loop(model: BaseAlgorithm) -> None:
     """Refuse a class whose `learn` differs from the one that is repeated here."""
     kind = type(model)
     if any(kind.learn is known.learn for known in _LOOPS):

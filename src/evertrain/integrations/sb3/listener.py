@@ -1,10 +1,10 @@
 """The state of SB3 callbacks: their counters, and the best evaluation so far.
 
 SB3 keeps none of it, so the first evaluation after a restart overwrites the best
-model, and everything that happens each n calls shifts. A callback of your own
-may give more away with `state_dict` and `load_state_dict`.
+model and meets the first episodes again, and all that happens each n calls shifts. A
+callback of your own may give more away with `state_dict` and `load_state_dict`.
 
-Layer: integrations. Imports its siblings only.
+Layer: integrations. Imports its siblings, `integrations.envs` and core.
 """
 
 from typing import Final
@@ -12,9 +12,13 @@ from weakref import WeakKeyDictionary
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import VecEnv
 
 from evertrain.checkpoint.plugin import Tree
-from evertrain.integrations.sb3 import attributes
+from evertrain.core.errors import StateError
+from evertrain.integrations.envs import attributes
+from evertrain.integrations.sb3 import vector
+from evertrain.integrations.sb3.asking import knows_state
 
 # Of SB3's own callbacks, these attributes are state; the rest is configuration.
 _STATE: Final = (
@@ -74,6 +78,7 @@ def _take(callback: BaseCallback) -> Tree:
         "class": type(callback).__name__,
         "attributes": attributes.take(callback, _STATE),
         "own": give() if give else None,
+        "envs": {name: _env(venv) for name, venv in _envs(callback).items()},
         "children": [_take(child) for child in _children(callback)],
     }
 
@@ -85,8 +90,31 @@ def _put(callback: BaseCallback, tree: Tree) -> None:
     accept = getattr(callback, "load_state_dict", None)
     if accept and tree["own"] is not None:
         accept(tree["own"])
+    for name, venv in _envs(callback).items():
+        stored = tree["envs"].get(name)
+        if stored is not None and not vector.mismatches(venv, stored):
+            vector.restore(venv, stored)
     for child, stored in zip(_children(callback), tree["children"], strict=False):
         _put(child, stored)
+
+
+def _envs(callback: BaseCallback) -> dict[str, VecEnv]:
+    """Return the environments of its own, by attribute: those that it evaluates on."""
+    training = callback.model.env if hasattr(callback, "model") else None
+    return {
+        name: value
+        for name, value in vars(callback).items()
+        if isinstance(value, VecEnv)
+        and (training is None or value.unwrapped is not training.unwrapped)
+    }
+
+
+def _env(venv: VecEnv) -> Tree:
+    """Return the state of environments that are reset for each evaluation."""
+    try:
+        return vector.capture(venv, is_idle=not knows_state(venv))
+    except StateError:  # it has a get_state that needs a reset before
+        return vector.capture(venv, is_idle=True)
 
 
 def _children(callback: BaseCallback) -> list[BaseCallback]:

@@ -20,10 +20,9 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.noise import VectorizedActionNoise
 from stable_baselines3.her.her_replay_buffer import HerReplayBuffer
 
-from evertrain.checkpoint.plugin import Mismatch, Tree
+from evertrain.checkpoint.plugin import INFERENCE, Mismatch, Tree
 from evertrain.core.errors import StateError
-from evertrain.integrations.sb3 import listener, replay, vector
-from evertrain.integrations.sb3.attributes import (
+from evertrain.integrations.envs.attributes import (
     put,
     put_space,
     put_value,
@@ -31,6 +30,7 @@ from evertrain.integrations.sb3.attributes import (
     take_space,
     take_value,
 )
+from evertrain.integrations.sb3 import inference, listener, replay, vector
 from evertrain.integrations.torch.module import ModuleAdapter, on_cpu
 from evertrain.integrations.torch.optimizer import OptimizerAdapter
 
@@ -75,6 +75,7 @@ class ModelAdapter:
         optimizers, tensors = _torch_parts(thing)
         return {
             "class": type(thing).__name__,
+            INFERENCE: inference.described(thing),
             "policy": _MODULE.capture(thing.policy),
             "optimizers": {name: _OPTIMIZER.capture(each) for name, each in optimizers.items()},
             "tensors": {name: on_cpu(each) for name, each in tensors.items()},

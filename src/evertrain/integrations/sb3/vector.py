@@ -3,8 +3,7 @@
 Layer: integrations. Imports its siblings, checkpoint and core.
 """
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
@@ -12,9 +11,8 @@ import gymnasium
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecEnvWrapper
 
 from evertrain.checkpoint.plugin import Mismatch, Tree
-from evertrain.core.errors import StateError
-from evertrain.integrations.sb3 import env as inside
-from evertrain.integrations.sb3.attributes import (
+from evertrain.integrations.envs import method as methods
+from evertrain.integrations.envs.attributes import (
     put,
     put_space,
     put_value,
@@ -22,6 +20,11 @@ from evertrain.integrations.sb3.attributes import (
     take_space,
     take_value,
 )
+from evertrain.integrations.sb3 import env as inside
+from evertrain.integrations.sb3 import keeping as keepings
+from evertrain.integrations.sb3 import subclass
+from evertrain.integrations.sb3.asking import checked, gone, knows_state, teach
+from evertrain.integrations.sb3.keeping import keeping_of, resume
 from evertrain.integrations.sb3.resilient import ResilientVecEnv
 from evertrain.integrations.sb3.resilient.report import RunReport
 
@@ -39,7 +42,7 @@ _STATE_OF: Final = {
     "VecVideoRecorder": (),
 }
 _NOT_STATE: Final = ("venv", "class_attributes", "reset_infos", "num_envs", "render_mode")
-_KNOWS: WeakKeyDictionary[VecEnv, bool] = WeakKeyDictionary()
+_DOUBTS: WeakKeyDictionary[VecEnv, list[str]] = WeakKeyDictionary()
 
 
 def vector_env(
@@ -57,26 +60,28 @@ def vector_env(
     return SubprocVecEnv(quiet) if processes else DummyVecEnv(quiet)
 
 
-def knows_state(venv: VecEnv) -> bool:
-    """Say whether every environment gives its state away."""
-    return _tell(venv) and _KNOWS[venv.unwrapped]
-
-
-def capture(venv: VecEnv, *, is_running: bool = True) -> Tree:
+def capture(venv: VecEnv, *, is_running: bool = True, is_idle: bool = False) -> Tree:
     """Return the state of the wrappers and of every environment.
 
     Args:
         venv: The outermost wrapper.
         is_running: Whether it was ever reset; until then an environment may
             have no state to tell.
+        is_idle: Whether the next thing that happens to it is a reset: then its wrappers and
+            generators will do.
 
     Raises:
         StateError: A worker failed to tell its state, or is gone.
     """
-    base = venv.unwrapped
+    base, keeping = venv.unwrapped, keeping_of(venv)
     # First: it replaces workers that are gone, so that the environments can be asked.
     slots = {"slots": base.capture()} if isinstance(base, ResilientVecEnv) else {}
-    return slots | {
+    own = subclass.capture(base)
+    chosen = (methods.BARRIER,) * venv.num_envs if is_idle else _methods(venv)
+    worlds = _worlds(venv, chosen) if is_running else None
+    return {
+        **slots,
+        **({} if own is None else {"own": own}),
         "wrappers": [
             {"class": type(each).__name__, "attributes": _wrapper_state(each)}
             for each in _wrappers(venv)
@@ -84,8 +89,10 @@ def capture(venv: VecEnv, *, is_running: bool = True) -> Tree:
         "pending": [take_value(base._seeds), take_value(base._options)],  # noqa: SLF001
         "spaces": [take_space(base.action_space), take_space(base.observation_space)],
         "count": venv.num_envs,
-        "worlds": _worlds(base) if is_running else None,
-        "is_complete": is_running and not _is_busy(base) and knows_state(venv),
+        "keeping": None if keeping is None else keeping.to_tree(),
+        "worlds": worlds,
+        "processes": _processes(base),
+        "is_complete": worlds is not None and _are_complete(base, worlds, chosen),
     }
 
 
@@ -119,11 +126,25 @@ def restore(venv: VecEnv, tree: Tree) -> bool:
         put_space(space, stored)
     if isinstance(base, ResilientVecEnv) and "slots" in tree:
         base.restore(tree["slots"])
-    if tree["worlds"] is None or not _tell(venv):
+    doubts = subclass.restore(base, tree["own"]) if "own" in tree else []
+    if not teach(venv):
         return False
-    for index, world in enumerate(tree["worlds"]):
-        _checked(base.env_method(inside.RESTORE, world, indices=[index]))
-    return bool(tree["is_complete"])
+    if tree["keeping"] is not None:
+        resume(venv, tree["keeping"])
+    chosen = _methods(venv)
+    for group, world in _placed(base, tree):
+        ways = [chosen[n] for n in group]
+        asked = (inside.RESTORE, _others(base, group), ways, world)
+        found = checked(base.env_method(*asked, indices=group[:1]), group[:1])[0]
+        told = [(group[n], problem) for n, problem in found]
+        doubts += [f"environment {n}: {each}" for n, each in told if chosen[n] != methods.BARRIER]
+    _DOUBTS[base] = doubts
+    return bool(tree["is_complete"]) and not doubts
+
+
+def confirm(venv: VecEnv) -> list[str]:
+    """Return, once after a restore, what is not as it was, and why that is not to be believed."""
+    return _DOUBTS.pop(venv.unwrapped, []) + keepings.confirm(venv)
 
 
 def report_to(run: "Run", venv: VecEnv) -> None:
@@ -140,24 +161,69 @@ def is_seeded(venv: VecEnv) -> bool:
 
 def seed_workers(venv: VecEnv, value: int) -> None:
     """Seed the global generators of worker processes; those of the trainer are the run's."""
-    if _tell(venv):
+    if teach(venv):
         for index in range(venv.num_envs):
             venv.unwrapped.env_method(inside.SEED, value + index, indices=[index])
 
 
-def _worlds(base: VecEnv) -> list[Tree] | None:
+def _worlds(venv: VecEnv, chosen: Sequence[str]) -> list[Tree] | None:
+    base = venv.unwrapped
     if _is_busy(base):
         return None
     workers = () if isinstance(base, ResilientVecEnv) else getattr(base, "processes", ())
     dead = [each for each in workers if not each.is_alive()]
     if dead:  # asking could hang: forked workers hold each other's pipes open
-        raise _gone(f"exit code {dead[0].exitcode}")
-    if not _tell(base):
+        raise gone(f"exit code {dead[0].exitcode}")
+    if not teach(venv):
         return None
+    groups = _processes(base)
+    worlds: dict[int, Tree] = {}
     try:
-        return _checked(base.env_method(inside.STATE))
+        for ways in dict.fromkeys(tuple(chosen[n] for n in group) for group in groups):
+            alike = [group for group in groups if tuple(chosen[n] for n in group) == ways]
+            indices = [group[0] for group in alike]
+            asked = (inside.STATE, _others(base, alike[0]), ways)
+            answers = base.env_method(*asked, indices=indices)
+            worlds |= zip(indices, checked(answers, indices), strict=True)
     except (EOFError, OSError) as error:
-        raise _gone(type(error).__name__) from error
+        raise gone(type(error).__name__) from error
+    return [worlds[group[0]] for group in groups]
+
+
+def _processes(base: VecEnv) -> list[list[int]]:
+    """Return which environments live in one process each."""
+    numbers = list(range(base.num_envs))
+    return [numbers] if isinstance(base, DummyVecEnv) else [[n] for n in numbers]
+
+
+def _placed(base: VecEnv, tree: Tree) -> Iterator[tuple[list[int], Tree]]:
+    """Return what was taken together, as it is to be put back: in workers, one by one."""
+    for group, world in zip(tree["processes"], tree["worlds"] or (), strict=False):
+        if len(group) == 1 or isinstance(base, DummyVecEnv):
+            yield list(group), world
+        else:
+            yield from (([n], methods.split(world, at)) for at, n in enumerate(group))
+
+
+def _others(base: VecEnv, group: Sequence[int]) -> list[gymnasium.Env[Any, Any]]:
+    """Return the environments that are taken together with the first one of a process."""
+    return [base.envs[n] for n in group[1:]] if isinstance(base, DummyVecEnv) else []
+
+
+def _are_complete(base: VecEnv, worlds: Sequence[Tree], chosen: Sequence[str]) -> bool:
+    return all(
+        methods.are_complete(world, [chosen[n] for n in group])
+        for group, world in zip(_processes(base), worlds, strict=True)
+    )
+
+
+def _methods(venv: VecEnv) -> tuple[str, ...]:
+    """Return how the state of each environment is kept; before that is settled, a guess."""
+    keeping = keeping_of(venv)
+    if keeping is not None:
+        return keeping.methods
+    can_tell = not _is_busy(venv.unwrapped) and knows_state(venv)
+    return (methods.STATE if can_tell else methods.BARRIER,) * venv.num_envs
 
 
 def _is_busy(base: VecEnv) -> bool:
@@ -165,42 +231,6 @@ def _is_busy(base: VecEnv) -> bool:
     if isinstance(base, ResilientVecEnv):
         return base.is_busy
     return bool(getattr(base, "waiting", False))
-
-
-def _tell(venv: VecEnv) -> bool:
-    """Teach the environments to answer, once. Say whether they can."""
-    base = venv.unwrapped
-    if base in _KNOWS:
-        return True
-    inside.arrive(os.getpid())
-    try:
-        if not isinstance(base, DummyVecEnv):
-            base.set_attr("evertrain", inside.Arrival())
-        _KNOWS[base] = all(base.env_method(inside.KNOWS_STATE))
-    except (AttributeError, NotImplementedError):
-        return False  # not made of Gymnasium environments
-    except (EOFError, OSError) as error:
-        raise _gone(type(error).__name__) from error
-    return True
-
-
-def _checked(answers: Sequence[Any]) -> list[Tree]:
-    for index, answer in enumerate(answers):
-        if "error" in answer:
-            raise StateError(
-                f"environment {index} could not tell or take back its state: {answer['error']}",
-                "a resumed run could not go on from where it was.",
-                "Correct the environment's get_state and set_state.",
-            )
-    return [answer["value"] for answer in answers]
-
-
-def _gone(how: str) -> StateError:
-    return StateError(
-        f"a worker process of the environments is gone ({how}).",
-        "its state went with it.",
-        "Look above for the worker's own message, and start the run again.",
-    )
 
 
 def _wrappers(venv: VecEnv) -> list[VecEnvWrapper]:

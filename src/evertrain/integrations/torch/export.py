@@ -27,9 +27,7 @@ _KEYS: Final = frozenset({str, int, float, bool, bytes, type(None)})
 
 
 def write_pt(tree: Tree, out: Path, *, fs: Fs = LOCAL_FS) -> int:
-    """Write a tree of tensors, arrays and plain values; return its bytes.
-
-    Arrays become tensors. The file is loaded once, as a stranger would, before it counts.
+    """Write `pt_bytes` as a new file; return how many they are.
 
     Raises:
         StateError: Something in it would need code to be loaded.
@@ -39,6 +37,17 @@ def write_pt(tree: Tree, out: Path, *, fs: Fs = LOCAL_FS) -> int:
     Durability:
         As `write_new`.
     """
+    return write_new(out, (pt_bytes(tree),), fs=fs)
+
+
+def pt_bytes(tree: Tree) -> bytes:
+    """Return a tree of tensors, arrays and plain values as torch saves it.
+
+    Arrays become tensors. It is loaded once, as a stranger would, before it counts.
+
+    Raises:
+        StateError: Something in it would need code to be loaded.
+    """
     buffer = io.BytesIO()
     torch.save(_plain(tree, ""), buffer)
     buffer.seek(0)
@@ -46,7 +55,7 @@ def write_pt(tree: Tree, out: Path, *, fs: Fs = LOCAL_FS) -> int:
         torch.load(buffer, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise _refused(f"it holds what would need code to be loaded ({error!s:.120})") from error
-    return write_new(out, (buffer.getbuffer(),), fs=fs)
+    return buffer.getvalue()
 
 
 def _plain(tree: Tree, at: str) -> object:

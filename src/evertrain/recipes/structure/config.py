@@ -3,23 +3,18 @@
 Units are in the names. `preset("default")` trains for 1.4 million steps,
 `preset("small")` for about a minute and a half.
 
-Layer: recipes. Imports core only.
+Layer: recipes. Imports its siblings and core.
 """
 
 from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from pydantic import model_validator as check
 
 from evertrain.core.errors import ConfigError
+from evertrain.recipes.settings import CheckpointConfig, Strict, falling
 
 Preset = Literal["default", "small"]
-
-
-class Strict(BaseModel):
-    """A frozen model that refuses names it does not know, infinities and NaN."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class BuildingConfig(Strict):
@@ -155,8 +150,7 @@ class PpoConfig(Strict):
         Args:
             done: Steps done over steps of the stage, 0 to 1; clipped to that.
         """
-        part = min(max(done, 0.0), 1.0)
-        return self.learning_rate + (self.final_learning_rate - self.learning_rate) * part
+        return falling(self.learning_rate, self.final_learning_rate, done)
 
     def arguments(self) -> dict[str, Any]:
         """Return keyword arguments of `stable_baselines3.PPO`.
@@ -222,20 +216,6 @@ class EvaluationConfig(Strict):
     seed: int = Field(default=0, ge=0)
 
 
-class CheckpointConfig(Strict):
-    """When the training saves itself, and what stays.
-
-    Attributes:
-        every_steps: Steps between two checkpoints; None saves as often as costs at
-            most 1 % of the time.
-        keep_last: Newest checkpoints that stay, 0 keeps all. The best one and the end
-            of every stage always stay.
-    """
-
-    every_steps: PositiveInt | None = None
-    keep_last: int = Field(default=5, ge=0)
-
-
 class StructureConfig(Strict):
     """The whole recipe.
 
@@ -252,6 +232,10 @@ class StructureConfig(Strict):
         envs: Environments that are stepped together.
         normalize_clip: VecNormalize clips observations and rewards at this many
             standard deviations.
+        device: Where the networks are: "cpu", which is faster for such small ones, "cuda",
+            or "auto".
+        exports: Directory for models as files of SB3's own, of each stage and of the end;
+            None writes none.
     """
 
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
@@ -265,6 +249,8 @@ class StructureConfig(Strict):
     evaluation: EvaluationConfig = EvaluationConfig()
     envs: PositiveInt = 4
     normalize_clip: PositiveFloat = 10.0
+    device: Literal["cpu", "cuda", "auto"] = "cpu"
+    exports: str | None = Field(default=None, min_length=1)
 
     @property
     def action_s(self) -> float:

@@ -13,12 +13,14 @@ from functools import lru_cache
 import numpy as np
 
 from evertrain.core.errors import UsageError
+from evertrain.recipes.estimate import Estimate
 from evertrain.recipes.structure.building import Array, assemble
 from evertrain.recipes.structure.config import StructureConfig
 from evertrain.recipes.structure.control import passive, saturated_lqr
 from evertrain.recipes.structure.dynamics import Dynamics, drift_m, roof_m, stroke_m
 from evertrain.recipes.structure.motion import evaluation_rng, ground_motion
 from evertrain.recipes.structure.sensors import Observation, Sensors
+from evertrain.recipes.table import aligned
 
 Policy = Callable[[Observation], Array]
 Forces = Callable[[Array], Array]
@@ -46,20 +48,6 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """A mean over motions and its standard error, in the unit of what was averaged."""
-
-    mean: float
-    error: float
-
-    @classmethod
-    def of(cls, values: Array) -> "Estimate":
-        """Estimate from independent `values`, shape (motions,), two or more."""
-        error = values.std(ddof=1) / np.sqrt(len(values))
-        return cls(float(values.mean()), float(error))
-
-
-@dataclass(frozen=True, slots=True)
 class Score:
     """One controller in one stage.
 
@@ -69,6 +57,7 @@ class Score:
         motions: Number of motions.
         roof_reduction_percent: Reduction of the peak roof displacement against
             the passive damper, motion by motion, in %.
+        share_percent: Mean of that over the mean of the LQR's, in %.
         drift_reduction_percent: The same of the peak drift, in %.
         rms_reduction_percent: The same of the RMS roof displacement, in %.
         better: Motions in which the roof peak was below the passive one's.
@@ -79,6 +68,7 @@ class Score:
     controller: str
     motions: int
     roof_reduction_percent: Estimate
+    share_percent: Estimate
     drift_reduction_percent: Estimate
     rms_reduction_percent: Estimate
     better: int
@@ -139,8 +129,7 @@ def _stage(
 
     responses = {**references, "policy": simulate(policy_forces, config, ground)}
     name = config.stages[stage].name
-    reference = responses["passive"]
-    return [_score(name, who, response, reference) for who, response in responses.items()]
+    return [_score(name, who, response, references) for who, response in responses.items()]
 
 
 @lru_cache(maxsize=16)
@@ -192,21 +181,27 @@ def simulate(forces: Forces, config: StructureConfig, ground_m_s2: Array) -> Res
     return Response(peak[0], rms[0], peak[1], rms[1], peak[2], peak[3])
 
 
-def _score(stage: str, controller: str, response: Response, reference: Response) -> Score:
-    """Average a response, and its paired reductions against the reference."""
+def _score(
+    stage: str, controller: str, response: Response, references: Mapping[str, Response]
+) -> Score:
+    """Average a response, and its paired reductions against the passive damper."""
+    passive, lqr = references["passive"], references["lqr"]
 
-    def reduction(name: str) -> Estimate:
-        ratio = getattr(response, name) / getattr(reference, name)
-        return Estimate.of(100.0 * (1.0 - ratio))
+    def reduction(name: str, of: Response = response) -> Array:
+        ratio: Array = getattr(of, name) / getattr(passive, name)
+        return 100.0 * (1.0 - ratio)
+
+    roof = reduction("peak_roof_m")
 
     return Score(
         stage=stage,
         controller=controller,
         motions=len(response.peak_roof_m),
-        roof_reduction_percent=reduction("peak_roof_m"),
-        drift_reduction_percent=reduction("peak_drift_m"),
-        rms_reduction_percent=reduction("rms_roof_m"),
-        better=int((response.peak_roof_m < reference.peak_roof_m).sum()),
+        roof_reduction_percent=Estimate.of(roof),
+        share_percent=Estimate.of_share(roof, reduction("peak_roof_m", lqr)),
+        drift_reduction_percent=Estimate.of(reduction("peak_drift_m")),
+        rms_reduction_percent=Estimate.of(reduction("rms_roof_m")),
+        better=int((response.peak_roof_m < passive.peak_roof_m).sum()),
         **{f.name: Estimate.of(getattr(response, f.name)) for f in fields(Response)},
     )
 
@@ -215,6 +210,7 @@ def table(scores: Sequence[Score]) -> str:
     """Return scores as text: a row per stage and controller, mean and s.e."""
     columns = (
         ("roof peak", "%", "roof_reduction_percent", 1.0, 1),
+        ("of LQR", "%", "share_percent", 1.0, 0),
         ("drift peak", "%", "drift_reduction_percent", 1.0, 1),
         ("roof RMS", "%", "rms_reduction_percent", 1.0, 1),
         ("drift", "mm", "peak_drift_m", 1e3, 1),
@@ -230,7 +226,7 @@ def table(scores: Sequence[Score]) -> str:
                 score.stage,
                 score.controller,
                 *(
-                    _cell(getattr(score, name), scale, digits)
+                    f"{getattr(score, name).scaled(scale):.{digits}f}"
                     for _, _, name, scale, digits in columns
                 ),
                 f"{score.better}/{score.motions}",
@@ -238,17 +234,9 @@ def table(scores: Sequence[Score]) -> str:
             for score in scores
         ),
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
     note = (
-        "The first three columns are reductions against the passive damper in the same motion;\n"
-        "mean +- standard error over motions. `better`: motions with a lower roof peak."
+        "Roof peak, drift peak and roof RMS in % are reductions against the passive damper in the\n"
+        "same motion; `of LQR`: the mean roof peak's over that of the LQR. Mean +- standard error\n"
+        "over motions. `better`: motions with a lower roof peak than with the passive damper."
     )
-    return "\n".join([*lines, note])
-
-
-def _cell(estimate: Estimate, scale: float, digits: int) -> str:
-    return f"{scale * estimate.mean:.{digits}f} +-{scale * estimate.error:.{digits}f}"
+    return "\n".join([aligned(rows), note])

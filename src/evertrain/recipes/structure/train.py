@@ -24,15 +24,19 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecNormalize
 
-from evertrain.checkpoint.keep import Keep, keep_all, keep_any, keep_best, keep_last, keep_stages
-from evertrain.checkpoint.when import When, auto, every
+from evertrain.checkpoint.keep import keep_stages
+from evertrain.core.errors import EvertrainError, first_line
 from evertrain.core.fs import LOCAL_FS, write_atomic
 from evertrain.integrations.sb3 import apply_overrides, learn, vector_env
-from evertrain.recipes.structure.config import CheckpointConfig, PpoConfig, StructureConfig
+from evertrain.recipes.saving import keep_rule, save_rule
+from evertrain.recipes.structure.banner import beginning, heading
+from evertrain.recipes.structure.config import PpoConfig, StructureConfig
 from evertrain.recipes.structure.env import StructureEnv
 from evertrain.recipes.structure.evaluate import Score, evaluate, table
+from evertrain.recipes.structure.exports import export_stages, refuse_others, tell_wreck
 from evertrain.run.run import Run
 from evertrain.run.stage import Stage, StageLoop
+from evertrain.run.stop import Stopped
 
 _EXAMS: Final = 4  # per stage
 _EXAM_MOTIONS: Final = 8  # of each stage; the report uses config.evaluation
@@ -44,27 +48,52 @@ def train(config: StructureConfig, path: Path | str) -> None:
 
     Raises:
         Stopped: A stop was requested; the state is saved.
+        ConfigError: Where the models go lie some that another run, or nobody knows who, wrote.
         EvertrainError: As `Run`.
     """
-    with Run(
+    run = Run(
         path,
         unit="step",
         seed=config.seed,
         best="max:exam/mean_reduction_percent",
-        save=_save(config.checkpoints),
-        keep=_keep(config.checkpoints),
+        save=save_rule(config.checkpoints.every_steps),
+        keep=keep_rule(config.checkpoints.keep_last, keep_stages()),
         config=config.model_dump(mode="json"),
         recipe="structure",
-    ) as run:
-        model = build(config)
-        run.attach(model=model)  # before the stages: none may be left, only the report
-        for stage in run.stages(_stages(config), apply=partial(_apply, config, run, model)):
-            exam = _examiner(config, model, stage)
-            learn(run, model, stage=stage, log_interval=None, after_update=exam)
-        with run.phase("report", isolate_rng=True):
-            scores = evaluate(_policy(model), config)
-        run.say(table(scores))
-        write_atomic(run.path / "report.txt", (table(scores) + "\n").encode(), fs=LOCAL_FS)
+    )
+    try:
+        with run:
+            refuse_others(config, run)
+            model = build(config)
+            run.attach(model=model)  # before the stages: none may be left, only the report
+            stages = run.stages(_stages(config), apply=partial(_apply, config, run, model))
+            run.say(heading(config, model.device))
+            run.say(beginning(config, run.resumed_from, run.stage))
+            _export(config, run)
+            for stage in stages:
+                exam = _examiner(config, model, stage)
+                learn(run, model, stage=stage, log_interval=None, after_update=exam)
+                _export(config, run)
+            _report(config, run, model)
+    except (Stopped, KeyboardInterrupt, Exception) as error:
+        tell_wreck(config, run, error)
+        raise
+
+
+def _export(config: StructureConfig, run: Run) -> None:
+    """Write what is due; the training does not depend on it."""
+    try:
+        for path in export_stages(config, run):
+            run.say(f"   Model saved: {path}")
+    except (EvertrainError, OSError) as error:
+        run.say(f"   No model saved: {first_line(error)}; the next start tries again")
+
+
+def _report(config: StructureConfig, run: Run, model: PPO) -> None:
+    with run.phase("report", isolate_rng=True):
+        scores = evaluate(policy_of(model), config)
+    run.say(table(scores))
+    write_atomic(run.path / "report.txt", (table(scores) + "\n").encode(), fs=LOCAL_FS)
 
 
 def build(config: StructureConfig) -> PPO:
@@ -77,7 +106,7 @@ def build(config: StructureConfig) -> PPO:
         clip_obs=clip,
         clip_reward=clip,
     )
-    return PPO("MlpPolicy", venv, device="cpu", **config.ppo_of(0).arguments())
+    return PPO("MlpPolicy", venv, device=config.device, **config.ppo_of(0).arguments())
 
 
 def _make_env(config: StructureConfig, index: int) -> Monitor[Any, Any]:
@@ -134,7 +163,7 @@ def _examiner(
         now = model.num_timesteps - stage.start
         if now // part == (now - model.n_steps * model.n_envs) // part:
             return {}
-        scores = evaluate(_policy(model), config, motions=_EXAM_MOTIONS, seed=_EXAM_SEED)
+        scores = evaluate(policy_of(model), config, motions=_EXAM_MOTIONS, seed=_EXAM_SEED)
         return {f"exam/{name}": value for name, value in _exam_row(scores, stage).items()}
 
     return examine
@@ -153,8 +182,8 @@ def _exam_row(scores: list[Score], stage: StageLoop) -> dict[str, float]:
     }
 
 
-def _policy(model: Any) -> Any:
-    """Return the model as a function of observations that are not normalized."""
+def policy_of(model: Any) -> Any:
+    """Return the model, which still trains, as a function of observations as they are."""
     normalize = model.get_vec_normalize_env()
 
     def act(observation: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -164,13 +193,3 @@ def _policy(model: Any) -> Any:
         return actions
 
     return act
-
-
-def _save(config: CheckpointConfig) -> When:
-    return auto() if config.every_steps is None else every(steps=config.every_steps)
-
-
-def _keep(config: CheckpointConfig) -> Keep:
-    if config.keep_last == 0:
-        return keep_all()
-    return keep_any(keep_last(config.keep_last), keep_best(1), keep_stages())

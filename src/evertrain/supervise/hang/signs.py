@@ -69,9 +69,13 @@ class Eyes:
         )
 
     def tree(self) -> list[str]:
-        """Return a line for each process of the tree: who it is, and what it waits for."""
+        """Return a line for each process of the tree: who it is, and what it waits for.
+
+        The trainer comes first: of a large tree, not all are told.
+        """
         found: list[str] = []
-        for each in proc.descendants(os.getpid())[:_MAX_PROCESSES]:
+        tree = sorted(proc.descendants(os.getpid()), key=lambda each: each != self.trainer)
+        for each in tree[:_MAX_PROCESSES]:
             now = usage.usage(each.pid)
             if now is None:
                 continue

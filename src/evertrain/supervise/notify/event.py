@@ -3,8 +3,8 @@
 Layer: supervise. Imports core only.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from evertrain.core.disk import human_bytes
@@ -17,7 +17,7 @@ EVENTS: Final = {
     "crash": "an attempt crashed",
     "gave-up": "the supervisor starts nothing any more",
     "hang": "a training stands still",
-    "nan": "a metric that was a number is none any more",
+    "nan": "a metric that was a number is none any more, or an attempt crashed of one",
     "disk": "the disk has no room for two saves, or refused one",
     "best": "a new best checkpoint",
     "finished": "the training is complete",
@@ -52,6 +52,13 @@ def note_of(row: Row) -> Note | None:
     tell = _TELL.get(str(row.get("event")))
     found = tell(row) if tell is not None else None
     return None if found is None else worded(*found, row)
+
+
+def wanted(note: Note, events: Collection[str]) -> Note | None:
+    """Return what the journal is worth to those who asked for `events`; a crash of NaN is both."""
+    if note.event == "nan" and note.event not in events:
+        note = replace(note, event="crash")
+    return note if note.event in events else None
 
 
 def worded(event: str, text: str, row: Row) -> Note:

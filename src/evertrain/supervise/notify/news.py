@@ -15,7 +15,7 @@ from evertrain.core.journal import Row, parse_lines
 from evertrain.core.printable import printable
 from evertrain.core.regular import open_regular, read_regular
 from evertrain.core.rundir import RunDir, step_name
-from evertrain.supervise.notify.event import Note, note_of, worded
+from evertrain.supervise.notify.event import Note, note_of, wanted, worded
 
 _READ_BYTES: Final = 4 << 20
 _NOT_FINITE: Final = frozenset({"NaN", "Infinity", "-Infinity"})
@@ -51,7 +51,8 @@ class News:
     def of_row(self, row: Row) -> list[Note]:
         """Return what a row of the journal is worth to those who want to know."""
         note = self._note(row)
-        if note is None or note.event not in self._events:
+        note = wanted(note, self._events) if note is not None else None
+        if note is None:
             return []
         return [self._valued(note) if note.event == "best" else note]
 

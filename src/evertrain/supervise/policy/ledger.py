@@ -154,7 +154,7 @@ def _mark(end: End) -> str | None:
 
 
 def _is_within(end: End, now_s: float, window_s: float | None) -> bool:
-    """Say whether it is recent. One of the future is not: the clock was set back since."""
+    """Say whether it is recent. One further in the future is not: the clock was set back since."""
     return window_s is None or abs(now_s - end.gain.at_s) <= window_s
 
 

@@ -89,35 +89,29 @@ def pending_move(journal_rows: Sequence[Row]) -> tuple[Move | None, str | None]:
 
 def _end_of(row: Row) -> End:
     kind = "preemption" if row["event"] == "preempted" else kind_of(row.get("kind"))
-    progress = row.get("progress")
     return End(
         code=int_of(row, "code"),
         is_run=True,  # a crash, whatever its code: the row says so
         diagnosis=Diagnosis(
             kind=kind, summary=_text(row, "summary"), fingerprint=_text(row, "fingerprint")
         ),
-        gain=Gain(
-            at_s=unix_s(row.get("time")) or 0.0,
-            seconds=number_of(row, "seconds") or 0.0,
-            progress=progress if isinstance(progress, bool) else None,
-            useful_s=number_of(row, "useful_s"),
-            died_restoring=row.get("died_restoring") is True,
-            move=_MOVES.get(_text(row, "move")),
-        ),
+        gain=_gain_of(row),
     )
 
 
 def _moved(row: Row) -> End:
+    return End(code=int_of(row, "code"), is_run=True, stop_requested=True, gain=_gain_of(row))
+
+
+def _gain_of(row: Row) -> Gain:
     progress = row.get("progress")
-    return End(
-        code=int_of(row, "code"),
-        is_run=True,
-        stop_requested=True,
-        gain=Gain(
-            at_s=unix_s(row.get("time")) or 0.0,
-            seconds=number_of(row, "seconds") or 0.0,
-            progress=progress if isinstance(progress, bool) else None,
-        ),
+    return Gain(
+        at_s=unix_s(row.get("time")) or 0.0,
+        seconds=number_of(row, "seconds") or 0.0,
+        progress=progress if isinstance(progress, bool) else None,
+        useful_s=number_of(row, "useful_s"),
+        died_restoring=row.get("died_restoring") is True,
+        move=_MOVES.get(_text(row, "move")),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import UsageError
-from evertrain.integrations.sb3.resilient.channel import Patience
+from evertrain.core.patience import Patience
 from evertrain.integrations.sb3.resilient.limits import EnvLimits, Learned
 from evertrain.integrations.sb3.resilient.remote import LostError, Remote
 from evertrain.integrations.sb3.resilient.restart import Failure, Phase

@@ -218,14 +218,22 @@ def _work(line: socket.socket, dump: int, source: Source, birth: Birth) -> NoRet
         signal.signal(signal.SIGINT, _ignore)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        faulthandler.enable(dump, all_threads=True)
-        faulthandler.register(_DUMP_SIGNAL, dump, all_threads=True)
+        _dump_stacks_to(dump)
         code = serve(Channel(line, blocks=True), source, birth)
     finally:
         with suppress(Exception):  # the environment may have closed or replaced them
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+def _dump_stacks_to(dump: int) -> None:
+    # Undone first: where the trainer had asked for it, and a library has taken the signals since,
+    # as Ray does, asking again would change the file only.
+    faulthandler.disable()
+    faulthandler.unregister(_DUMP_SIGNAL)
+    faulthandler.enable(dump, all_threads=True)
+    faulthandler.register(_DUMP_SIGNAL, dump, all_threads=True)
 
 
 def _read(handle: int, timeout_s: float) -> str:

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from evertrain.core import proc
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
-from evertrain.integrations.sb3.resilient.channel import Channel, Patience, dumps, loads
+from evertrain.core.patience import Patience
+from evertrain.integrations.sb3.resilient.channel import Channel, dumps, loads
 from evertrain.integrations.sb3.resilient.keeper import END, START, Lines, keep
 from evertrain.integrations.sb3.resilient.restart import Ended
 from evertrain.integrations.sb3.resilient.worker import Birth, Source

@@ -10,7 +10,8 @@ from multiprocessing.context import BaseContext
 from typing import Any, Final
 
 from evertrain.core.clock import SYSTEM_CLOCK, Clock, human_duration
-from evertrain.integrations.sb3.resilient.channel import Channel, Data, Patience, loads
+from evertrain.core.patience import Patience
+from evertrain.integrations.sb3.resilient.channel import Channel, Data, loads
 from evertrain.integrations.sb3.resilient.reins import Reins
 from evertrain.integrations.sb3.resilient.restart import Cause, Ended, Failure, Phase
 from evertrain.integrations.sb3.resilient.worker import DIED, Birth, Source

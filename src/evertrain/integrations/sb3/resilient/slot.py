@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from evertrain.checkpoint.plugin import Tree
-from evertrain.integrations.sb3.attributes import put_value, take_value
+from evertrain.integrations.envs.attributes import put_value, take_value
 from evertrain.integrations.sb3.resilient.restart import FAILURE, RESTARTED
 
 

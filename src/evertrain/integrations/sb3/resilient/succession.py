@@ -187,12 +187,17 @@ def _birth(slot: Slot) -> Birth:
 
 
 def _unbuildable(restart: EnvRestart) -> EnvError:
+    is_told = bool(restart.traceback)
     error = EnvError(
         f"environment {restart.index} could not be built: {restart.summary}",
         "it never worked, so trying again would not help.",
-        "Correct its factory; the traceback is below.",
+        "Correct its factory; the traceback is below."
+        if is_told
+        else "Its process has said above why it ended. A script that starts processes needs"
+        ' `if __name__ == "__main__":` around what it does, for they import it again.',
     )
-    error.add_note(restart.traceback)
+    if is_told:
+        error.add_note(restart.traceback)
     return error
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.vec_env.patch_gym import _patch_env
 
-from evertrain.integrations.sb3.env import seed_worker
+from evertrain.integrations.envs.generators import seed_globals
 from evertrain.integrations.sb3.resilient.channel import Channel, dumps, loads
 
 # First member of an answer.
@@ -106,7 +106,7 @@ def serve(channel: Channel, source: Source, birth: Birth) -> int:
     code = 0
     try:
         if birth.seed is not None:
-            seed_worker(birth.seed)
+            seed_globals(birth.seed)
         env = source.make(is_spare=birth.is_spare)
         _tell(channel, (OK, env.observation_space, env.action_space))
         _obey(channel, env)
@@ -118,7 +118,7 @@ def serve(channel: Channel, source: Source, birth: Birth) -> int:
         code = 1
     if env is not None:
         try:
-            env.close()
+            env.close()  # type: ignore[no-untyped-call]
         except BaseException:  # noqa: BLE001  (idem; nobody waits for it any more)
             traceback.print_exc()
     return code

@@ -3,36 +3,37 @@
 Wrappers of environments keep their state in plain attributes: counters, running
 statistics, generators. Those are taken; functions, environments and clocks are
 not. Nothing is created from a file: what is put back lands in what is there.
+`graph` takes everything of an object that is plain Python.
 
 Layer: integrations. Imports checkpoint only.
 """
 
 import enum
 import random
+import sys
 from collections import deque
 from collections.abc import Collection, Mapping
+from copy import deepcopy
 from typing import Any, Final
 
 import gymnasium
 import numpy as np
-import torch
-from stable_baselines3.common.vec_env import VecEnv
 
 from evertrain.checkpoint.plugin import Tree
 
 # Wall-clock times: of this process only, and different in every attempt.
-_CLOCKS: Final = frozenset(
+CLOCKS: Final = frozenset(
     {"t_start", "episode_times", "episode_start_time", "start_time", "time_queue"}
 )
-_SCALARS: Final = (type(None), bool, int, float, complex, str, bytes)
-_GENERATORS: Final = (
+SCALARS: Final = (type(None), bool, int, float, complex, str, bytes)
+GENERATORS: Final = (
     np.random.Generator,
     np.random.RandomState,
     np.random.BitGenerator,
     random.Random,
 )
 _CODE: Final = object()
-_MANY: Final = 64
+MANY: Final = 64
 _DEPTH: Final = 8
 
 
@@ -45,7 +46,7 @@ def take(thing: object, names: Collection[str] | None = None) -> dict[str, Tree]
     """
     found: dict[str, Tree] = {}
     for name, value in vars(thing).items():
-        if name in _CLOCKS or (names is not None and name not in names):
+        if name in CLOCKS or (names is not None and name not in names):
             continue
         tree = _take(value, _DEPTH)
         if tree is not _CODE:
@@ -91,7 +92,7 @@ def _parts(space: gymnasium.Space[Any]) -> list[gymnasium.Space[Any]]:
 
 def _take(value: Any, depth: int) -> Any:
     """Return `value` as a tree, or _CODE if it is no state."""
-    if type(value) in _SCALARS or isinstance(value, (np.generic, torch.Tensor, *_GENERATORS)):
+    if type(value) in SCALARS or isinstance(value, _kept()):
         return value
     if isinstance(value, enum.Enum):
         return {"enum": value.name}
@@ -105,10 +106,32 @@ def _take(value: Any, depth: int) -> Any:
 
 
 def _is_code(value: object) -> bool:
-    kinds = (type, gymnasium.Env, VecEnv, torch.nn.Module, torch.device)
     if isinstance(value, np.ndarray):
         return bool(value.dtype.hasobject)
-    return callable(value) or isinstance(value, kinds)
+    return callable(value) or isinstance(value, _programs())
+
+
+def _kept() -> tuple[type, ...]:
+    """Return the classes of leaves that are taken as they are."""
+    return (np.generic, *GENERATORS, *loaded("torch", "Tensor"))
+
+
+def _programs() -> tuple[type, ...]:
+    """Return the classes of what is no state, or has its own way to be saved."""
+    vectors = loaded("stable_baselines3.common.vec_env.base_vec_env", "VecEnv")
+    return (
+        type,
+        gymnasium.Env,
+        *vectors,
+        *loaded("torch.nn", "Module"),
+        *loaded("torch", "device"),
+    )
+
+
+def loaded(module: str, name: str) -> tuple[type, ...]:
+    """Return a class of a framework as a tuple; empty where that was never imported."""
+    found = getattr(sys.modules.get(module), name, None)
+    return () if found is None else (found,)
 
 
 def _are_state(taken: Collection[Any]) -> bool:
@@ -119,7 +142,7 @@ def _take_all(value: Any, depth: int) -> Any:
     if isinstance(value, dict):
         items = {key: _take(each, depth - 1) for key, each in value.items()}
         return {"dict": items} if _are_state(items.values()) else _CODE
-    if isinstance(value, list) and len(value) >= _MANY and all(type(x) is float for x in value):
+    if isinstance(value, list) and len(value) >= MANY and all(type(x) is float for x in value):
         return {"floats": np.array(value, dtype=np.float64)}
     taken = [_take(each, depth - 1) for each in value]
     if not _are_state(taken):
@@ -136,7 +159,7 @@ def _take_object(value: object, depth: int) -> Any:
     taken = {
         name: tree
         for name, each in vars(value).items()
-        for tree in (_take(each, depth - 1) if name not in _CLOCKS else _CODE,)
+        for tree in (_take(each, depth - 1) if name not in CLOCKS else _CODE,)
         if tree is not _CODE
     }
     return {"class": type(value).__name__, "attributes": taken}
@@ -146,8 +169,8 @@ def _put(mine: Any, tree: Any) -> Any:
     """Return what `tree` stands for, filling `mine` where it is an object."""
     if isinstance(tree, np.ndarray):
         return tree.copy()
-    if isinstance(tree, _GENERATORS):
-        return _put_generator(mine, tree)
+    if isinstance(tree, GENERATORS):
+        return put_generator(mine, tree)
     if isinstance(tree, dict):
         return _put_tagged(mine, tree)
     if isinstance(tree, (list, tuple, deque)):
@@ -180,7 +203,7 @@ def _put_tagged(mine: Any, tree: dict[str, Any]) -> Any:
     return mine
 
 
-def _put_generator(mine: Any, stored: Any) -> Any:
+def put_generator(mine: Any, stored: Any) -> Any:
     """Set the program's generator, which others may share, or hand out the stored one."""
     if type(mine) is not type(stored):
         return stored
@@ -192,5 +215,8 @@ def _put_generator(mine: Any, stored: Any) -> Any:
         old, new = (getattr(each, "bit_generator", each) for each in (mine, stored))
         if type(old) is not type(new):
             return stored
-        old.state = new.state
+        if isinstance(new.__getstate__(), tuple):  # numpy says where its children come from
+            old.__setstate__((new.state, deepcopy(new.seed_seq)))
+        else:
+            old.state = new.state
     return mine

@@ -1,0 +1,1 @@
+"""Recipe: PPO controls the air traffic of a game in a browser."""

@@ -1,0 +1,1 @@
+"""Stands in for Playwright in the tests of the host: its browser is a program that sleeps."""

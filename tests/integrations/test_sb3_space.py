@@ -1,0 +1,85 @@
+"""Spaces as plain data: nothing is lost on the way, and nothing is built that is none."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from evertrain.integrations.sb3.space import built, described
+
+LOW = np.array([-1.1, -np.inf], np.float32)
+SPACES: list[spaces.Space[Any]] = [
+    spaces.Box(-1.0, 1.0, (2,), np.float32),
+    spaces.Box(LOW, -LOW, dtype=np.float32),
+    spaces.Box(0, 255, (4, 5, 3), np.uint8),
+    spaces.Box(-(2**62), 2**62, (1,), np.int64),
+    spaces.Box(0.0, 1.0, (), np.float64),
+    spaces.Box(0.0, 1.0, (0,), np.float32),
+    spaces.Discrete(4),
+    spaces.Discrete(3, start=-1),
+    spaces.MultiDiscrete([3, 2]),
+    spaces.MultiDiscrete(np.array([[3, 2], [4, 5]]), start=np.array([[1, 0], [0, 2]])),
+    spaces.MultiBinary(3),
+    spaces.MultiBinary([2, 2]),
+    spaces.Dict([("z", spaces.Discrete(2)), ("a", spaces.Dict({"b": spaces.MultiBinary(1)}))]),
+]
+
+
+@pytest.mark.parametrize("space", SPACES, ids=str)
+def test_a_space_comes_back(space: spaces.Space[Any]) -> None:
+    """Equal, to the last bound, also by way of a text; drawn from, it gives the same."""
+    again = built(json.loads(json.dumps(described(space))))
+
+    assert again == space
+    assert again.dtype == space.dtype
+    space.seed(3)
+    again.seed(3)
+    assert str(again.sample()) == str(space.sample())
+
+
+def test_the_order_of_a_dict_is_kept() -> None:
+    """Networks read its parts in order, and Gymnasium sorts what it is given as a dict."""
+    space = spaces.Dict([("z", spaces.Discrete(2)), ("a", spaces.Discrete(3))])
+
+    assert list(built(described(space)).spaces) == ["z", "a"]  # type: ignore[attr-defined]
+
+
+def test_an_unknown_space_is_named() -> None:
+    """A subclass may mean anything."""
+
+    class Wrapped(spaces.Box):
+        pass
+
+    for space in (Wrapped(0.0, 1.0, (2,)), spaces.Text(4), spaces.Dict(x=spaces.Text(4))):
+        with pytest.raises(ValueError, match=r"a space of the class (Wrapped|Text)"):
+            described(space)
+
+
+BOX = {"shape": [2], "dtype": "float32", "low": 0.0, "high": 1.0}
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        None,
+        {},
+        {"os.system": "ls"},
+        {"box": BOX, "discrete": {}},
+        {"box": BOX | {"shape": [10**9, 10**9]}},
+        {"box": BOX | {"shape": [-1]}},
+        {"box": BOX | {"shape": "ab"}},
+        {"box": BOX | {"dtype": "object"}},
+        {"box": BOX | {"low": [0.0] * 3}},
+        {"box": {"shape": [2]}},
+        {"multi_binary": 10**12},
+        {"multi_discrete": {"shape": [10**12], "n": [1], "start": [0]}},
+        {"dict": [["a", {"box": BOX | {"shape": [2**25]}}]]},
+    ],
+    ids=str,
+)
+def test_what_is_no_space_is_refused(tree: Any) -> None:
+    """From a hostile file, and before anything large is made of it."""
+    with pytest.raises((ValueError, LookupError, TypeError)):
+        built(tree)

@@ -1,0 +1,232 @@
+"""`--ray-address`: a cluster is joined, left clean, and stays; a dead one is told."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("ray")
+pytest.importorskip("mpe2")
+
+import ray
+
+from evertrain.core.errors import ConfigError
+from evertrain.core.rundir import RunDir
+from evertrain.monitor.metrics import read_metrics
+from evertrain.recipes.hideseek.cluster import joined
+from evertrain.recipes.hideseek.config import RayConfig
+from integrations.herds import sigterms_heard_in
+
+TINY = (
+    "episodes_per_iteration=4",
+    "game.episode_steps=10",
+    "ray.envs=2",
+    "ray.env_runners=1",
+    "ppo.hiddens=[8]",
+    "ppo.minibatch_size=30",
+    "ppo.epochs=2",
+    "ppo.checkpoint_freq=2",
+    "report.games=2",
+    "iterations=6",
+)
+
+# What a cluster knows of the drivers that were there: nodes, actors and jobs that live.
+CENSUS = """
+import json, sys, ray
+from ray._private import state
+ray.init(sys.argv[1], log_to_driver=False, logging_level="ERROR")
+mine = ray.get_runtime_context().get_job_id()
+jobs = state.jobs()
+print(json.dumps({
+    "nodes": sum(each["Alive"] for each in ray.nodes()),
+    "actors": [each["State"] for each in state.actors().values() if each["State"] != "DEAD"],
+    "jobs": [each["JobID"] for each in jobs if not each["IsDead"] and each["JobID"] != mine],
+    "drivers": len(jobs),
+    "free": ray.available_resources().get("CPU"),
+}))
+"""
+
+
+def join(address: str) -> None:
+    """Join a cluster, and leave it at once."""
+    with joined(RayConfig(address=address), Path("runs/x")):
+        pass
+
+
+def test_a_cluster_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One error that says what to do; no other Ray is started in its place."""
+
+    def refuse(address: str, **_: Any) -> None:
+        raise ConnectionError(f"Could not find any Ray at {address}")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    with pytest.raises(ConfigError, match="no Ray cluster at 'auto'") as caught:
+        join("auto")
+    assert "Could not find any Ray at auto" in caught.value.why
+    assert "ray start --head" in caught.value.fix
+
+
+def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told at once: Ray, which would try for minutes, is not even asked."""
+    monkeypatch.setattr(ray, "init", lambda *_, **__: pytest.fail("Ray was asked"))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        with pytest.raises(ConfigError, match="no Ray cluster at") as caught:
+            join(f"127.0.0.1:{taken.getsockname()[1]}")
+    assert "refused" in caught.value.why
+
+
+def test_what_listens_is_not_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another version, or no Ray at all: all lines of what Ray says, in one."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("Version mismatch: The cluster was started with:\n    Ray: 2.60.0")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        pytest.raises(ConfigError, match="no Ray cluster at") as caught,
+    ):
+        join(f"localhost:{server.getsockname()[1]}")
+    assert "was started with: Ray: 2.60.0" in caught.value.why
+
+
+def test_a_cluster_that_was_there_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The training leaves it, and starts and ends nothing of its own."""
+    calls: list[str] = []
+    monkeypatch.setattr(ray, "init", lambda address, **_: calls.append(f"joined {address}"))
+    monkeypatch.setattr(ray, "shutdown", lambda: calls.append("left"))
+    with joined(RayConfig(address="auto"), Path("runs/x")):
+        calls.append("trained")
+
+    assert calls == ["joined auto", "trained", "left"]
+
+
+def test_a_run_still_hears_sigterm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray takes the signal for itself, and would exit where the run saves."""
+    assert sigterms_heard_in(joined(RayConfig(address="auto"), Path("runs/x")), monkeypatch) == [
+        signal.SIGTERM
+    ]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """A cluster of one processor, on ports of its own, that nothing here may end."""
+    home = Path(tempfile.mkdtemp(prefix="hs-", dir="/tmp"))
+    command = f"start --head --block --port=0 --num-cpus=1 --temp-dir={home}"
+    more = "--include-dashboard=false --disable-usage-stats --object-store-memory=80000000"
+    script = str(Path(sys.executable).with_name("ray"))
+    head = subprocess.Popen(
+        [script, *command.split(), *more.split()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        text=True,
+    )
+    try:
+        said = iter(head.stdout or ())
+        for line in said:
+            if "Ray runtime started" in line:
+                break
+        yield (home / "ray_current_cluster").read_text().strip()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                os.killpg(head.pid, number)
+            with suppress(subprocess.TimeoutExpired):
+                head.wait(20)
+        if head.stdout is not None:
+            head.stdout.close()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def call(cwd: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run a Python program to its end."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(cwd)}
+    return subprocess.run(
+        [sys.executable, *words], cwd=cwd, capture_output=True, text=True, check=False, env=env
+    )
+
+
+def census(cwd: Path, address: str) -> dict[str, Any]:
+    """Return what lives on the cluster, besides who asks."""
+    done = call(cwd, "-c", CENSUS, address)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_killed_on_a_cluster_it_goes_on_there(tmp_path: Path, cluster: str) -> None:
+    """Bit for bit behind SIGKILL; the cluster stays, and holds no actor and no job of it."""
+    options = [word for each in (*TINY, f"ray.address={cluster}") for word in ("-o", each)]
+    kills = ("--kills", "1", "--seed", "4", "--keep", str(tmp_path / "runs"))
+
+    done = call(tmp_path, "-m", "evertrain", "audit", "hideseek", *kills, *options)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].endswith(", 1 kill")
+    rows = read_metrics(RunDir(max((tmp_path / "runs").glob("killed*"))))
+    assert {row["attempt"] for row in rows} == {1, 2}
+    left = census(tmp_path, cluster)
+    assert left["drivers"] >= 4, "three attempts were there"
+    assert (left["nodes"], left["actors"], left["jobs"], left["free"]) == (1, [], [], 1.0)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_a_stop_on_a_cluster_is_saved(tmp_path: Path, cluster: str) -> None:
+    """SIGTERM ends the training behind its iteration, with a checkpoint."""
+    options = [word for each in (*TINY[:-1], "iterations=2000") for word in ("-o", each)]
+    start = (sys.executable, "-m", "evertrain.recipes", "hideseek", "--ray-address", cluster)
+    program = subprocess.Popen(
+        [*start, *options],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    for line in program.stdout or ():
+        if line.startswith("Training Iteration 3/"):
+            program.send_signal(signal.SIGTERM)
+            break
+    said, _ = program.communicate(timeout=300)
+
+    assert program.returncode == 75, said
+    rows = read_metrics(RunDir(tmp_path / "runs" / "hideseek"))
+    newest = max((tmp_path / "runs" / "hideseek" / "checkpoints").glob("0*"))
+    assert int(newest.name) == rows[-1]["step"] >= 3
+    assert census(tmp_path, cluster)["actors"] == []
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+def test_what_listens_and_is_no_ray_is_told_in_time(tmp_path: Path) -> None:
+    """Somebody else's port, such as that of a dashboard: no supervisor tries it again."""
+    with socket.create_server(("0.0.0.0", 0)) as mute:  # noqa: S104  (Ray asks by the outer address)
+        address = f"127.0.0.1:{mute.getsockname()[1]}"
+        run = ("train", "hideseek", "--ray-address", address)
+        done = subprocess.run(
+            [sys.executable, "-m", "evertrain", *run],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=500,
+        )
+
+    assert done.returncode == 20, done.stdout + done.stderr
+    assert f"no Ray cluster at '{address}'" in done.stdout
+    assert "does not answer as Ray does" in done.stdout
+    assert len(list((tmp_path / "runs" / "hideseek" / "logs").iterdir())) == 1
