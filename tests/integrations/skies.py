@@ -13,7 +13,7 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnv
 
 from evertrain.core.errors import EvertrainError
-from evertrain.integrations.bluesky import BlueSkyEnv, OwnFrame, Physics
+from evertrain.integrations.bluesky import BlueSkyEnv, Foresight, OwnFrame, Physics
 from evertrain.integrations.sb3 import vector_env
 
 
@@ -67,12 +67,15 @@ class Probe(gymnasium.Wrapper[Any, Any, Any, Any]):
     def cockpit(self, seed: int, actions: Any) -> list[dict[str, tuple[float, ...]]]:
         """Fly, and return (ahead, to the right) of the nearest aircraft: as shown, and as it is.
 
-        Places are shares of the distance, speeds in 100 m/s.
+        Places are shares of the distance, speeds in 100 m/s. "passing" is where it is when
+        it is nearest within five minutes, if nobody turns, in radii of the protected zone,
+        and in how many minutes: looked up, second by second.
         """
         import bluesky
 
-        frame = OwnFrame(self.sky)
-        names = self.sky.observed
+        frame = Foresight(OwnFrame(self.sky))
+        names = frame.observed
+        zone_nm = {"sector": 5, "merge": 4}[self.sky.physics.scenario]
         shown, _ = frame.reset(seed=seed)
         found = []
         for action in actions:
@@ -88,15 +91,28 @@ class Probe(gymnasium.Wrapper[Any, Any, Any, Any]):
             turn = np.radians(traffic.hdg[near] - traffic.hdg[own])
             ahead, right = (float(shown[names.index(f"{name}_r[0]")]) for name in "xy")
             far = float(np.hypot(ahead, right))
+            speed = np.array(
+                [
+                    np.cos(turn) * traffic.tas[near] - traffic.tas[own],
+                    np.sin(turn) * traffic.tas[near],
+                ]
+            )
+            away = distances[near] * np.array([np.cos(off), np.sin(off)])
+            later = away / zone_nm + np.outer(np.arange(301), speed / 1852 / zone_nm)
+            nearest = int(np.argmin(np.hypot(*later.T)))
+            threat, *passes, when = (
+                float(shown[names.index(f"{name}[0]")])
+                for name in ("threat", "pass_ahead", "pass_right", "pass_s")
+            )
             found.append(
                 {
                     "place shown": (ahead / far, right / far),
                     "place": (float(np.cos(off)), float(np.sin(off))),
                     "speed shown": tuple(float(shown[names.index(f"v{n}_r[0]")]) for n in "xy"),
-                    "speed": (
-                        float(np.cos(turn) * traffic.tas[near] - traffic.tas[own]) / 100,
-                        float(np.sin(turn) * traffic.tas[near]) / 100,
-                    ),
+                    "speed": tuple(speed / 100),
+                    "passing shown": (*(each / threat for each in passes), when * 2),
+                    "passing": (*later[nearest], nearest / 60),
+                    "threat": (threat, np.exp(-(later[nearest] ** 2).sum() / 2 - nearest / 120)),
                     "track": tuple(
                         float(shown[names.index(f"{n}(track)[0]")]) for n in ("cos", "sin")
                     ),

@@ -137,6 +137,8 @@ def test_others_are_seen_from_the_cockpit(pair: tuple[Any, Any]) -> None:
         assert each["speed shown"] == pytest.approx(each["speed"], abs=1e-3)
         along = np.array(each["speed"]) / np.hypot(*each["speed"])
         assert each["track"] == pytest.approx(tuple(along), abs=1e-3)
+        assert each["passing shown"] == pytest.approx(each["passing"], abs=0.05)
+        assert each["threat"][0] == pytest.approx(each["threat"][1], abs=0.02)
 
 
 def test_another_outcome_is_refused(pair: tuple[Any, Any]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evertrain.integrations.bluesky.approach import LOOK_AHEAD_S, closest_approach
 from evertrain.integrations.bluesky.conflict import Flight, conflicts
 from evertrain.integrations.bluesky.generators import Stream
 from evertrain.integrations.bluesky.home import prepared
@@ -49,6 +50,32 @@ def test_degrees_of_longitude_shrink_to_the_north() -> None:
 
     assert conflicts(two, own=0, separation_nm=5.0).tolist() == [False, True]
     assert conflicts(two, own=0, separation_nm=3.9).tolist() == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("place", "velocity", "there", "seconds"),
+    [
+        ((10, 3), (-1, 0), (0, 3), 10),  # it passes on the right
+        ((10, 3), (1, 0), (10, 3), 0),  # it is on its way out
+        ((10, 3), (0, 0), (10, 3), 0),  # alongside for ever
+        ((1000, 0), (-1, 0), (1000 - LOOK_AHEAD_S, 0), LOOK_AHEAD_S),  # later than one looks
+        ((0, -8), (2, 2), (4, -4), 2),
+    ],
+)
+def test_the_closest_approach_is_where_others_are_nearest(
+    place: tuple[float, float],
+    velocity: tuple[float, float],
+    there: tuple[float, float],
+    seconds: float,
+) -> None:
+    """Straight on at constant speed; each of several aircraft by itself."""
+    places, velocities = (np.array([each, (5, 5)], np.float64).T for each in (place, velocity))
+
+    found, times = closest_approach(places, velocities)
+
+    assert found[:, 0].tolist() == pytest.approx(there)
+    assert times.tolist() == pytest.approx([seconds, 0])
+    assert found[:, 1].tolist() == pytest.approx((5, 5))
 
 
 def draw() -> tuple[float, float]:

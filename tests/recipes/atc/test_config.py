@@ -71,13 +71,13 @@ def test_the_default_network_is_as_large_as_the_guide_s() -> None:
     """7.3 million parameters: the guide has 7,339,053."""
 
     class Still(gymnasium.Env[Any, Any]):
-        observation_space = gymnasium.spaces.Box(-1, 1, (31,), np.float32)
+        observation_space = gymnasium.spaces.Box(-1, 1, (47,), np.float32)
         action_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
 
     arguments = AtcConfig().ppo.arguments() | {"n_steps": 2, "batch_size": 2}
     model = PPO("MlpPolicy", DummyVecEnv([Still]), device="cpu", **arguments)
 
-    assert sum(each.numel() for each in model.policy.parameters()) == 7_335_775
+    assert sum(each.numel() for each in model.policy.parameters()) == 7_342_758
 
 
 def test_aggressive_settings_crash_more() -> None:

@@ -9,7 +9,8 @@ Layer: integrations. Imports checkpoint and core.
 """
 
 from evertrain.integrations.bluesky.env import BlueSkyEnv
+from evertrain.integrations.bluesky.foresight import Foresight
 from evertrain.integrations.bluesky.frame import OwnFrame
 from evertrain.integrations.bluesky.scenario import SCENARIOS, Physics, Scenario
 
-__all__ = ["SCENARIOS", "BlueSkyEnv", "OwnFrame", "Physics", "Scenario"]
+__all__ = ["SCENARIOS", "BlueSkyEnv", "Foresight", "OwnFrame", "Physics", "Scenario"]

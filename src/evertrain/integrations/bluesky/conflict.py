@@ -1,6 +1,6 @@
 """Who will come too close, if nobody turns: state-based conflict detection. Pure.
 
-Layer: integrations. Imports nothing from evertrain.
+Layer: integrations. Imports its siblings only.
 """
 
 from dataclasses import dataclass
@@ -9,11 +9,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-LOOK_AHEAD_S: Final = 300.0  # as BlueSky's own detection has it
+from evertrain.integrations.bluesky.approach import Array, closest_approach
+
 _NM_M: Final = 1852.0
 _NM_PER_DEGREE: Final = 60.0
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +43,14 @@ def conflicts(flight: Flight, own: int, separation_nm: float) -> NDArray[np.bool
         flight: Of all aircraft, at the same height.
         own: Index of the own one.
         separation_nm: What is too close, nautical miles.
-
-    Source:
-        Hoekstra, van Gent and Ruigrok, Designing for safety: the free flight air traffic
-        management concept, Reliability Engineering and System Safety 75 (2002), 215-232.
     """
     latitude, longitude = flight.latitude_deg, flight.longitude_deg
     shrink = np.cos(np.radians(latitude[own]))
-    north = (latitude - latitude[own]) * _NM_PER_DEGREE
-    east = (longitude - longitude[own]) * _NM_PER_DEGREE * shrink
-    track, speed_nm_s = np.radians(flight.track_deg), flight.speed_m_s / _NM_M
-    to_north = np.cos(track) * speed_nm_s
-    to_east = np.sin(track) * speed_nm_s
-    to_north, to_east = to_north - to_north[own], to_east - to_east[own]
-    closing = np.maximum(to_north**2 + to_east**2, np.finfo(np.float64).tiny)
-    nearest_s = np.clip(-(north * to_north + east * to_east) / closing, 0.0, LOOK_AHEAD_S)
-    distance = np.hypot(north + to_north * nearest_s, east + to_east * nearest_s)
-    found: NDArray[np.bool_] = distance < separation_nm
+    place = np.stack([latitude - latitude[own], (longitude - longitude[own]) * shrink])
+    track = np.radians(flight.track_deg)
+    velocity = np.stack([np.cos(track), np.sin(track)]) * flight.speed_m_s / _NM_M
+    relative = velocity - velocity[:, own, None]
+    passing, _ = closest_approach(place * _NM_PER_DEGREE, relative)
+    found: NDArray[np.bool_] = np.hypot(*passing) < separation_nm
     found[own] = False
     return found

@@ -17,7 +17,7 @@ from evertrain.integrations.bluesky.scenario import SCENARIOS
 
 # Parts of an observation that are vectors: to the north, to the east.
 _VECTORS: Final = (("x_r", "y_r"), ("vx_r", "vy_r"), ("cos(track)", "sin(track)"))
-_SPEED_M_S: Final = 100.0
+SPEED_M_S: Final = 100.0  # what shown speeds are multiples of
 
 
 class OwnFrame(gymnasium.ObservationWrapper[Observation, Action, Observation]):
@@ -36,14 +36,16 @@ class OwnFrame(gymnasium.ObservationWrapper[Observation, Action, Observation]):
         """Find the vectors among the numbers."""
         super().__init__(env)
         self._own = env
+        self.observed = env.observed
+        self.scenario = SCENARIOS[env.physics.scenario]
         names = [name.partition("[")[0] for name in env.observed]
         self._pairs = [
             tuple(np.flatnonzero([name == part for name in names]) for part in pair)
             for pair in _VECTORS
         ]
         self._units = np.ones(len(names), np.float32)
-        for name, unit_m_s in SCENARIOS[env.physics.scenario].speed_units_m_s.items():
-            self._units[[each == name for each in names]] = unit_m_s / _SPEED_M_S
+        for name, unit_m_s in self.scenario.speed_units_m_s.items():
+            self._units[[each == name for each in names]] = unit_m_s / SPEED_M_S
 
     def observation(self, observation: Observation) -> Observation:
         """Return the same, seen from the cockpit."""

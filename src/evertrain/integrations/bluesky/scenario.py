@@ -21,6 +21,7 @@ class Scenario:
         steps_per_action: Steps of the simulator between two actions, as bluesky-gym has it.
         episode_actions: Actions after which bluesky-gym ends an episode.
         separation_nm: Two aircraft that come closer intrude on each other, nautical miles.
+        place_unit_m: What an observation's numbers "x_r" and "y_r" are multiples of, m.
         speed_units_m_s: What an observation's numbers "vx_r" and "vy_r" are multiples of, m/s.
         constants: From a multiple of the usual traffic to the module's constants that make it.
     """
@@ -31,6 +32,7 @@ class Scenario:
     steps_per_action: int
     episode_actions: int
     separation_nm: float
+    place_unit_m: float
     speed_units_m_s: Mapping[str, float]
     constants: Callable[[float], Mapping[str, float]]
 
@@ -53,6 +55,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         steps_per_action=5,
         episode_actions=200,
         separation_nm=5.0,
+        place_unit_m=13_000.0,
         speed_units_m_s={"vx_r": 32.0, "vy_r": 66.0},
         constants=_sector_constants,
     ),
@@ -63,6 +66,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         steps_per_action=10,
         episode_actions=50,
         separation_nm=4.0,
+        place_unit_m=1_000_000.0,
         speed_units_m_s={"vx_r": 150.0, "vy_r": 150.0},
         constants=_merge_constants,
     ),

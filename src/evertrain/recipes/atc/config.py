@@ -148,7 +148,7 @@ class PpoConfig(Strict):
     gae_lambda: float = Field(default=0.95, ge=0, le=1)
     clip_range: PositiveFloat = 0.2
     ent_coef: NonNegativeFloat = 0.0
-    net_arch: tuple[PositiveInt, ...] = (1898, 1898)
+    net_arch: tuple[PositiveInt, ...] = (1891, 1891)
     log_std_init: float = -0.7
 
     def learning_rate_at(self, remaining: float) -> float:
@@ -225,19 +225,19 @@ class AtcConfig(Strict):
 
 
 _SMALL: Final[dict[str, Any]] = {
-    "steps": 102_400,
+    "steps": 204_800,
     "envs": 2,
     "simulator": {"timewarp": 60},
     "checkpoints": {"every_steps": 2_500},
     "ppo": {
-        "net_arch": (64, 64),
+        "net_arch": (128, 128),
         "learning_rate": 1e-3,
         "final_learning_rate": 1e-4,
-        "n_steps": 1024,  # an aircraft alongside costs a hundred points: fewer are mostly luck
+        "n_steps": 2048,  # an aircraft alongside costs a hundred points: fewer are mostly luck
         "n_epochs": 10,
-        "batch_size": 256,
-        "gamma": 0.9,
-        "log_std_init": -1.5,
+        "batch_size": 512,
+        "ent_coef": 0.002,
+        "log_std_init": -1.2,
     },
 }
 

@@ -12,7 +12,7 @@ from gymnasium.wrappers import TimeLimit
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
-from evertrain.integrations.bluesky import BlueSkyEnv, OwnFrame, Physics
+from evertrain.integrations.bluesky import BlueSkyEnv, Foresight, OwnFrame, Physics
 from evertrain.integrations.sb3 import EnvLimits, ResilientVecEnv, RestartBudget, vector_env
 from evertrain.recipes.atc.config import AtcConfig, SimulatorConfig
 from evertrain.recipes.atc.faults import FrailEnv
@@ -63,4 +63,4 @@ def _frail_env(config: AtcConfig, index: int, attempt: int) -> Monitor[Any, Any]
 
 
 def _limited(config: SimulatorConfig) -> TimeLimit[Any, Any]:
-    return TimeLimit(OwnFrame(BlueSkyEnv(physics(config))), config.episode_length)
+    return TimeLimit(Foresight(OwnFrame(BlueSkyEnv(physics(config)))), config.episode_length)
