@@ -178,7 +178,7 @@ def test_reading_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_metadata_that_cannot_be_read_is_empty(tmp_path: Path) -> None:
-    """The best metric then goes without its name."""
+    """What is the best does not hang on it."""
     run_dir = trained_run(tmp_path / "r")
     metadata = run_dir.checkpoints / "000000020" / "metadata.json"
     metadata.chmod(0o644)
@@ -186,7 +186,7 @@ def test_metadata_that_cannot_be_read_is_empty(tmp_path: Path) -> None:
         metadata.write_bytes(data)
         found = status(run_dir)
         assert found.best is not None
-        assert (found.best.metric, found.best.value) == (None, 0.0)
+        assert (found.best.metric, found.best.value) == ("total_profit", 0.0)
         assert metadata_of(found.checkpoints[1]) == {}
 
 

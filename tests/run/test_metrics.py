@@ -8,6 +8,7 @@ import pytest
 
 from evertrain import Run, every
 from evertrain.core.errors import UsageError
+from evertrain.monitor.read import status
 from support import OpenRun
 
 
@@ -220,6 +221,24 @@ def test_the_best_so_far_survives_a_restart(open_run: OpenRun) -> None:
     best = run.store.best()
     assert best is not None
     assert best.step == 1
+
+
+def test_another_rule_judges_anew_what_is_there(open_run: OpenRun) -> None:
+    """Profits in the hundreds do not stand above Sharpe ratios for good."""
+    profits = (0, 990, 980, 970, 3, 2, 1)
+    sharpes = (0, 0.1, 0.3, 0.2, 0.25, 0.1, 0.6)
+    for total, rule in ((3, "max:profit"), (6, "max:sharpe")):
+        run = open_run(total=total, best=rule)
+        for step in run:
+            run.log(profit=profits[step], sharpe=sharpes[step])
+
+    new = [run.store.load(step).manifest.is_best for step in (4, 5, 6)]
+    shown = status(run.path).best
+    best = run.store.best()
+    assert new == [False, False, True]  # 0.3 was there, although nobody asked for it then
+    assert best is not None
+    assert shown is not None
+    assert (best.step, shown.step, shown.metric, shown.value) == (6, 6, "sharpe", 0.6)
 
 
 def test_nan_is_never_the_best(open_run: OpenRun) -> None:

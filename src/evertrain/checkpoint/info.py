@@ -20,6 +20,7 @@ class CheckpointInfo:
         kind: Why it was taken.
         score: Quality, higher is better. None if it was not measured; NaN if
             it was, and came out as nonsense.
+        metric_name: The metric that the score was made of. None: it is the caller's own.
         is_pinned: Whether a person asked to keep it.
         attempt: Attempt that wrote it.
         size_bytes: Bytes of its files.
@@ -33,6 +34,7 @@ class CheckpointInfo:
     saved_at_s: float
     kind: Kind = "step"
     score: float | None = None
+    metric_name: str | None = None
     is_pinned: bool = False
     attempt: int = 0
     size_bytes: int = 0

@@ -238,6 +238,7 @@ def to_info(manifest: Manifest, path: Path) -> CheckpointInfo:
         saved_at_s=manifest.saved_at_s,
         kind=manifest.kind,
         score=manifest.score,
+        metric_name=manifest.metric_name,
         attempt=manifest.attempt,
         size_bytes=manifest.size_bytes,
         metrics=manifest.metrics,

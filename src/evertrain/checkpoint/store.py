@@ -31,7 +31,7 @@ from evertrain.checkpoint.keep import Keep, Verdict, verdicts
 from evertrain.checkpoint.manifest import Manifest, to_info
 from evertrain.checkpoint.plugin import Tree
 from evertrain.checkpoint.previous import Base, after, found
-from evertrain.checkpoint.rank import Best, parse_best, ranked
+from evertrain.checkpoint.rank import Best, highest, parse_best, ranked
 from evertrain.checkpoint.read import Loaded, map_checkpoint, read_checkpoint, read_manifest
 from evertrain.checkpoint.snapshot import Snapshot, take
 from evertrain.checkpoint.verify import Fault, Memory, faults_of
@@ -284,7 +284,7 @@ class Store:
 
     def best(self) -> CheckpointInfo | None:
         """Return the checkpoint of the highest score, ties to the later, or None."""
-        return next(iter(ranked(self.list())), None)
+        return next(iter(ranked(self.list(), self._best)), None)
 
     def get(self, step: int) -> CheckpointInfo:
         """Return the checkpoint of `step`.
@@ -470,8 +470,8 @@ class Store:
             )
         if about.is_best is not None or about.score is None:
             return about
-        best = self.best()
-        return replace(about, is_best=_beats(about.score, best.score if best else None))
+        best = highest(self.list(), self._best)
+        return replace(about, is_best=_beats(about.score, best))
 
     def _doubt(self, snapshot: Snapshot, manifest: Manifest) -> None:
         """Stop believing the owners of rows that changed, although they counted none."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from evertrain.checkpoint.catalog import Catalog, demoted
 from evertrain.checkpoint.info import CheckpointInfo
-from evertrain.checkpoint.rank import ranked
+from evertrain.checkpoint.rank import ranked, rule_of
 from evertrain.checkpoint.share import disk_bytes
 from evertrain.checkpoint.space import Outlook
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
@@ -246,13 +246,11 @@ def _last(
 
 
 def _best(found: Sequence[CheckpointInfo]) -> Best | None:
-    best_first = ranked(found)
+    rule = rule_of(found)
+    best_first = ranked(found, rule)
     if not best_first:
         return None
     top = best_first[0]
-    about = metadata_of(top)
-    name, value = about.get("metric_name"), about.get("metric_value")
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return Best(
-        top.step, name if isinstance(name, str) else None, value if is_number else top.score
-    )
+    if rule is not None and rule.metric in top.metrics:
+        return Best(top.step, rule.metric, top.metrics[rule.metric])
+    return Best(top.step, top.metric_name, top.score)

@@ -3,12 +3,12 @@
 Layer: run. Imports checkpoint and core.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evertrain.checkpoint.info import Kind
-from evertrain.checkpoint.rank import Best
+from evertrain.checkpoint.info import CheckpointInfo, Kind
+from evertrain.checkpoint.rank import Best, highest, rule_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +73,18 @@ class Record:
     ranking: Best | None
     best_score: float | None = None
     saved_score: float | None = None
+
+    def go_on(self, best_score: float | None, found: Sequence[CheckpointInfo]) -> None:
+        """Go on from the best score of a checkpoint, or judge anew if another rule gave it.
+
+        Args:
+            best_score: What the checkpoint says was the best until then.
+            found: It and those before it.
+        """
+        before = rule_of(found)
+        if self.ranking is not None and before not in {None, self.ranking}:
+            best_score = highest(found, self.ranking)
+        self.best_score = self.saved_score = best_score
 
     def judge(self, row: Mapping[str, Any]) -> tuple[float | None, bool]:
         """Return the score of a step's metrics, and whether it beats all before it."""

@@ -65,6 +65,14 @@ class Origin:
         """The checkpoint; None on a fresh start."""
         return self.choice.loaded.info if self.choice.loaded else None
 
+    def known(self) -> list[CheckpointInfo]:
+        """Return the checkpoint and those of the run before it; none on a fresh start."""
+        info = self.info
+        if info is None:
+            return []
+        before = [] if self.choice.is_import else self.store.list()
+        return [*(each for each in before if each.step < info.step), info]
+
     def standing(self) -> Standing:
         """Return where the run stood there.
 

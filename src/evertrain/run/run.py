@@ -647,7 +647,7 @@ class Run:
         found = self._origin.standing()
         self.step = self._origin.choice.step
         self.iteration: int = found.iteration
-        self._record.best_score = self._record.saved_score = found.best_score
+        self._record.go_on(found.best_score, self._origin.known())
         self._curriculum = Curriculum(found.at, found.stages)
 
     def _here(self, ended: StageLoop | None = None) -> Here:
