@@ -43,8 +43,9 @@ def claimed(config: HideSeekConfig, run: Run) -> Folder | None:
     """Return the folder for other programs, which is this run's; None where none is asked for.
 
     Raises:
-        ConfigError: In the folder lies what another run, or nobody knows who, has written.
-        OSError: The disk refused.
+        ConfigError: In the folder lies what another run, or nobody knows who, has written; or
+            it is no folder.
+        EvertrainError: The disk refused.
     """
     if config.ppo.checkpoint_dir is None:
         return None
