@@ -149,7 +149,7 @@ def _with_runners(*indices: int) -> Any:
 @pytest.mark.parametrize("remember", [groups.remember, oldstack.remember])
 def test_another_number_of_runners_is_refused_on_both_stacks(remember: Any) -> None:
     """It is told before anything is put back."""
-    tree = {"runners": [[{}, {}, {}]], "weights": {}, "callbacks": []}
+    tree: dict[str, Any] = {"runners": [[{}, {}, {}]], "weights": {}, "callbacks": []}
     fits = [str(each.problem) for each in remember(_with_runners(1, 2))(tree)]
     problems = [str(each.problem) for each in remember(_with_runners(1))(tree)]
 
