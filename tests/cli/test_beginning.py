@@ -67,6 +67,24 @@ def test_must_without_any_checkpoint(trained: RunDir, invoke: Invoke) -> None:
     assert "no checkpoint to resume from" in invoke(*_call(CALLS[0], "must"), code=10).stderr
 
 
+@pytest.mark.parametrize("where", ["must", "latest", "best", "31", "stage:7", "./nowhere"])
+def test_a_new_run_of_a_recipe_has_nothing_to_resume_from(
+    place: Path, invoke: Invoke, where: str
+) -> None:
+    """No attempt is started, and there is no run afterwards."""
+    invoke("train", "structure", "--run", "new", "--resume", where, code=10)
+
+    assert not (place / "new").exists()
+
+
+def test_a_word_that_means_nothing_starts_no_new_run(place: Path, invoke: Invoke) -> None:
+    """It is what is typed by mistake."""
+    said = invoke("train", "structure", "--run", "new", "--resume", "nope", code=2).stderr
+
+    assert "means nothing" in said
+    assert not (place / "new").exists()
+
+
 @pytest.mark.slow
 def test_a_path_means_what_it_meant_where_it_was_typed(
     place: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch

@@ -1,8 +1,10 @@
 """The rules of `ResilientVecEnv`, and the messages between its processes, without processes."""
 
+import multiprocessing
 import select
 import socket
 import threading
+from typing import Any, cast
 
 import pytest
 
@@ -10,7 +12,9 @@ from evertrain.core.errors import ConfigError
 from evertrain.core.patience import Patience
 from evertrain.integrations.sb3 import EnvLimits, ResilientVecEnv, RestartBudget
 from evertrain.integrations.sb3.resilient.channel import Channel, dumps, loads
+from evertrain.integrations.sb3.resilient.crew import Crew
 from evertrain.integrations.sb3.resilient.limits import Learned, pause_s
+from evertrain.integrations.sb3.resilient.remote import Remote
 from evertrain.integrations.sb3.resilient.restart import (
     Ended,
     Failure,
@@ -45,6 +49,38 @@ class TestLearned:
         for _ in range(10_000):
             learned.see(0.1)
         assert learned.limit_s(limits) == pytest.approx(1.0, abs=0.2)
+
+
+class Slow:
+    """A worker whose reset takes a minute, and whose steps take no time."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        """Wait by that clock."""
+        self._clock = clock
+
+    def answer(self, phase: str, patience: Patience) -> tuple[Any, ...]:
+        """Answer after a minute, or at once."""
+        if phase == "reset":
+            self._clock.advance(60.0)
+            patience.left_s -= 60.0
+        return ("ok", 0, 0.0, False, {})
+
+
+def test_a_step_in_which_nothing_is_reset_says_nothing_of_resets() -> None:
+    """Else thousands of steps would let one slow reset fade, and the next one be killed."""
+    clock, limits = FakeClock(), EnvLimits()
+    crew = Crew([], multiprocessing.get_context("spawn"), limits, clock=clock)
+    crew.remotes = [cast("Remote", Slow(clock))]
+    crew.expect(0, "reset")
+    crew.hear("reset", [0])
+    for _ in range(5_000):
+        crew.expect(0, "step")
+        crew.hear("step", [0])
+        crew.hear("reset", list(crew.pending))
+    learned = crew._learned
+    assert (learned["reset"].count, learned["step"].count) == (1, 5_000)
+    assert learned["reset"].longest_s == 60.0
+    assert learned["reset"].limit_s(limits) == limits.unlearned_s
 
 
 class TestBudget:

@@ -46,6 +46,22 @@ def test_weights_come_from_any_checkpoint(
     assert (run.step, run.state.epsilon, run.metrics) == (0, 1.0, [])
 
 
+@pytest.mark.parametrize(("which", "value"), [("", 3), ("@best", 2)])
+def test_a_run_may_have_an_at_in_its_name(
+    open_run: OpenRun, teacher: Path, which: str, value: int
+) -> None:
+    """Only what stands behind the last one names a checkpoint, and only if no run is meant."""
+    other = teacher.with_name("w@x") / "run@1"
+    other.parent.mkdir()
+    teacher.rename(other)
+    run = open_run(init_from=f"{other}{which}")
+    weights = np.zeros(2)
+    run.attach(weights=weights)
+    run.restore()
+
+    assert weights.tolist() == [value, value]
+
+
 def test_weights_come_from_a_path(open_run: OpenRun, teacher: Path) -> None:
     """A checkpoint's directory serves as well, wherever it lies."""
     run = open_run(init_from=RunDir(teacher).checkpoints / "000000002")

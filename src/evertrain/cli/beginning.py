@@ -9,15 +9,16 @@ from evertrain.core.journal import Journal
 from evertrain.core.rundir import RunDir
 
 
-def check_beginning(run_dir: Path, where: str) -> None:
+def check_beginning(run_dir: Path, where: str, *, is_recipe: bool = False) -> None:
     """Refuse a checkpoint that is not there: no restart of the command would bring it.
 
-    Only for runs that a `Run` has trained. What other commands resume from is the
-    supervisor's to find, and a new run may still import a path.
+    Only for what a `Run` has trained, or will train. What other commands resume from is the
+    supervisor's to find.
 
     Args:
         run_dir: The run, old or new.
         where: Value of `--resume` or `--from`.
+        is_recipe: Whether a recipe is to be started: then a `Run` trains in a new run, too.
 
     Raises:
         NotFoundError: It names what is not there.
@@ -27,6 +28,7 @@ def check_beginning(run_dir: Path, where: str) -> None:
     from evertrain.run.choose import check
 
     place = RunDir(run_dir.absolute())
-    if where in {"auto", "never"} or Journal(place.journal).last("attempt_started") is None:
+    if where in {"auto", "never"}:
         return
-    check(Store(place.checkpoints), where)
+    if is_recipe or Journal(place.journal).last("attempt_started") is not None:
+        check(Store(place.checkpoints), where)

@@ -63,7 +63,7 @@ def train(  # noqa: PLR0913  (one parameter per option of a recipe)
     place = run_dir or f"runs/{recipe}"
     resume = recipes.find(recipe).place(resume, Path(place))
     chosen = SuperviseOptions(resume=resume, **options)
-    check_beginning(Path(place), resume)
+    check_beginning(Path(place), resume, is_recipe=True)
     return supervise(command, place, chosen, subscription=subscription)
 
 

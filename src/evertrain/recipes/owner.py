@@ -16,6 +16,7 @@ from typing import Final, Self
 from evertrain.core.errors import ConfigError
 from evertrain.core.fs import LOCAL_FS, Fs, make_dir, write_atomic
 from evertrain.core.kinds import is_text
+from evertrain.core.refusal import refusing
 from evertrain.core.rundir import RunDir, read_identity
 from evertrain.recipes.cardfile import encoded, fields_of
 
@@ -73,13 +74,20 @@ def claim(
         fs: Disk to write to.
 
     Raises:
-        ConfigError: It is another run's, or holds such names, and nobody knows whose they are.
-            Nothing was changed.
-        OSError: The disk refused.
+        ConfigError: It is another run's, or holds such names, and nobody knows whose they are;
+            or it is no folder. Nothing was changed.
+        EvertrainError: The disk refused.
 
     Durability:
         After return it survives a power cut.
     """
+    with refusing(folder):
+        _claim(folder, owner, is_meant=is_meant, option=option, fs=fs)
+
+
+def _claim(
+    folder: Path, owner: Owner, *, is_meant: Callable[[str], bool], option: str, fs: Fs
+) -> None:
     mark = folder / MARK
     if os.path.lexists(mark):
         found = Owner.read(mark)

@@ -3,7 +3,12 @@
 Layer: recipes. Imports nothing from evertrain.
 """
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+# What torch computes on: "cpu", "cuda", "cuda:1", or "auto".
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")]
 
 
 class Strict(BaseModel):

@@ -135,8 +135,13 @@ def in_run(source: str | Path) -> tuple[Store, str]:
     Raises:
         NotFoundError: There is no such run.
     """
-    name, _, which = str(source).partition("@")
-    return Store(open_run_dir(name).checkpoints), which or "latest"
+    name, at, which = str(source).rpartition("@")
+    if not at or "/" in which:
+        return Store(open_run_dir(source).checkpoints), "latest"
+    try:
+        return Store(open_run_dir(source).checkpoints), "latest"  # a name may have an "@" in it
+    except NotFoundError:
+        return Store(open_run_dir(name).checkpoints), which or "latest"
 
 
 def _is_file(path: Path) -> bool:

@@ -40,6 +40,16 @@ def test_an_iteration_is_of_whole_rounds() -> None:
         HideSeekConfig.model_validate({"ray": {"envs": 10, "env_runners": 2}})
 
 
+def test_runners_without_a_processor_are_refused() -> None:
+    """The training would wait for them for ever; somebody else's cluster may be any size."""
+    runners = {"env_runners": 3, "envs": 1}
+    with pytest.raises(ValidationError, match="env_runners 3 is more than cpus 2"):
+        HideSeekConfig.model_validate({"ray": runners})
+
+    HideSeekConfig.model_validate({"ray": {**runners, "cpus": 3}})
+    HideSeekConfig.model_validate({"ray": {**runners, "address": "auto"}})
+
+
 def test_its_flags_are_settings() -> None:
     """`--ray-address auto` is another word for `-o ray.address=auto`."""
     flags = {flag.name: flag.means for flag in recipes.find("hideseek").flags}

@@ -17,11 +17,15 @@ from evertrain.recipes.saving import keep_rule
 from support import FAST
 
 
-def kept(steps: list[int], ppo: PpoConfig, **scores: float) -> set[int]:
-    """Return which of these a run keeps; each is better than those before it, but for `scores`."""
+def kept(steps: list[int], ppo: PpoConfig, *, ended: int = 0, **scores: float) -> set[int]:
+    """Return which of these a run keeps; each is better than those before it, but for `scores`.
+
+    At the step `ended` the training was over for a while.
+    """
     found = [
         CheckpointInfo(
             step=step,
+            kind="final" if step == ended else "step",
             saved_at_s=0.0,
             score=scores.get(f"of_{step}", float(step)),
             path=Path(str(step)),
@@ -44,6 +48,15 @@ def test_the_best_of_the_folder_stays() -> None:
     ppo = PpoConfig(checkpoint_freq=10, keep_last_n=2)
 
     assert kept([10, 15, 20, 30, 40], ppo, of_10=50.0, of_15=60.0) == {10, 15, 30, 40}
+
+
+def test_the_last_of_a_training_that_was_prolonged_stays() -> None:
+    """The folder has it, and nothing that is newer there has pushed it out."""
+    ppo = PpoConfig(checkpoint_freq=10, keep_last_n=4)
+    steps = [20, 30, 37, 40, 50, 51, 52, 53, 54]
+
+    assert kept(steps, ppo, ended=37) == {30, 37, 40, 50, 51, 52, 53, 54}
+    assert kept(steps, ppo) == {20, 30, 40, 50, 51, 52, 53, 54}
 
 
 def test_zero_keeps_all() -> None:

@@ -6,15 +6,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from evertrain import Run, Store
 from evertrain.core.errors import ConfigError
 from evertrain.integrations.browser import BrowserGameEnv, GameSettings
 from evertrain.recipes import find
+from evertrain.recipes.atc.config import AtcConfig
 from evertrain.recipes.flags import expand
 from evertrain.recipes.openscope import train as module
-from evertrain.recipes.openscope.config import PRESETS, GameConfig, OpenscopeConfig
+from evertrain.recipes.openscope.config import PRESETS, GameConfig, OpenscopeConfig, game_settings
 from evertrain.recipes.openscope.evaluate import Played, play, silence, table
 from integrations.games import FakeGame, node, node_env, settings
 from integrations.worlds import digest
@@ -34,13 +35,13 @@ def test_every_preset_is_a_configuration(name: str) -> None:
     """And its game's settings can work."""
     config = OpenscopeConfig.model_validate(PRESETS[name])
 
-    assert module.game_settings(config.game).frames >= 1
+    assert game_settings(config.game).frames >= 1
 
 
 @pytest.mark.parametrize("timewarp", [40.0, 30.0, 20.0, 10.0])
 def test_a_ladder_needs_no_other_setting(timewarp: float) -> None:
     """At each of the guide's time warps, an action is a whole number of frames."""
-    chosen = module.game_settings(GameConfig(timewarp=timewarp))
+    chosen = game_settings(GameConfig(timewarp=timewarp))
 
     assert chosen.frames * chosen.frame_ms * timewarp / 1000 == chosen.action_s
 
@@ -51,24 +52,47 @@ def test_the_configuration_has_every_setting_of_the_game() -> None:
     defaults = {name: getattr(theirs, name) for name in GameSettings.__slots__}
 
     assert own.model_dump() | {"instructions": ()} == defaults | {"instructions": ()}
-    assert module.game_settings(own) == theirs
+    assert game_settings(own) == theirs
+
+
+@pytest.mark.parametrize(
+    ("game", "said"),
+    [
+        ({"timewarp": 7}, "no whole number"),
+        ({"url": "localhost:3003"}, "no http address"),
+        ({"instructions": [""]}, "lines of text"),
+    ],
+)
+def test_a_game_that_cannot_work_is_no_configuration(game: dict[str, Any], said: str) -> None:
+    """`config check` says what the training would."""
+    with pytest.raises(ValidationError, match=said):
+        OpenscopeConfig.model_validate({"game": game})
+
+
+@pytest.mark.parametrize("model", [OpenscopeConfig, AtcConfig])
+def test_a_device_that_torch_does_not_have_is_no_configuration(model: type[BaseModel]) -> None:
+    """It would be found out by a traceback of torch, in each attempt."""
+    for name in ("gpu", "cuda:", "cuda:x", "", "cpu "):
+        with pytest.raises(ValidationError, match="device"):
+            model.model_validate({"device": name})
+    for name in ("cpu", "auto", "cuda", "cuda:1"):
+        assert model.model_validate({"device": name}).model_dump()["device"] == name
 
 
 def test_instructions_are_added() -> None:
     """An airport's own clearances come behind those of all."""
-    chosen = module.game_settings(GameConfig(instructions=("i 25L",)))
+    chosen = game_settings(GameConfig(instructions=("i 25L",)))
 
     assert chosen.instructions[-1] == "i 25L"
     assert len(chosen.instructions) > 20
 
 
 def test_what_cannot_work_is_refused() -> None:
-    """By the model, or, where it takes two settings, before the run is opened."""
+    """By the model, also where it takes two settings."""
     with pytest.raises(ValidationError, match="does not divide a rollout"):
         OpenscopeConfig.model_validate({"ppo": {"n_steps": 100}})
     with pytest.raises(ConfigError, match="no whole number"):
-        module.train(OpenscopeConfig.model_validate({"game": {"action_s": 1.7}}), "unused")
-    assert not Path("unused").exists()
+        game_settings(GameConfig(action_s=1.7))
 
 
 def test_the_flags_of_the_guide() -> None:
@@ -125,7 +149,7 @@ def test_a_training_that_was_stopped_goes_on_exactly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Half of it, then the rest, comes out as all of it; and it reports."""
-    chosen = module.game_settings(OpenscopeConfig.model_validate(SHORT).game)
+    chosen = game_settings(OpenscopeConfig.model_validate(SHORT).game)
     given = {name: getattr(chosen, name) for name in GameSettings.__slots__}
     monkeypatch.setattr(module, "make_env", lambda _: node_env(**given))
     whole = OpenscopeConfig.model_validate(SHORT)

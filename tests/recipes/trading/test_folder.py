@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from evertrain.checkpoint.info import CheckpointInfo
+from evertrain.checkpoint.store import Store
 from evertrain.cli.main import cli
 from evertrain.core.rundir import RunDir, new_identity, write_identity
 from evertrain.recipes.cardfile import encoded
@@ -139,6 +140,7 @@ def test_the_command_line_takes_a_file_of_weights(
     """`--resume models/model_ep200.pt` begins at episode 200, with the guide's other options."""
     mine, weights = tmp_path / "trading", tmp_path / "models" / "model_ep200.pt"
     write_identity(RunDir(mine), replace(new_identity(), id="abc"))
+    Store(mine).save(200, {"model": 1})
     weights.parent.mkdir()
     weights.touch()
     weights.with_suffix(".json").write_bytes(encoded(CARD))

@@ -74,7 +74,8 @@ def keeping_sigterm() -> Iterator[None]:
     try:
         yield
     finally:
-        if callable(before) and threading.current_thread() is threading.main_thread():
+        is_known = before is not None  # else it was not Python that set it, and cannot be put back
+        if is_known and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
 
 

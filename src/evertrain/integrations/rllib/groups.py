@@ -6,7 +6,7 @@ Layer: integrations. Imports checkpoint and core.
 from collections.abc import Callable
 from typing import Any, Final
 
-from evertrain.checkpoint.plugin import Tree
+from evertrain.checkpoint.plugin import Mismatch, Tree
 from evertrain.core.errors import EnvError, StateError
 
 ANSWER_S: Final = 60.0  # as long as RLlib itself waits for samples
@@ -22,6 +22,18 @@ def indices_of(group: Any) -> list[int]:
     """Return the numbers of a group's runners; the local one is number 0."""
     local = [] if group.local_env_runner is None else [0]
     return [*local, *group._worker_manager.actor_ids()]  # noqa: SLF001
+
+
+def remember(algorithm: Any) -> Callable[[Tree], list[Mismatch]]:
+    """Return what tells how the runners of a stored state are not as many as there are here."""
+    here = [len(indices_of(group)) for group in groups_of(algorithm)]
+
+    def misfits(tree: Tree) -> list[Mismatch]:
+        there = [len(each) for each in tree["runners"]]
+        problem = f"{_in_words(there)} there, {_in_words(here)} here"
+        return [] if there == here else [Mismatch("runners", problem)]
+
+    return misfits
 
 
 def ask(group: Any, act: Callable[[Any], Tree], index: int) -> Tree | None:
@@ -71,3 +83,7 @@ def checked(answer: Tree) -> Tree:
             "Look at what it names; a class of your own needs get_state and set_state.",
         )
     return answer
+
+
+def _in_words(counts: list[int]) -> str:
+    return " and ".join(f"{count} runners" for count in counts) or "no runners"

@@ -14,6 +14,7 @@ from evertrain.integrations.envs.method import AUTO, BARRIER
 from evertrain.integrations.rllib import (
     callbacks,
     environments,
+    groups,
     learner,
     names,
     probe,
@@ -123,14 +124,10 @@ def remember(algorithm: Any) -> Callable[[Tree], list[Mismatch]]:
     local = algorithm.learner_group._learner  # noqa: SLF001
     judge = None if local is None else learner.remember(local)
     able = callbacks.names(algorithm.callbacks)
-    counts = [len(indices_of(group)) for group in groups_of(algorithm)]
+    compare = groups.remember(algorithm)
 
     def misfits(tree: Tree) -> list[Mismatch]:
-        found = []
-        there = [len(each) for each in tree["runners"]]
-        if there != counts:
-            problem = f"{_runners_text(there)} there, {_runners_text(counts)} here"
-            found.append(Mismatch("runners", problem))
+        found = compare(tree)
         found += callbacks.misfits(able, tree["callbacks"])
         strange = stats.strange(tree["metrics"])
         if strange is not None:
@@ -234,7 +231,3 @@ def _kept(answer: Tree, ids: list[str]) -> Tree:
     checked(answer)
     ids += answer["ids"]
     return answer["tree"]
-
-
-def _runners_text(counts: list[int]) -> str:
-    return " and ".join(f"{count} runners" for count in counts) or "no runners"

@@ -22,7 +22,7 @@ from evertrain.checkpoint.plugin import INFERENCE, Mismatch, Tree
 from evertrain.core.errors import StateError
 from evertrain.integrations.envs import attributes
 from evertrain.integrations.envs.method import AUTO, BARRIER
-from evertrain.integrations.rllib import callbacks, environments
+from evertrain.integrations.rllib import callbacks, environments, groups
 from evertrain.integrations.rllib.groups import ask, groups_of, indices_of, tell
 from evertrain.integrations.rllib.inference import BY
 from evertrain.integrations.rllib.notices import say_once
@@ -123,11 +123,13 @@ def remember(algorithm: Any) -> Callable[[Tree], list[Mismatch]]:
     policies = dict(_policies(algorithm))
     able = callbacks.names(algorithm.callbacks)
     judges = {key: _MODULE.remember(each.model) for key, each in policies.items()}
+    compare = groups.remember(algorithm)
 
     def misfits(tree: Tree) -> list[Mismatch]:
         there = tree["weights"]
         found = [Mismatch(key, "missing in the checkpoint") for key in judges.keys() - there.keys()]
         found += [Mismatch(key, "not in the program") for key in there.keys() - judges.keys()]
+        found += compare(tree)
         found += callbacks.misfits(able, tree["callbacks"])
         for key in judges.keys() & there.keys():
             found += [

@@ -1,16 +1,21 @@
 """`checkpoint` and `restore`: for a program that keeps its own loop and has no `Run`.
 
+Who goes back abandons what was saved later: the first checkpoint behind it sets that aside,
+before it is saved itself. A program that dies in between goes on from where it went back to.
+
 Layer: integrations. Imports run, checkpoint, core, and its siblings.
 """
 
 import warnings
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
+from evertrain.checkpoint.catalog import step_names
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.keep import Keep, keep_last
 from evertrain.checkpoint.read import Loaded
-from evertrain.checkpoint.shelf import quarantine
+from evertrain.checkpoint.shelf import quarantine, supersede
 from evertrain.checkpoint.store import Store
 from evertrain.core.errors import CorruptError, StateError, UsageError
 from evertrain.integrations.rllib.adapter import AlgorithmAdapter, is_algorithm
@@ -21,10 +26,14 @@ from evertrain.run.choose import choose
 _ADAPTER: Final = AlgorithmAdapter()
 ALGORITHM: Final = "algorithm"
 RNG: Final = "run.rng"  # as a run calls it
+# By algorithm and directory, the iteration that it went back to, until a checkpoint is behind it.
+_BACK_AT: WeakKeyDictionary[Any, dict[Path, int]] = WeakKeyDictionary()
 
 
 def checkpoint(algorithm: Any, path: Path | str, *, keep: Keep | None = None) -> CheckpointInfo:
     """Save an algorithm between two iterations, under the number of the last one.
+
+    The first one after a `restore` that went back moves the later ones to `superseded/`.
 
     Args:
         algorithm: As RLlib built it.
@@ -35,6 +44,7 @@ def checkpoint(algorithm: Any, path: Path | str, *, keep: Keep | None = None) ->
         UsageError: It is no algorithm of RLlib, or this iteration was saved already.
         StateError: It keeps state that is not known here.
         SaveError: The disk refused. What was there before is still there.
+        OSError: The disk refused to move the later ones.
 
     Warns once of what it cannot keep: of environments, callbacks, and runners that are gone.
 
@@ -46,7 +56,11 @@ def checkpoint(algorithm: Any, path: Path | str, *, keep: Keep | None = None) ->
     generators = rng.capture()
     state = {ALGORITHM: _ADAPTER.capture(algorithm), RNG: generators}
     _say_what_begins_anew(algorithm)
+    back_at, place = _BACK_AT.get(algorithm, {}), store.path.resolve()
+    if place in back_at:
+        supersede(store.path, back_at[place])
     info = store.save(algorithm.iteration, state)
+    back_at.pop(place, None)
     store.prune(keep or keep_last(5))
     return info
 
@@ -58,7 +72,8 @@ def restore(algorithm: Any, path: Path | str, which: str | int = "latest") -> in
         algorithm: As RLlib built it, from the same configuration.
         path: Directory of the checkpoints; it need not exist.
         which: "latest", or the number of an iteration. Of the latest, one that is damaged is
-            set aside, which a warning says, and the one before it is taken.
+            set aside, which a warning says, and the one before it is taken. Of an earlier
+            one, the later ones are set aside by the next `checkpoint`.
 
     Returns:
         The iteration that it goes on after; 0 on the first start.
@@ -87,7 +102,16 @@ def restore(algorithm: Any, path: Path | str, which: str | int = "latest") -> in
         )
     _ADAPTER.restore(algorithm, tree)
     rng.restore(loaded.state[RNG], where)
+    _note(algorithm, store, loaded.info.step)
     return int(algorithm.iteration)
+
+
+def _note(algorithm: Any, store: Store, step: int) -> None:
+    """Remember that it went back to `step`, if it did."""
+    back_at, place = _BACK_AT.setdefault(algorithm, {}), store.path.resolve()
+    back_at.pop(place, None)
+    if int(step_names(store.path)[-1]) > step:
+        back_at[place] = step
 
 
 def _newest_whole(store: Store) -> Loaded | None:
@@ -96,8 +120,8 @@ def _newest_whole(store: Store) -> Loaded | None:
         text = f"checkpoint {step} is damaged and set aside: {error.what}"
         warnings.warn(text, RuntimeWarning, stacklevel=2)
 
-    step = choose(store, "auto", set_aside).step
-    return store.load(step) if step else None
+    choice = choose(store, "auto", set_aside)
+    return None if choice.loaded is None else store.load(choice.step)
 
 
 def _say_what_begins_anew(algorithm: Any) -> None:

@@ -20,7 +20,9 @@ from evertrain.checkpoint.plugin import Tree
 from evertrain.integrations.rllib import layout
 from evertrain.integrations.torch.module import on_cpu
 
-# Times of this machine: of no use to another process, and different in every attempt.
+# Times of this machine: of no use to another process, and different in every attempt. They are
+# told by their names alone, which stand at any depth and in other places in each version of Ray:
+# a program's own metric that is called so begins anew, too.
 _CLOCKS: Final = frozenset(
     {"timers", "connectors", "sample", "time_between_sampling", "episode_duration_sec_mean"}
 )

@@ -14,6 +14,7 @@ from pydantic import model_validator as check
 
 from evertrain.recipes.settings import (
     CheckpointConfig,
+    Device,
     Strict,
     falling,
     refuse_broken_batches,
@@ -194,7 +195,7 @@ class AtcConfig(Strict):
         is_resilient: Whether a simulator that crashes is replaced alone. If not, its crash ends
             the attempt, and the supervisor starts the next one.
         hang_s: A simulator that takes longer for a step is given up, where it is replaced alone.
-        device: What torch computes on.
+        device: What torch computes on: "cpu", "cuda", "cuda:1", or "auto".
         checkpoints: When to save, and what to keep.
         simulator: How hard it is driven.
         faults: Crashes on purpose.
@@ -208,7 +209,7 @@ class AtcConfig(Strict):
     envs: PositiveInt = 4
     is_resilient: bool = True
     hang_s: PositiveFloat = 30.0
-    device: str = "cpu"
+    device: Device = "cpu"
     checkpoints: CheckpointConfig = CheckpointConfig()
     simulator: SimulatorConfig = SimulatorConfig()
     faults: FaultConfig = FaultConfig()

@@ -74,9 +74,10 @@ class RayConfig(Strict):
 
     Attributes:
         address: An existing cluster ("auto", "10.0.0.1:6379"); None starts one for this training.
-        cpus: Processors of the cluster that is started.
-        env_runners: Processes that play; 0 plays in the training itself. Where one of them
-            dies, what follows depends on when, and is not what it would have been.
+        cpus: Processors of the cluster that is started. Learning needs none of them.
+        env_runners: Processes that play, each on one of `cpus`; 0 plays in the training itself.
+            Where one of them dies, what follows depends on when, and is not what it would have
+            been.
         envs: Games that each of them plays side by side.
         sample_timeout_s: How long an iteration waits for their games, in seconds.
     """
@@ -86,6 +87,17 @@ class RayConfig(Strict):
     env_runners: int = Field(default=0, ge=0)
     envs: PositiveInt = 10
     sample_timeout_s: PositiveFloat = 60.0
+
+    @check(mode="after")
+    def _runners_have_processors(self) -> Self:
+        """Ray would wait for a processor for ever, and say nothing."""
+        if self.address is None and self.env_runners > self.cpus:
+            msg = (
+                f"env_runners {self.env_runners} is more than cpus {self.cpus}: each of them"
+                " occupies one"
+            )
+            raise ValueError(msg)
+        return self
 
 
 class ReportConfig(Strict):

@@ -1,5 +1,7 @@
 """`python -m evertrain.recipes.hideseek.demo RUN@best`: watch a checkpoint's policies play.
 
+What it needs is looked for before a game is played: the packages, the run, a place for the film.
+
 Layer: recipes. Imports its siblings, integrations, run, checkpoint and core.
 """
 
@@ -11,14 +13,15 @@ from typing import Any, Final
 
 import click
 
-from evertrain.core.errors import EvertrainError, UsageError
+from evertrain.core.errors import EvertrainError, NotFoundError, UsageError
 from evertrain.core.fs import LOCAL_FS, Fs, write_atomic
-from evertrain.core.rundir import open_run_dir, read_identity
+from evertrain.core.refusal import refusing
+from evertrain.core.rundir import RunDir, read_identity
+from evertrain.integrations.extras import require
 from evertrain.integrations.policy import load_policy
 from evertrain.recipes.hideseek.card import target
 from evertrain.recipes.hideseek.config import HideSeekConfig
-from evertrain.recipes.hideseek.env import HIDER, ROLES, SEEKER, HideAndSeek
-from evertrain.recipes.hideseek.play import Policy, play_round
+from evertrain.run.initial import in_run
 
 RECIPE: Final = "hideseek"
 _FRAME_MS: Final = 100  # a step of the game is 0.1 s
@@ -41,19 +44,26 @@ def demo(
         What each game came to: `seeker`, `hider` (return of one agent), `all`, `caught`, `steps`.
 
     Raises:
-        NotFoundError: There is no such run or checkpoint.
+        NotFoundError: There is no such run or checkpoint, or no folder for the film.
         UsageError: It is a run of something else, or of none.
         CorruptError: It is damaged.
+        MissingExtraError: Ray or the game is not installed.
+        EvertrainError: The disk refused the film.
 
     Durability:
         As `write_atomic`: nobody ever sees half a film.
     """
+    for module in ("ray.rllib", "mpe2", *([] if out is None else ["PIL"])):
+        require(module, extra="hideseek")
+    from evertrain.recipes.hideseek.env import ROLES, HideAndSeek
+    from evertrain.recipes.hideseek.play import play_round
+
+    if out is not None:
+        _refuse_place(out)
     source = target(source)
     config = _config_of(source)
     logging.getLogger("ray._common.deprecation").setLevel(logging.ERROR)  # of its own classes
-    policies: dict[str, Policy] = {
-        role: load_policy(source, policy_id=role).predict for role in ROLES
-    }
+    policies = {role: load_policy(source, policy_id=role).predict for role in ROLES}
     mode = {} if out is None else {"render_mode": "rgb_array"}
     field = HideAndSeek({**config.game.model_dump(), **mode})
     frames: list[Any] = []
@@ -67,12 +77,33 @@ def demo(
         found += play_round(policies, [field], [seed + index], watch)
     field.close()
     if out is not None:
-        write_atomic(out, _film(frames), fs=fs)
+        with refusing(out):
+            write_atomic(out, _film(frames), fs=fs)
     return found
 
 
+def _refuse_place(out: Path) -> None:
+    """Return if a film can lie there.
+
+    Raises:
+        NotFoundError: There is no such folder.
+        UsageError: It is one itself.
+    """
+    if not out.parent.is_dir():
+        raise NotFoundError(
+            f"there is no folder {out.parent}.",
+            "--out names the film in it, which is written once all games are played.",
+            f"Make it: mkdir -p {out.parent}",
+        )
+    if out.is_dir():
+        raise UsageError(
+            f"{out} is a folder.", "--out names the film itself.", f"--out {out / 'demo.gif'}"
+        )
+
+
 def _config_of(source: str) -> HideSeekConfig:
-    run_dir = open_run_dir(source.partition("@")[0])
+    store, _ = in_run(source)
+    run_dir = RunDir(store.path.parent)
     identity = read_identity(run_dir)
     recipe = None if identity is None else identity.recipe
     if identity is None or recipe != RECIPE:
@@ -109,6 +140,8 @@ def main(*, source: str, episodes: int, seed: int, out: Path | None) -> None:
             f"Episode {number}: seeker reward {game['seeker']:.1f},"
             f" hider reward {game['hider']:.1f}, {game['steps']:.0f} steps"
         )
+    from evertrain.recipes.hideseek.env import HIDER, SEEKER
+
     for role, name in ((SEEKER, "seeker"), (HIDER, "hider")):
         mean = sum(game[name] for game in found) / len(found)
         print(f"{role}: {mean:.1f} per episode")

@@ -80,8 +80,9 @@ class Folder:
         """Make the folder the run's, so that no other run takes it.
 
         Raises:
-            ConfigError: It is another run's, or somebody's; its files are as they were.
-            OSError: The disk refused.
+            ConfigError: It is another run's, or somebody's, or no folder; what is there is
+                as it was.
+            EvertrainError: The disk refused.
         """
         claim(self.path, self._owner, is_meant=_is_meant, option=_OPTION, fs=self._fs)
 
@@ -95,7 +96,7 @@ class Folder:
             What was moved, as it was called before.
 
         Raises:
-            ConfigError: As `claim`.
+            EvertrainError: As `claim`.
             OSError: The disk refused.
         """
         self.claim()

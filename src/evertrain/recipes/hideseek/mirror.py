@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.keep import Found, Rule, keep_best, keep_last
 from evertrain.checkpoint.when import every
 from evertrain.core.rundir import RunDir
@@ -28,23 +29,29 @@ def of_folder(ppo: PpoConfig) -> Rule:
     """Keep what the folder for other programs keeps, so that a path into it means something.
 
     Between those at each `checkpoint_freq` the run saves each new best one, which would
-    push them out.
+    push them out. The folder gets that of the last iteration, too, which is no last one any
+    more if the training is prolonged.
     """
     newest, best = keep_last(max(ppo.keep_last_n, 1)), keep_best(1)
 
     def why(found: Found) -> Mapping[int, str]:
-        regular = [info for info in found if info.step % ppo.checkpoint_freq == 0]
+        regular = [each for each in found if _is_regular(each, ppo)]
         return {**newest.why(regular), **best.why(regular)}
 
     return Rule(f"{newest} and {best} of every {ppo.checkpoint_freq}", why)
+
+
+def _is_regular(info: CheckpointInfo, ppo: PpoConfig) -> bool:
+    return info.step % ppo.checkpoint_freq == 0 or info.kind == "final"
 
 
 def claimed(config: HideSeekConfig, run: Run) -> Folder | None:
     """Return the folder for other programs, which is this run's; None where none is asked for.
 
     Raises:
-        ConfigError: In the folder lies what another run, or nobody knows who, has written.
-        OSError: The disk refused.
+        ConfigError: In the folder lies what another run, or nobody knows who, has written; or
+            it is no folder.
+        EvertrainError: The disk refused.
     """
     if config.ppo.checkpoint_dir is None:
         return None

@@ -3,15 +3,19 @@
 Units are in the names. "default" is a night of training, "small" some minutes; "conservative"
 and "extreme" are the ends of a ladder of time warps.
 
-Layer: recipes. Imports its siblings.
+Layer: recipes. Imports its siblings and core; integrations when the game's own rules are asked.
 """
 
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from pydantic import model_validator as check
 
-from evertrain.recipes.settings import CheckpointConfig, Strict, refuse_broken_batches
+from evertrain.core.errors import ConfigError
+from evertrain.recipes.settings import CheckpointConfig, Device, Strict, refuse_broken_batches
+
+if TYPE_CHECKING:
+    from evertrain.integrations.browser import GameSettings
 
 
 class GameConfig(Strict):
@@ -104,7 +108,7 @@ class OpenscopeConfig(Strict):
         seed: Of everything that is random in the training.
         steps: Of the training, all environments together.
         envs: Games at a time, each in a browser of its own.
-        device: What torch computes on.
+        device: What torch computes on: "cpu", "cuda", "cuda:1", or "auto".
         game: What is played.
         checkpoints: When to save, and what to keep.
         ppo: The learner.
@@ -115,7 +119,7 @@ class OpenscopeConfig(Strict):
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
     steps: PositiveInt = 50_000
     envs: PositiveInt = 2
-    device: str = "cpu"
+    device: Device = "cpu"
     game: GameConfig = GameConfig()
     checkpoints: GuideCheckpointConfig = GuideCheckpointConfig()
     ppo: PpoConfig = PpoConfig()
@@ -128,6 +132,30 @@ class OpenscopeConfig(Strict):
             n_steps=self.ppo.n_steps, envs=self.envs, batch_size=self.ppo.batch_size
         )
         return self
+
+    @check(mode="after")
+    def _game_can_work(self) -> Self:
+        """Ask the game's own rules. Where its packages are missing, nobody can train anyway."""
+        try:
+            game_settings(self.game)
+        except ModuleNotFoundError:
+            return self
+        except ConfigError as error:
+            raise ValueError(error.what) from error
+        return self
+
+
+def game_settings(config: GameConfig) -> "GameSettings":
+    """Return the settings of the environment.
+
+    Raises:
+        ConfigError: They cannot work.
+        ModuleNotFoundError: A package of the game is not installed.
+    """
+    from evertrain.integrations.browser.settings import INSTRUCTIONS, GameSettings
+
+    more = {"instructions": (*INSTRUCTIONS, *config.instructions)}
+    return GameSettings(**(config.model_dump() | more))
 
 
 PRESETS: Final[dict[str, dict[str, Any]]] = {

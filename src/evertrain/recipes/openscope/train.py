@@ -22,9 +22,8 @@ from stable_baselines3.common.vec_env import VecNormalize
 from evertrain.core.fs import LOCAL_FS, write_atomic
 from evertrain.integrations.browser import GameSettings, make_env
 from evertrain.integrations.browser.env import IS_LOST
-from evertrain.integrations.browser.settings import INSTRUCTIONS
 from evertrain.integrations.sb3 import learn, vector_env
-from evertrain.recipes.openscope.config import GameConfig, OpenscopeConfig
+from evertrain.recipes.openscope.config import OpenscopeConfig, game_settings
 from evertrain.recipes.openscope.evaluate import play, silence, table
 from evertrain.recipes.saving import keep_rule, save_rule
 from evertrain.run.run import Run
@@ -59,16 +58,6 @@ def train(config: OpenscopeConfig, path: Path | str) -> None:
         run.say(report)
         write_atomic(run.path / "report.txt", f"{report}\n".encode(), fs=LOCAL_FS)
         _environments(model).close()
-
-
-def game_settings(config: GameConfig) -> GameSettings:
-    """Return the settings of the environment.
-
-    Raises:
-        ConfigError: They cannot work.
-    """
-    more = {"instructions": (*INSTRUCTIONS, *config.instructions)}
-    return GameSettings(**(config.model_dump() | more))
 
 
 def build(config: OpenscopeConfig, settings: GameSettings) -> PPO:

@@ -160,7 +160,8 @@ def load_prices(config: MarketConfig) -> Array:
     """Return the closing prices of a source, oldest first.
 
     Raises:
-        ConfigError: The file has no column `Close`, or something in it is no price.
+        ConfigError: It is no file that can be read, has no column `Close`, or something in it
+            is no price.
         MissingExtraError: The data are those of a package that is not installed.
         NotFoundError: There is no such file.
     """
@@ -170,7 +171,7 @@ def load_prices(config: MarketConfig) -> Array:
     shipped = _SOURCES.get(config.source, _OWN).file
     path = Path(config.source) if shipped is None else _folder() / f"{shipped}.csv"
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:  # as spreadsheets save it
             return _closes(csv.DictReader(file), path)
     except FileNotFoundError as error:
         raise NotFoundError(
@@ -178,6 +179,8 @@ def load_prices(config: MarketConfig) -> Array:
             "market.source names it, from the directory where the training is started.",
             "Check the path, or use googl, eurusd or random_walk.",
         ) from error
+    except (IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        raise _no_prices(path, str(error.strerror)) from error
 
 
 def _closes(rows: Iterable[dict[str, Any]], path: Path) -> Array:

@@ -86,6 +86,7 @@ class Crew:
         """
         answers: Answers = [None] * len(self.remotes)
         patience = self._patience(phase)
+        heard = False
         for index in indices:
             if self.pending.get(index) != phase:
                 continue
@@ -95,11 +96,12 @@ class Crew:
                 self.lost[index] = error.failure
                 del self.pending[index]
                 continue
+            heard = True
             if phase == "step" and answer[_DONE]:
                 self.pending[index] = "reset"
             else:
                 del self.pending[index]
-        if phase in self._learned and patience.left_s > 0:
+        if heard and phase in self._learned and patience.left_s > 0:
             self._learned[phase].see(patience.spent_s)
         return answers
 
