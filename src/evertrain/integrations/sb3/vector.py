@@ -41,6 +41,7 @@ _STATE_OF: Final = {
     "VecCheckNan": (),
     "VecVideoRecorder": (),
 }
+OF_SB3: Final = frozenset(_STATE_OF)
 _NOT_STATE: Final = ("venv", "class_attributes", "reset_infos", "num_envs", "render_mode")
 _DOUBTS: WeakKeyDictionary[VecEnv, list[str]] = WeakKeyDictionary()
 
