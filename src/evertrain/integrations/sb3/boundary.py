@@ -17,11 +17,13 @@ from evertrain.core.errors import UsageError
 from evertrain.integrations.sb3 import numbers, vector
 from evertrain.integrations.sb3.begin import seed_for_reset
 from evertrain.integrations.sb3.keeping import keeping_of, settle
+from evertrain.integrations.sb3.model import not_kept
 
 if TYPE_CHECKING:
     from evertrain.run.run import Run
 
 BARRIER_ROLLOUTS: Final = 8
+_HELP: Final = "docs/exactness.md"
 
 
 class Boundary:
@@ -74,6 +76,11 @@ class Boundary:
     def announce(self) -> None:
         """Say how the environments' state is kept, and let them tell of their restarts."""
         vector.report_to(self._run, self._env)
+        lost = not_kept(self._model)
+        if lost:
+            self._run.say(
+                f"not kept: {'; '.join(lost)}. Where a training depends on it, see {_HELP}"
+            )
         about = "" if self._keeping is None else self._keeping.about
         if not self._has_barriers:
             self._run.say(f"environment state: {about}")
