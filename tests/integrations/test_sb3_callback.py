@@ -1,17 +1,19 @@
 """`EvertrainCallback`: SB3's own `learn`, resumed as exactly as ours."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
-from stable_baselines3 import SAC
+from stable_baselines3 import DQN, PPO, SAC
 from stable_baselines3.common.callbacks import BaseCallback
 
-from evertrain import Run, every
+from evertrain import Run, Stage, every
 from evertrain.core.errors import ConfigError
-from evertrain.integrations.sb3 import EvertrainCallback
+from evertrain.integrations.sb3 import EvertrainCallback, learn
 from integrations.worlds import (
     ROLLOUT,
     TOTAL,
@@ -23,6 +25,13 @@ from integrations.worlds import (
     digest,
     rows,
 )
+
+OFF_POLICY: dict[str, Any] = {
+    "learning_starts": 50,
+    "train_freq": 8,
+    "buffer_size": 300,
+    "n_steps": 1,
+}
 
 
 def train(path: Path, make_model: Any, *, crash_at: int | None = None, **options: Any) -> Any:
@@ -39,10 +48,9 @@ def train(path: Path, make_model: Any, *, crash_at: int | None = None, **options
 @pytest.mark.parametrize("kind", ["PPO", "gSDE", "SAC", "attributes", "barrier"])
 def test_a_program_with_its_own_learn_goes_on_exactly(kind: str, tmp_path: Path) -> None:
     """Killed in the middle of a rollout and started again, it ends where it would have."""
-    off_policy = {"learning_starts": 50, "train_freq": 8, "buffer_size": 300, "n_steps": 1}
     special: dict[str, dict[str, Any]] = {
         "gSDE": {"use_sde": True},
-        "SAC": {"algorithm": SAC, **off_policy},
+        "SAC": {"algorithm": SAC, **OFF_POLICY},
     }
     options = special.get(kind, {})
 
@@ -128,3 +136,142 @@ def test_a_row_has_the_numbers_of_its_rollout_only(
     found = {row["step"] // ROLLOUT: row.get("mine/measured") for row in rows(tmp_path / "run")}
     assert found == {1: None, 2: 128, 3: None, 4: 256, 5: None, 6: 384}
     assert all("train/loss" in row for row in rows(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("kind", ["plain", "VecNormalize"])
+def test_what_the_program_left_to_chance_is_seeded(kind: str, tmp_path: Path) -> None:
+    """Two trainings without a seed for the model are one: SB3's first reset does not count."""
+
+    def train(path: Path) -> str:
+        with Run(path, total=TOTAL, seed=0) as run:
+            if kind == "VecNormalize":
+                model = build(World)
+            else:
+                env = gymnasium.make("CartPole-v1")
+                model = PPO("MlpPolicy", env, n_steps=ROLLOUT, batch_size=32, device="cpu")
+            model.learn(TOTAL, callback=EvertrainCallback(run), log_interval=None)
+        return digest(path)
+
+    assert train(tmp_path / "one") == train(tmp_path / "other")
+
+
+def test_an_algorithm_that_draws_actions_is_seeded_too(tmp_path: Path) -> None:
+    """Before it learns, DQN draws them from their space."""
+    for name in ("one", "other"):
+        train(
+            tmp_path / name,
+            lambda: build(lambda: World(is_discrete=True), algorithm=DQN, **OFF_POLICY),
+        )
+
+    assert digest(tmp_path / "one") == digest(tmp_path / "other")
+
+
+class Finishes(BaseCallback):
+    """Ends the run in the middle of a rollout."""
+
+    def __init__(self, run: Run) -> None:
+        """Do nothing yet."""
+        super().__init__()
+        self._own = run
+
+    def _on_step(self) -> bool:
+        if self.num_timesteps == ROLLOUT + 20:
+            self._own.finish("reward reached")
+        return True
+
+
+def test_a_run_that_another_callback_finishes_ends_once(tmp_path: Path) -> None:
+    """Its last rollout is the last row and the last checkpoint; SB3's further step is none."""
+    with Run(tmp_path / "run", total=TOTAL) as run:
+        build().learn(TOTAL, callback=[Finishes(run), EvertrainCallback(run)])
+        kept = [(each.step, each.kind) for each in run.store.list()]
+
+    told = (tmp_path / "run/journal.jsonl").read_text()
+    assert kept[-1] == (2 * ROLLOUT, "final")
+    assert told.count('"reward reached"') == 1
+    assert '"a callback ended the training"' not in told
+    assert [row["step"] for row in rows(tmp_path / "run")] == [ROLLOUT, 2 * ROLLOUT]
+
+
+STAGES = [Stage("easy", steps=2 * ROLLOUT), Stage("hard", steps=2 * ROLLOUT)]
+
+
+def train_stages(path: Path, make_model: Any, crash_at: int | None, **how: Any) -> None:
+    """Run a program that calls `model.learn` for each stage, and saves at their ends only."""
+    np.random.seed(None)  # noqa: NPY002
+    torch.seed()
+    with Run(path, seed=7, save=every(steps=10**6)) as run:
+        model = make_model()
+        for stage in run.stages(STAGES):
+            callbacks: list[BaseCallback] = [CrashAt(crash_at), EvertrainCallback(run, **how)]
+            model.learn(stage.end, callback=callbacks, log_interval=1)
+
+
+@pytest.mark.parametrize("kind", ["PPO", "gSDE", "barrier", "workers", "DQN"])
+def test_a_stage_that_is_resumed_from_its_start_goes_on_exactly(kind: str, tmp_path: Path) -> None:
+    """SB3 begins each `learn` with a reset: the same one, whether or not the process died."""
+
+    def make() -> Any:
+        if kind == "DQN":
+            return build(lambda: World(is_discrete=True), algorithm=DQN, **OFF_POLICY)
+        world = StatelessWorld if kind == "barrier" else World
+        return build(world, use_sde=kind == "gSDE", is_parallel=kind == "workers")
+
+    how = {"env_state": "barrier", "barrier_rollouts": 1} if kind == "barrier" else {}
+    train_stages(tmp_path / "whole", make, None, **how)
+    with pytest.raises(Crash):
+        train_stages(tmp_path / "cut", make, 2 * ROLLOUT + 20, **how)
+    train_stages(tmp_path / "cut", make, None, **how)
+
+    assert digest(tmp_path / "cut") == digest(tmp_path / "whole")
+    assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
+
+
+def test_a_stage_s_listeners_start_afresh(tmp_path: Path) -> None:
+    """What counted calls in the last stage does not count on in the next one."""
+    calls = []
+    for crash_at in (2 * ROLLOUT + 20, None):
+        with suppress(Crash), Run(tmp_path / "run", save=every(steps=10**6)) as run:
+            for stage in run.stages(STAGES):
+                killer = CrashAt(crash_at)
+                build().learn(stage.end, callback=[killer, EvertrainCallback(run)])
+                calls.append(killer.n_calls)
+
+    assert calls == [ROLLOUT, ROLLOUT]
+
+
+def test_an_entropy_coefficient_follows_the_progress_of_its_update(tmp_path: Path) -> None:
+    """Each update has the value of the steps that were played, as in `learn`."""
+    used: dict[str, list[float]] = {}
+
+    class Notes(PPO):
+        def train(self) -> None:
+            used[name].append(self.ent_coef)
+            super().train()
+
+    for name in ("learn", "callback"):
+        used[name] = []
+        with Run(tmp_path / name, total=2 * ROLLOUT) as run:
+            model = build(algorithm=Notes, ent_coef=lambda left: left, batch_size=32)
+            if name == "learn":
+                learn(run, model)
+            else:
+                model.learn(2 * ROLLOUT, callback=EvertrainCallback(run))
+
+    assert used["callback"] == used["learn"] == [0.5, 0.0]
+
+
+def test_off_policy_rows_are_those_of_learn(tmp_path: Path) -> None:
+    """A rollout of a few steps in which no episode ends writes no row."""
+    steps = []
+    for name in ("learn", "callback"):
+        with Run(tmp_path / name, total=TOTAL, seed=0) as run:
+            model = build(algorithm=SAC, seed=5, **OFF_POLICY)
+            if name == "learn":
+                learn(run, model, log_interval=None)
+            else:
+                model.learn(TOTAL, callback=EvertrainCallback(run), log_interval=None)
+        steps.append([row["step"] for row in rows(tmp_path / name)])
+
+    assert steps[0] == steps[1]
+    assert len(steps[0]) < TOTAL // 16

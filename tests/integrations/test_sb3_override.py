@@ -93,6 +93,7 @@ STAGES = [
         steps=3 * ROLLOUT,
         overrides={"learning_rate": 1e-4, "n_steps": 16, "ent_coef": lambda left: 0.1 * left},
     ),
+    Stage("last", steps=ROLLOUT, overrides={"max_grad_norm": 0.1}),
 ]
 
 
@@ -105,15 +106,17 @@ def train(path: Path, crash_at: int | None = None) -> Any:
     return program
 
 
-@pytest.mark.parametrize("crash_at", [ROLLOUT + 20, 2 * ROLLOUT + 4, 3 * ROLLOUT + 40])
+@pytest.mark.parametrize(
+    "crash_at", [ROLLOUT + 20, 2 * ROLLOUT + 4, 3 * ROLLOUT + 40, 5 * ROLLOUT + 40]
+)
 def test_a_curriculum_goes_on_exactly(crash_at: int, tmp_path: Path) -> None:
-    """Killed in the first stage, just after it, or in the middle of the second."""
+    """Killed in the first stage, just after it, in the second, or in the last."""
     whole = train(tmp_path / "whole")
     with pytest.raises(Crash):
         train(tmp_path / "cut", crash_at)
     resumed = train(tmp_path / "cut")
 
-    assert whole.num_timesteps == resumed.num_timesteps == 5 * ROLLOUT
+    assert whole.num_timesteps == resumed.num_timesteps == 6 * ROLLOUT
     assert resumed.policy.optimizer.param_groups[0]["lr"] == 1e-4
     assert resumed.rollout_buffer.buffer_size == 16
     assert digest(tmp_path / "cut") == digest(tmp_path / "whole")
@@ -126,4 +129,4 @@ def test_each_stage_leaves_its_checkpoint(tmp_path: Path) -> None:
     with Run(tmp_path / "run") as run:
         kinds = {info.step: info.kind for info in run.store.list()}
     assert kinds[2 * ROLLOUT] == "stage"
-    assert kinds[5 * ROLLOUT] == "final"
+    assert kinds[6 * ROLLOUT] == "final"

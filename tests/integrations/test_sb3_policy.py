@@ -20,7 +20,14 @@ from gymnasium import spaces
 from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import FlattenExtractor
-from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize
+from stable_baselines3.common.vec_env import (
+    DummyVecEnv,
+    VecCheckNan,
+    VecEnvWrapper,
+    VecFrameStack,
+    VecMonitor,
+    VecNormalize,
+)
 
 from evertrain import Run, Store, load_policy
 from evertrain.checkpoint.plugin import INFERENCE
@@ -356,3 +363,55 @@ def test_a_description_is_small_and_says_what_counts() -> None:
     assert how["settings"]["n_steps"] == 8
     assert "problem" not in how
     assert len(str(how)) < 3000
+
+
+class Flips(VecEnvWrapper):
+    """What only this program knows: it changes observations, and not their shape."""
+
+    def reset(self) -> Any:
+        """Turn the sign of what is seen."""
+        return -np.asarray(self.venv.reset())
+
+    def step_wait(self) -> Any:
+        """Turn the sign of what is seen."""
+        seen, *rest = self.venv.step_wait()
+        return (-np.asarray(seen), *rest)
+
+
+@pytest.mark.parametrize("is_normalized", [False, True])
+def test_observations_that_the_program_changes_are_the_programs(
+    tmp_path: Path,
+    is_normalized: bool,  # noqa: FBT001
+) -> None:
+    """Nobody here knows how, so the policy is refused, until the program says that it does."""
+    env: Any = Flips(DummyVecEnv([lambda: Still(POINT, PUSH)]))
+    env = VecNormalize(env) if is_normalized else env
+    model = PPO("MlpPolicy", env, n_steps=8, batch_size=8, device="cpu")
+    model.env.reset()  # type: ignore[union-attr]
+    path, observations = kept(tmp_path, model), shown(POINT, 5)
+
+    with pytest.raises(StateError, match="Flips"):
+        load_policy(path)
+
+    found = load_policy(path, module=model.policy)
+    np.testing.assert_array_equal(found.predict(-observations), played(model, -observations))
+
+
+def test_observations_that_are_changed_behind_the_statistics_are_refused(tmp_path: Path) -> None:
+    """Not even the program can give them: they lie between the statistics and the policy."""
+    env = Flips(VecNormalize(DummyVecEnv([lambda: Still(POINT, PUSH)])))
+    model = PPO("MlpPolicy", env, n_steps=8, batch_size=8, device="cpu")
+
+    with pytest.raises(StateError, match="Flips"):
+        load_policy(kept(tmp_path, model), module=model.policy)
+
+
+@pytest.mark.parametrize("wrapper", [VecMonitor, VecCheckNan])
+def test_wrappers_that_only_watch_are_no_obstacle(tmp_path: Path, wrapper: Any) -> None:
+    """They are SB3's, and leave observations as they are."""
+    env = wrapper(VecNormalize(wrapper(DummyVecEnv([lambda: Still(POINT, PUSH)]))))
+    model = PPO("MlpPolicy", env, n_steps=8, batch_size=8, device="cpu")
+    observations = shown(POINT, 5)
+
+    found = load_policy(kept(tmp_path, model))
+    np.testing.assert_array_equal(found.predict(observations), played(model, observations))

@@ -242,3 +242,35 @@ def test_overrides_are_applied_once_where_nothing_was_restored(open_run: OpenRun
             pass
 
     assert applied == [0.1, 0.2]
+
+
+GROWING = [
+    Stage("plain", steps=2),
+    Stage("fast", steps=2, overrides={"lr": 0.5, "batch": 8}),
+    Stage("curious", steps=2, overrides={"curiosity": 0.1, "batch": 16}),
+]
+
+
+def _settings(run: Run, until: int | None = None) -> list[dict[str, Any]]:
+    """Train with settings that nobody attached: each attempt has those that it was built with."""
+    settings: dict[str, Any] = {"lr": 0.1}
+    seen = []
+    for stage in run.stages(GROWING, apply=settings.update):
+        for step in stage:
+            seen.append(dict(settings))
+            if step == until:
+                run.end_step()
+                return seen
+    return seen
+
+
+@pytest.mark.parametrize("crash", [3, 4, 5])
+def test_a_stage_keeps_the_overrides_of_the_stages_before_it(open_run: OpenRun, crash: int) -> None:
+    """Its set is complete: a process that begins in it has what one has that has seen all."""
+    fast = {"lr": 0.5, "batch": 8}
+    curious = {"lr": 0.5, "batch": 16, "curiosity": 0.1}
+    whole = [{"lr": 0.1}] * 2 + [fast] * 2 + [curious] * 2
+    assert _settings(open_run(total=None), until=crash) == whole[:crash]
+
+    run = open_run(total=None)
+    assert _settings(run) == whole[crash:]

@@ -25,7 +25,8 @@ class Stage:
     Attributes:
         name: For people, e.g. "M4.5 @ 50kN".
         steps: Its length, in steps of the run; 1 or more.
-        overrides: Hyper-parameters that change when it starts.
+        overrides: Hyper-parameters that change when it starts, and stay so in the
+            stages behind it, until one of those changes them again.
     """
 
     name: str
@@ -90,6 +91,11 @@ class Plan:
     def total(self, at: Position) -> int:
         """Return the step at which the last stage ends, seen from `at`."""
         return at.start + sum(stage.steps for stage in self.stages[at.index :])
+
+    def overrides(self, at: Position) -> dict[str, Any]:
+        """Return what the stages up to that of `at` have changed: a new process needs all of it."""
+        begun = self.stages[: at.index + 1]
+        return {name: value for stage in begun for name, value in stage.overrides.items()}
 
     def is_over(self, at: Position) -> bool:
         """Say whether every stage is finished."""
@@ -231,7 +237,7 @@ class StageLoop:
         count: How many stages there are.
         start: Step at which it began.
         end: Step at which it ends.
-        overrides: Its hyper-parameters.
+        overrides: Its hyper-parameters, and those of the stages before it that stay in force.
     """
 
     def __init__(self, run: "Run", plan: Plan, at: Position) -> None:
@@ -242,7 +248,7 @@ class StageLoop:
         self.count = len(plan.stages)
         self.start = at.start
         self.end = plan.end(at)
-        self.overrides = dict(stage.overrides)
+        self.overrides = plan.overrides(at)
         self._run = run
 
     @property

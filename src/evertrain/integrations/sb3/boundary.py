@@ -15,13 +15,15 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from evertrain.core.errors import UsageError
 from evertrain.integrations.sb3 import numbers, vector
+from evertrain.integrations.sb3.begin import seed_for_reset
 from evertrain.integrations.sb3.keeping import keeping_of, settle
-from evertrain.integrations.sb3.model import SEED
+from evertrain.integrations.sb3.model import not_kept
 
 if TYPE_CHECKING:
     from evertrain.run.run import Run
 
 BARRIER_ROLLOUTS: Final = 8
+_HELP: Final = "docs/exactness.md"
 
 
 class Boundary:
@@ -74,6 +76,11 @@ class Boundary:
     def announce(self) -> None:
         """Say how the environments' state is kept, and let them tell of their restarts."""
         vector.report_to(self._run, self._env)
+        lost = not_kept(self._model)
+        if lost:
+            self._run.say(
+                f"not kept: {'; '.join(lost)}. Where a training depends on it, see {_HELP}"
+            )
         about = "" if self._keeping is None else self._keeping.about
         if not self._has_barriers:
             self._run.say(f"environment state: {about}")
@@ -87,9 +94,13 @@ class Boundary:
             f"where all of them are reset: {about}"
         )
 
-    def owe_reset(self) -> None:
-        """Where the state is unknown, reset when the rollout begins: SB3 looks for it earlier."""
-        if self._model._last_obs is None:  # noqa: SLF001
+    def owe_reset(self, *, always: bool = False) -> None:
+        """Where the state is unknown, reset when the rollout begins: SB3 looks for it earlier.
+
+        Args:
+            always: Reset them also where it is known.
+        """
+        if always or self._model._last_obs is None:  # noqa: SLF001
             self._owes_reset = True
             self._model._last_obs = np.empty(0)  # noqa: SLF001
 
@@ -127,10 +138,7 @@ class Boundary:
     def _reset(self) -> None:
         """Reset and seed every environment from (seed, step), whatever happened before."""
         model = self._model
-        words = np.random.SeedSequence([seed_of(model), model.num_timesteps])
-        for_env, for_worker = (int(word) // 2 for word in words.generate_state(2))
-        self._env.seed(for_env)
-        vector.seed_workers(self._env, for_worker)
+        seed_for_reset(model, model.num_timesteps)
         if model.action_noise is not None:
             model.action_noise.reset()
         model._last_obs = self._env.reset()  # noqa: SLF001
@@ -148,14 +156,3 @@ def _env_of(model: BaseAlgorithm) -> Any:
         "there is nothing to collect rollouts from.",
         "Give it one: PPO(policy, env), or model.set_env(env).",
     )
-
-
-def seed_of(model: BaseAlgorithm) -> int:
-    """Return the seed that the environments of `model` start from, the same in every attempt.
-
-    It is drawn once, from numpy's generator (which the run has seeded), kept on
-    the model, and saved with it.
-    """
-    if SEED not in vars(model):
-        vars(model)[SEED] = int(np.random.randint(2**31 - 1))  # noqa: NPY002  (the seeded one)
-    return int(vars(model)[SEED])

@@ -19,11 +19,11 @@ from stable_baselines3.common.type_aliases import MaybeCallback, TrainFreq
 
 from evertrain.core.errors import ConfigError, UsageError
 from evertrain.integrations.envs.method import AUTO
-from evertrain.integrations.sb3 import listener, vector
-from evertrain.integrations.sb3.boundary import BARRIER_ROLLOUTS, Boundary, seed_of
+from evertrain.integrations.sb3 import listener
+from evertrain.integrations.sb3.begin import seed_once
+from evertrain.integrations.sb3.boundary import BARRIER_ROLLOUTS, Boundary
 from evertrain.integrations.sb3.model import (
     ROLLOUTS,
-    SEED,
     action_noise,
     logged,
     put_action_noise,
@@ -180,8 +180,18 @@ class Rollout:
             steps = chosen if chosen >= 0 else rollout.episode_timesteps
             if steps > 0:
                 model.train(batch_size=model.batch_size, gradient_steps=steps)
-        has_episode = model._episode_num > episodes  # noqa: SLF001
-        return metrics(model) if has_episode else of_listeners(model)
+        return numbers_of(model, episodes)
+
+
+def numbers_of(model: BaseAlgorithm, episodes: int) -> dict[str, Any]:
+    """Return the metrics of a rollout: off policy, less of one in which no episode has ended.
+
+    Args:
+        model: Has played it.
+        episodes: How many it had ended before.
+    """
+    is_short = isinstance(model, OffPolicyAlgorithm) and model._episode_num == episodes  # noqa: SLF001
+    return of_listeners(model) if is_short else metrics(model)
 
 
 @contextmanager
@@ -221,7 +231,7 @@ def _loop(run: "Run", boundary: Boundary, rollout: Rollout, end: int) -> None:
 
 def set_up(model: BaseAlgorithm, callback: MaybeCallback, stage: str) -> BaseCallback:
     """Prepare as SB3 does; what an earlier restore brought stays."""
-    _seed_once(model)
+    seed_once(model)
     waiting = logged(model)
     noise = action_noise(model)
     _, callbacks = model._setup_learn(  # noqa: SLF001
@@ -231,18 +241,6 @@ def set_up(model: BaseAlgorithm, callback: MaybeCallback, stage: str) -> BaseCal
     put_logged(model, waiting)
     listener.register(model, callbacks, stage)
     return callbacks
-
-
-def _seed_once(model: BaseAlgorithm) -> None:
-    """On a fresh start, seed what the program left to chance: environments, workers, spaces."""
-    if SEED in vars(model) or model.env is None:
-        return
-    seed = seed_of(model)
-    model.observation_space.seed(seed)  # a network for pictures draws one of it, for its shape
-    vector.seed_workers(model.env, seed)
-    if model._last_obs is None and not vector.is_seeded(model.env):  # noqa: SLF001
-        model.env.seed(seed)
-        model.action_space.seed(seed)
 
 
 def _end(run: "Run", stage: "StageLoop | None", total_timesteps: int | None) -> int:

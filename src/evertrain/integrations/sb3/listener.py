@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from evertrain.checkpoint.plugin import Tree
 from evertrain.core.errors import StateError
 from evertrain.integrations.envs import attributes
-from evertrain.integrations.sb3 import vector
+from evertrain.integrations.sb3 import own, vector
 from evertrain.integrations.sb3.asking import knows_state
 
 # Of SB3's own callbacks, these attributes are state; the rest is configuration.
@@ -36,6 +36,7 @@ _STATE: Final = (
     "last_time_trigger",
 )
 _LINKS: Final = ("model", "parent", "locals", "globals")
+_KNOWN: Final = frozenset({*_STATE, *_LINKS, "verbose"})
 
 _LISTENERS: WeakKeyDictionary[BaseAlgorithm, tuple[str, BaseCallback]] = WeakKeyDictionary()
 _WAITING: WeakKeyDictionary[BaseAlgorithm, Tree] = WeakKeyDictionary()
@@ -58,7 +59,7 @@ def register(model: BaseAlgorithm, callback: BaseCallback, stage: str = "") -> N
 def take(model: BaseAlgorithm) -> Tree:
     """Return the state of the callbacks of `model`."""
     stage, callback = _LISTENERS.get(model, ("", None))
-    return None if callback is None else {"stage": stage, "callback": _take(callback)}
+    return None if callback is None else {"stage": stage, "callback": _take(callback, set())}
 
 
 def put(model: BaseAlgorithm, tree: Tree) -> None:
@@ -69,21 +70,23 @@ def put(model: BaseAlgorithm, tree: Tree) -> None:
     if callback is None:
         _WAITING[model] = tree
     elif stage == tree["stage"]:
-        _put(callback, tree["callback"])
+        _put(callback, tree["callback"], set())
 
 
-def _take(callback: BaseCallback) -> Tree:
+def _take(callback: BaseCallback, seen: set[int]) -> Tree:
+    seen.add(id(callback))
     give = getattr(callback, "state_dict", None)
     return {
         "class": type(callback).__name__,
         "attributes": attributes.take(callback, _STATE),
         "own": give() if give else None,
         "envs": {name: _env(venv) for name, venv in _envs(callback).items()},
-        "children": [_take(child) for child in _children(callback)],
+        "children": [_take(child, seen) for child in _children(callback) if id(child) not in seen],
     }
 
 
-def _put(callback: BaseCallback, tree: Tree) -> None:
+def _put(callback: BaseCallback, tree: Tree, seen: set[int]) -> None:
+    seen.add(id(callback))
     if tree["class"] != type(callback).__name__:
         return
     attributes.put(callback, tree["attributes"])
@@ -94,8 +97,34 @@ def _put(callback: BaseCallback, tree: Tree) -> None:
         stored = tree["envs"].get(name)
         if stored is not None and not vector.mismatches(venv, stored):
             vector.restore(venv, stored)
-    for child, stored in zip(_children(callback), tree["children"], strict=False):
-        _put(child, stored)
+    stored_children = iter(tree["children"])
+    for child in _children(callback):
+        if id(child) not in seen:  # two may know each other
+            stored = next(stored_children, None)
+            if stored is not None:
+                _put(child, stored, seen)
+
+
+def forgotten(model: BaseAlgorithm) -> list[str]:
+    """Return which of the program's own callbacks hold numbers or containers and cannot tell."""
+    _, callback = _LISTENERS.get(model, ("", None))
+    if callback is None:
+        return []
+    found = []
+    for each in _family(callback):
+        names = [name for name in own.counts(each) if name not in _KNOWN]
+        is_known = type(each).__module__.partition(".")[0] in {"stable_baselines3", "evertrain"}
+        if names and not is_known and not hasattr(each, "state_dict"):
+            found.append(f"of {type(each).__name__}: {', '.join(names)} (it has no state_dict)")
+    return found
+
+
+def _family(callback: BaseCallback) -> list[BaseCallback]:
+    """Return a callback and all below it, each once."""
+    found = [callback]
+    for each in found:  # grows while it is walked through
+        found += [child for child in _children(each) if child not in found]
+    return found
 
 
 def _envs(callback: BaseCallback) -> dict[str, VecEnv]:

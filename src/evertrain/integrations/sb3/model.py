@@ -30,7 +30,7 @@ from evertrain.integrations.envs.attributes import (
     take_space,
     take_value,
 )
-from evertrain.integrations.sb3 import inference, listener, replay, vector
+from evertrain.integrations.sb3 import inference, listener, own, replay, vector
 from evertrain.integrations.torch.module import ModuleAdapter, on_cpu
 from evertrain.integrations.torch.optimizer import OptimizerAdapter
 
@@ -88,6 +88,7 @@ class ModelAdapter:
             "replay": replay.take(thing),
             "listener": listener.take(thing),
             "env": _env(thing),
+            "own": own.take(thing, _COUNTERS),
         }
 
     def mismatches(self, thing: BaseAlgorithm, tree: Tree) -> Sequence[Mismatch]:
@@ -140,7 +141,14 @@ class ModelAdapter:
         put_exploration(thing, tree["noise"][1])
         put_logged(thing, tree["logged"])
         listener.put(thing, tree["listener"])
+        own.put(thing, tree["own"], _COUNTERS)
         _put_env(thing, tree["env"])
+
+
+def not_kept(model: BaseAlgorithm) -> list[str]:
+    """Return what of the program's own classes no checkpoint holds, for people."""
+    found = own.told(model, _COUNTERS) + listener.forgotten(model)
+    return found + (vector.not_kept(model.env) if model.env is not None else [])
 
 
 def logged(model: BaseAlgorithm) -> Tree:

@@ -6,7 +6,7 @@ file makes this process build what it does not hold.
 Layer: integrations. Imports its siblings, run, checkpoint and core.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from evertrain.checkpoint.plugin import INFERENCE, Policy, Tree
 from evertrain.core.errors import StateError, UsageError
+from evertrain.integrations.sb3 import vector
 from evertrain.integrations.sb3.absent import normalizer
 from evertrain.integrations.sb3.inference import ALGORITHMS, as_argument
 from evertrain.integrations.sb3.observation import checked, shapes
@@ -92,7 +93,8 @@ def load_policy(tree: Tree, /, *, module: Any, policy_id: str | None) -> Policy:
     """Return the policy of a captured model; see `LoadPolicy`.
 
     Raises:
-        StateError: It is made of what only its program knows, or is no model's.
+        StateError: It is made of what only its program knows, or is no model's; or a
+            wrapper of the program's own may have changed its observations.
         UsageError: `module` is no policy of SB3, or `policy_id` was given.
     """
     if policy_id is not None:
@@ -114,6 +116,8 @@ def load_policy(tree: Tree, /, *, module: Any, policy_id: str | None) -> Policy:
         )
     with sensible():
         normalize = normalizer(tree[INFERENCE], tree["env"])
+        names = [str(each["class"]) for each in (tree["env"] or {"wrappers": ()})["wrappers"]]
+    _refuse_between(names, is_program=module is not None)
     return ModelPolicy(policy, normalize)
 
 
@@ -190,6 +194,28 @@ def _refuse_others(normalized: spaces.Space[Any], taken: spaces.Space[Any]) -> N
         f" {_shapes(taken)}.",
         "a wrapper between them (such as one that stacks frames) is the program's.",
         "Put VecNormalize outermost; or export the model: evertrain export RUN --format sb3",
+    )
+
+
+def _refuse_between(names: Sequence[str], *, is_program: bool) -> None:
+    """Refuse wrappers of the program's own, outermost first, that may change observations.
+
+    A program can put observations through those below the statistics itself.
+    """
+    if is_program:
+        names = (
+            names[: names.index(VecNormalize.__name__)] if VecNormalize.__name__ in names else ()
+        )
+    unknown = [each for each in names if each not in vector.OF_SB3]
+    if not unknown:
+        return
+    raise StateError(
+        f"a wrapper {unknown[0]:.80} stood between the environments and the model.",
+        "what it does to observations only its program knows; it may keep their shape.",
+        "Put VecNormalize outermost; or export the model: evertrain export RUN --format sb3"
+        if is_program
+        else "Give load_policy(..., module=make_model().policy), and predict() observations as"
+        " the wrapper gives them; or export the model: evertrain export RUN --format sb3",
     )
 
 

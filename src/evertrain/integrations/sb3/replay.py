@@ -114,6 +114,12 @@ def written(buffer: ReplayBuffer, timesteps: int) -> int | None:
     return count if (count % size, count >= size) == (buffer.pos, buffer.full) else None
 
 
+def names_of_rows(buffer: object) -> frozenset[str]:
+    """Return the attributes of a buffer that `take` takes as rows, or that say how many."""
+    rows = _arrays(buffer) if isinstance(buffer, ReplayBuffer) else {}
+    return frozenset(name.partition(".")[0] for name in rows)
+
+
 def _buffer(model: BaseAlgorithm) -> ReplayBuffer | None:
     return getattr(model, "replay_buffer", None)
 

@@ -22,7 +22,7 @@ from evertrain.integrations.envs.attributes import (
 )
 from evertrain.integrations.sb3 import env as inside
 from evertrain.integrations.sb3 import keeping as keepings
-from evertrain.integrations.sb3 import subclass
+from evertrain.integrations.sb3 import own, subclass
 from evertrain.integrations.sb3.asking import checked, gone, knows_state, teach
 from evertrain.integrations.sb3.keeping import keeping_of, resume
 from evertrain.integrations.sb3.resilient import ResilientVecEnv
@@ -41,6 +41,7 @@ _STATE_OF: Final = {
     "VecCheckNan": (),
     "VecVideoRecorder": (),
 }
+OF_SB3: Final = frozenset(_STATE_OF)
 _NOT_STATE: Final = ("venv", "class_attributes", "reset_infos", "num_envs", "render_mode")
 _DOUBTS: WeakKeyDictionary[VecEnv, list[str]] = WeakKeyDictionary()
 
@@ -76,15 +77,14 @@ def capture(venv: VecEnv, *, is_running: bool = True, is_idle: bool = False) -> 
     base, keeping = venv.unwrapped, keeping_of(venv)
     # First: it replaces workers that are gone, so that the environments can be asked.
     slots = {"slots": base.capture()} if isinstance(base, ResilientVecEnv) else {}
-    own = subclass.capture(base)
+    added = subclass.capture(base)
     chosen = (methods.BARRIER,) * venv.num_envs if is_idle else _methods(venv)
     worlds = _worlds(venv, chosen) if is_running else None
     return {
         **slots,
-        **({} if own is None else {"own": own}),
+        **({} if added is None else {"own": added}),
         "wrappers": [
-            {"class": type(each).__name__, "attributes": _wrapper_state(each)}
-            for each in _wrappers(venv)
+            {"class": type(each).__name__, **_wrapper_state(each)} for each in _wrappers(venv)
         ],
         "pending": [take_value(base._seeds), take_value(base._options)],  # noqa: SLF001
         "spaces": [take_space(base.action_space), take_space(base.observation_space)],
@@ -115,8 +115,11 @@ def restore(venv: VecEnv, tree: Tree) -> bool:
         StateError: A worker could not take its state back.
     """
     base = venv.unwrapped
+    lost = []
     for wrapper, stored in zip(_wrappers(venv), tree["wrappers"], strict=True):
         put(wrapper, stored["attributes"])
+        found = own.put_into(wrapper, stored["own"]) if "own" in stored else []
+        lost += [f"the wrapper {type(wrapper).__name__}: {each}" for each in found]
     seeds, options = tree["pending"]
     base._seeds = put_value(base._seeds, seeds)  # noqa: SLF001
     base._options = put_value(base._options, options)  # noqa: SLF001
@@ -126,7 +129,7 @@ def restore(venv: VecEnv, tree: Tree) -> bool:
         put_space(space, stored)
     if isinstance(base, ResilientVecEnv) and "slots" in tree:
         base.restore(tree["slots"])
-    doubts = subclass.restore(base, tree["own"]) if "own" in tree else []
+    doubts = lost + (subclass.restore(base, tree["own"]) if "own" in tree else [])
     if not teach(venv):
         return False
     if tree["keeping"] is not None:
@@ -145,6 +148,12 @@ def restore(venv: VecEnv, tree: Tree) -> bool:
 def confirm(venv: VecEnv) -> list[str]:
     """Return, once after a restore, what is not as it was, and why that is not to be believed."""
     return _DOUBTS.pop(venv.unwrapped, []) + keepings.confirm(venv)
+
+
+def not_kept(venv: VecEnv) -> list[str]:
+    """Return what of the program's own wrappers is not kept, for people."""
+    strange = [each for each in _wrappers(venv) if type(each).__name__ not in _STATE_OF]
+    return [told for each in strange for told in own.hidden(each, _of_program(each))]
 
 
 def report_to(run: "Run", venv: VecEnv) -> None:
@@ -244,6 +253,10 @@ def _wrappers(venv: VecEnv) -> list[VecEnvWrapper]:
 
 def _wrapper_state(wrapper: VecEnvWrapper) -> Tree:
     names = _STATE_OF.get(type(wrapper).__name__)
-    if names is None:
-        names = tuple(name for name in vars(wrapper) if name not in _NOT_STATE)
-    return take(wrapper, names)
+    if names is not None:
+        return {"attributes": take(wrapper, names)}
+    return {"attributes": {}, "own": own.take_from(wrapper, _of_program(wrapper))}
+
+
+def _of_program(wrapper: VecEnvWrapper) -> list[str]:
+    return [name for name in vars(wrapper) if name not in _NOT_STATE]

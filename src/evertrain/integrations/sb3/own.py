@@ -1,0 +1,164 @@
+"""What a program's own subclasses of SB3's classes hold beside what SB3's hold.
+
+Counters, sums and coefficients of a model, a buffer or a wrapper are state. They are
+taken as those of environments are. Not looked into are objects of libraries, and
+networks with their optimizers: those are named, for the start of a training to tell.
+
+Layer: integrations. Imports its siblings and checkpoint.
+"""
+
+import sys
+import sysconfig
+from collections import deque
+from collections.abc import Collection
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.running_mean_std import RunningMeanStd
+
+from evertrain.checkpoint.plugin import Tree
+from evertrain.integrations.envs import fill, graph
+from evertrain.integrations.envs.attributes import GENERATORS
+from evertrain.integrations.envs.method import unseen
+from evertrain.integrations.sb3 import replay
+
+_SB3: Final = frozenset({"stable_baselines3", "sb3_contrib"})
+_NEVER: Final = frozenset({"evertrain", "torch", "gymnasium", "numpy"}) | _SB3
+_COUNT: Final = (int, float, list, dict, set, deque, np.ndarray, np.generic, *GENERATORS)
+_BUFFERS: Final = ("replay_buffer", "rollout_buffer")
+_PROBLEMS: WeakKeyDictionary[BaseAlgorithm, list[str]] = WeakKeyDictionary()
+
+
+def take(model: BaseAlgorithm, known: Collection[str]) -> Tree:
+    """Return what the classes of `model` and of its buffers add to SB3's.
+
+    Args:
+        model: What is trained.
+        known: Attributes that are kept elsewhere.
+    """
+    return {name: take_from(thing, names) for name, thing, names in _parts(model, known) if names}
+
+
+def put(model: BaseAlgorithm, tree: Tree, known: Collection[str]) -> None:
+    """Put it back; what has no place is told by `told`."""
+    _PROBLEMS[model] = [
+        f"of {type(thing).__name__}: {each}"
+        for name, thing, _ in _parts(model, known)
+        if name in tree
+        for each in put_into(thing, tree[name])
+    ]
+
+
+def told(model: BaseAlgorithm, known: Collection[str]) -> list[str]:
+    """Return what does not come back with `model` and its buffers, for people."""
+    found = _PROBLEMS.pop(model, [])
+    for _, thing, names in _parts(model, known):
+        found += hidden(thing, names)
+    return found
+
+
+def take_from(thing: object, names: Collection[str]) -> Tree:
+    """Return the attributes `names` of `thing`, and what these hold."""
+    return _taken(thing, names).nodes
+
+
+def put_into(thing: object, tree: Tree) -> list[str]:
+    """Put back what `take_from` returned. Return what has no place, and why."""
+    return fill.put(thing, tree)
+
+
+def hidden(thing: object, names: Collection[str]) -> list[str]:
+    """Return what of these attributes is not kept, e.g. "Mine.net is a Net"."""
+    kind = type(thing).__name__
+    closed = [f"of {kind}: {unseen(each)}" for each in _taken(thing, names).hidden]
+    networks = [
+        f"of {kind}: .{name} is a {type(vars(thing)[name]).__name__}"
+        for name in vars(thing)
+        if name in names and _learns(vars(thing)[name])
+    ]
+    return closed + networks
+
+
+def _taken(thing: object, names: Collection[str]) -> graph.Taken:
+    mine = frozenset(name for name in names if not _learns(vars(thing).get(name)))
+
+    def chosen(each: object) -> Collection[str] | None:
+        if each is thing:
+            return mine
+        kind: Any = type(each)
+        return () if _is_of_library(kind) else None
+
+    return graph.take(thing, names=chosen)
+
+
+def _parts(
+    model: BaseAlgorithm, known: Collection[str]
+) -> list[tuple[str, object, frozenset[str]]]:
+    """Return the model and its buffers, each with the attributes that are the program's."""
+    found: list[tuple[str, object, frozenset[str]]] = [
+        ("model", model, _added(model) - frozenset(known))
+    ]
+    for name in _BUFFERS:
+        buffer = getattr(model, name, None)
+        if buffer is not None:
+            found.append((name, buffer, _added(buffer) - replay.names_of_rows(buffer)))
+    return found
+
+
+def _added(thing: object) -> frozenset[str]:
+    """Return the attributes that no code of SB3's sets; none of an object of SB3's own class."""
+    kind: Any = type(thing)
+    return frozenset() if _package(kind) in _SB3 else frozenset(vars(thing)) - _names_of_sb3(kind)
+
+
+@cache
+def _names_of_sb3(kind: type[Any]) -> frozenset[str]:
+    """Return the names that occur in the methods which a class has from SB3."""
+    methods = [
+        getattr(getattr(each, "fget", each), "__func__", getattr(each, "fget", each))
+        for base in kind.__mro__
+        if _package(base) in _SB3
+        for each in vars(base).values()
+    ]
+    codes = [each.__code__ for each in methods if hasattr(each, "__code__")]
+    return frozenset(name for code in codes for name in code.co_names)
+
+
+def _learns(value: object) -> bool:
+    if isinstance(value, torch.Tensor):
+        return value.requires_grad
+    return isinstance(value, (torch.nn.Module, torch.optim.Optimizer))
+
+
+@cache
+def _is_of_library(kind: type[Any]) -> bool:
+    """Say whether a class is none of the program's, whose objects hold its state."""
+    if issubclass(kind, RunningMeanStd):
+        return False
+    if any(_package(base) in _NEVER for base in kind.__mro__):
+        return True
+    file = getattr(sys.modules.get(_package(kind)), "__file__", None)
+    if file is None:
+        return False
+    paths = {sysconfig.get_path(name) for name in ("purelib", "platlib")}
+    return any(Path(file).is_relative_to(each) for each in paths)
+
+
+def _package(kind: type[Any]) -> str:
+    return kind.__module__.partition(".")[0]
+
+
+def counts(thing: object) -> list[str]:
+    """Return the attributes that may count something: numbers, containers, generators."""
+    theirs = [base for base in type(thing).__mro__[:-1] if _package(base) not in _NEVER]
+    values = {name: x for base in reversed(theirs) for name, x in vars(base).items()} | vars(thing)
+    return sorted(
+        name
+        for name, x in values.items()
+        if isinstance(x, _COUNT) and not isinstance(x, bool) and not name.startswith("__")
+    )

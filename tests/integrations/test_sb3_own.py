@@ -1,0 +1,157 @@
+"""Subclasses of the program's own: what they count comes back, and what does not is told."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from stable_baselines3 import DQN
+from stable_baselines3.common.buffers import ReplayBuffer
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnvWrapper
+
+from evertrain import Run, every
+from evertrain.integrations.sb3 import learn, listener
+from evertrain.integrations.sb3.model import not_kept
+from integrations.worlds import ROLLOUT, Crash, CrashAt, World, build, digest, rows
+
+
+class Tree:
+    """Sums of priorities."""
+
+    def __init__(self, size: int) -> None:
+        self.sums = np.zeros(2 * size)
+
+
+class Prioritized(ReplayBuffer):
+    """It remembers more than rows."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.tree = Tree(self.buffer_size)
+        self.max_priority = 1.0
+
+    def add(self, *args: Any, **options: Any) -> None:
+        super().add(*args, **options)
+        self.max_priority += 1.0
+        self.tree.sums[self.pos] = self.max_priority
+
+
+class Rewarding(VecEnvWrapper):
+    """It pays for each step that it has seen, beside a function that it calls."""
+
+    def __init__(self, venv: Any) -> None:
+        super().__init__(venv)
+        self.scores = {"steps": 0, "scale": float}
+        self.log = Path(__file__).open(encoding="utf-8")  # noqa: SIM115
+
+    def reset(self) -> Any:
+        return self.venv.reset()
+
+    def step_wait(self) -> Any:
+        seen, rewards, dones, infos = self.venv.step_wait()
+        self.scores["steps"] += 1  # type: ignore[operator]
+        return seen, rewards + 0.01 * self.scores["steps"], dones, infos  # type: ignore[operator]
+
+
+class Growing(DQN):
+    """Its discount is its own affair, and a network of its own is nobody's."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.beta = 0.4
+        self.curious = torch.nn.Linear(1, 1)
+
+    def train(self, *args: Any, **options: Any) -> None:
+        self.beta += 0.001
+        self.gamma = min(self.beta, 1.0)
+        super().train(*args, **options)
+
+
+class Counting(BaseCallback):
+    """It counts where nobody looks."""
+
+    seen = 0
+
+    def _on_step(self) -> bool:
+        self.seen += 1
+        return True
+
+
+def program() -> Growing:
+    """Return a model that is the program's own wherever it can be."""
+    venv = Rewarding(DummyVecEnv([lambda: World(is_discrete=True)]))
+    return Growing(
+        "MlpPolicy",
+        venv,
+        replay_buffer_class=Prioritized,
+        buffer_size=100,
+        learning_starts=10,
+        train_freq=8,
+        device="cpu",
+        policy_kwargs={"net_arch": [8]},
+    )
+
+
+def train(path: Path, crash_at: int | None = None) -> Growing:
+    """Train it once."""
+    with Run(path, total=3 * ROLLOUT, seed=7, save=every(steps=1)) as run:
+        model = program()
+        learn(run, model, callback=[CrashAt(crash_at), Counting()], log_interval=None)
+    return model
+
+
+def test_what_subclasses_count_comes_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Model, buffer and wrapper end where they would have; the rest is told at the start."""
+    whole = train(tmp_path / "whole")
+    with pytest.raises(Crash):
+        train(tmp_path / "cut", ROLLOUT + 20)
+    said = capsys.readouterr().out
+    resumed = train(tmp_path / "cut")
+
+    for model in (whole, resumed):
+        assert model.beta == pytest.approx(whole.beta, abs=0)
+        assert model.replay_buffer.max_priority == 3 * ROLLOUT + 1  # type: ignore[union-attr]
+    assert digest(tmp_path / "cut") == digest(tmp_path / "whole")
+    assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
+    assert "not kept: of Growing: .curious is a Linear; of CrashAt: _step" in said
+    assert "of Counting: seen (it has no state_dict)" in said
+    assert "of Rewarding: .log is a _io.TextIOWrapper, which cannot be looked into" in said
+    assert "not an exact resume" not in capsys.readouterr().out
+
+
+def test_sb3_s_own_classes_have_nothing_to_tell() -> None:
+    """What is set by SB3's own code is known."""
+    model = build()
+    listener.register(model, CallbackList([]))
+
+    assert not_kept(model) == []
+
+
+def test_what_a_subclass_leaves_to_sb3_is_not_its_own() -> None:
+    """An attribute that only SB3 sets is none of the program's."""
+
+    class Plain(DQN):
+        pass
+
+    venv = DummyVecEnv([lambda: World(is_discrete=True)])
+
+    assert not_kept(Plain("MlpPolicy", venv, buffer_size=10)) == []
+
+
+def test_two_callbacks_may_know_each_other() -> None:
+    """Each is taken once, and put back once."""
+    one, other = CrashAt(None), CrashAt(None)
+    one.other, other.other = other, one  # type: ignore[attr-defined]
+    model, both = build(), CallbackList([one, other])
+    listener.register(model, both)
+    one.n_calls, other.n_calls = 1, 2
+    stored = listener.take(model)
+    one.n_calls = other.n_calls = 0
+
+    listener.put(model, stored)
+
+    assert (one.n_calls, other.n_calls) == (1, 2)
