@@ -11,7 +11,7 @@ import pytest
 
 from evertrain import Run, every
 from evertrain.checkpoint.plugin import Adapter
-from evertrain.core.errors import StateError
+from evertrain.core.errors import StateError, UsageError
 from evertrain.integrations.envs import replay, trial
 from evertrain.integrations.envs.adapter import keep_by
 from evertrain.integrations.envs.play import Player
@@ -162,6 +162,13 @@ def test_what_is_asked_for_must_pass_when_it_is_attached(tmp_path: Path) -> None
         Run(tmp_path, total=3) as run,
     ):
         run.attach(env=env)
+
+
+@pytest.mark.parametrize("wanted", ["atributes", "barrier", None])
+def test_a_way_that_nobody_knows_is_refused_at_once(wanted: Any) -> None:
+    """Whatever the environment is; a loop of one's own knows no barriers."""
+    with pytest.raises(UsageError, match=r"(?s)wanted=.*one of: auto, state, attributes, replay\."):
+        keep_by(liars.Plain(), wanted)
 
 
 def test_a_resumed_run_does_not_choose_again(

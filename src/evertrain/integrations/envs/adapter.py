@@ -29,7 +29,11 @@ def keep_by(env: Any, wanted: str) -> None:
     Args:
         env: The outermost wrapper.
         wanted: "auto", "state", "attributes" or "replay".
+
+    Raises:
+        UsageError: There is no such way in a loop of one's own.
     """
+    methods.check(wanted, "wanted", (methods.AUTO, *methods.ORDER))
     _WANTED[env] = wanted
 
 

@@ -1,11 +1,11 @@
 """The attributes of an object as a tree, and back into an object that the program built.
 
 Wrappers of environments keep their state in plain attributes: counters, running
-statistics, generators. Those are taken; functions, environments and clocks are
-not. Nothing is created from a file: what is put back lands in what is there.
+statistics, generators. Those are taken; functions, environments and the clocks of
+known wrappers are not. Nothing is created from a file: what is put back lands in what is there.
 `graph` takes everything of an object that is plain Python.
 
-Layer: integrations. Imports checkpoint only.
+Layer: integrations. Imports its siblings and checkpoint.
 """
 
 import enum
@@ -20,11 +20,8 @@ import gymnasium
 import numpy as np
 
 from evertrain.checkpoint.plugin import Tree
+from evertrain.integrations.envs import clocks
 
-# Wall-clock times: of this process only, and different in every attempt.
-CLOCKS: Final = frozenset(
-    {"t_start", "episode_times", "episode_start_time", "start_time", "time_queue"}
-)
 SCALARS: Final = (type(None), bool, int, float, complex, str, bytes)
 GENERATORS: Final = (
     np.random.Generator,
@@ -45,8 +42,9 @@ def take(thing: object, names: Collection[str] | None = None) -> dict[str, Tree]
         names: The attributes that count; None takes all that are plain data.
     """
     found: dict[str, Tree] = {}
+    skipped = clocks.of(thing)
     for name, value in vars(thing).items():
-        if name in CLOCKS or (names is not None and name not in names):
+        if name in skipped or (names is not None and name not in names):
             continue
         tree = _take(value, _DEPTH)
         if tree is not _CODE:
@@ -156,10 +154,11 @@ def _take_all(value: Any, depth: int) -> Any:
 def _take_object(value: object, depth: int) -> Any:
     if not hasattr(value, "__dict__"):
         return _CODE
+    skipped = clocks.of(value)
     taken = {
         name: tree
         for name, each in vars(value).items()
-        for tree in (_take(each, depth - 1) if name not in CLOCKS else _CODE,)
+        for tree in (_take(each, depth - 1) if name not in skipped else _CODE,)
         if tree is not _CODE
     }
     return {"class": type(value).__name__, "attributes": taken}
