@@ -32,6 +32,7 @@ GENERATORS: Final = (
 _CODE: Final = object()
 MANY: Final = 64
 _DEPTH: Final = 8
+_PARTS: Final = ("feature_space", "node_space", "edge_space", "child_space")  # of a space
 
 
 def take(thing: object, names: Collection[str] | None = None) -> dict[str, Tree]:
@@ -84,8 +85,10 @@ def put_space(space: gymnasium.Space[Any], tree: Tree) -> None:
 
 
 def _parts(space: gymnasium.Space[Any]) -> list[gymnasium.Space[Any]]:
-    parts = getattr(space, "spaces", ())
-    return list(parts.values() if isinstance(parts, Mapping) else parts)
+    many = getattr(space, "spaces", ())
+    ones = [vars(space).get(name) for name in _PARTS]
+    parts = [*(many.values() if isinstance(many, Mapping) else many), *ones]
+    return [each for each in parts if isinstance(each, gymnasium.Space)]
 
 
 def _take(value: Any, depth: int) -> Any:
