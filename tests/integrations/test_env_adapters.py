@@ -1,7 +1,10 @@
 """Environments in a loop of one's own: attached, they go on in the middle of an episode."""
 
+import gc
 import pickle
+import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,10 @@ import pytest
 
 from evertrain import Run, every
 from evertrain.checkpoint.plugin import Adapter
-from evertrain.core.errors import StateError
+from evertrain.core.errors import StateError, UsageError
 from evertrain.integrations.envs import replay, trial
 from evertrain.integrations.envs.adapter import keep_by
+from evertrain.integrations.envs.identity import ByIdentity
 from evertrain.integrations.envs.play import Player
 from evertrain.integrations.gymnasium import PLUGIN
 from evertrain.testing import AdapterContract
@@ -162,6 +166,65 @@ def test_what_is_asked_for_must_pass_when_it_is_attached(tmp_path: Path) -> None
         Run(tmp_path, total=3) as run,
     ):
         run.attach(env=env)
+
+
+@pytest.mark.parametrize("wanted", ["atributes", "barrier", None])
+def test_a_way_that_nobody_knows_is_refused_at_once(wanted: Any) -> None:
+    """Whatever the environment is; a loop of one's own knows no barriers."""
+    with pytest.raises(UsageError, match=r"(?s)wanted=.*one of: auto, state, attributes, replay\."):
+        keep_by(liars.Plain(), wanted)
+
+
+@dataclass
+class Fields(liars.Plain):
+    """A dataclass: it is compared by its values, and has no hash."""
+
+    level: int = 1
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def hidden(self) -> float:
+        return float(self.level)
+
+
+@pytest.mark.parametrize("way", ["attributes", "replay"])
+def test_environments_that_are_equal_are_two(way: str, tmp_path: Path) -> None:
+    """Each is kept for itself; none of them needs a hash."""
+
+    def program(crash_at: int | None) -> list[str]:
+        seen: list[str] = []
+        with Run(tmp_path, total=6, seed=3, save=every(steps=1)) as run:
+            envs = [Fields(), Fields()]
+            for number, env in enumerate(envs):
+                keep_by(env, way)
+                run.attach(**{f"env{number}": env})
+            run.restore()
+            for step in run:
+                for number, env in enumerate(envs):
+                    if step == 1:
+                        env.reset(seed=number)
+                    seen += Player(env, step).play(8)
+                if step == crash_at:
+                    raise KeyboardInterrupt
+        return seen
+
+    with pytest.raises(KeyboardInterrupt):
+        program(3)
+    resumed = program(None)
+    shutil.rmtree(tmp_path)
+    assert program(None)[-len(resumed) :] == resumed
+
+
+def test_what_is_known_of_a_thing_ends_with_it() -> None:
+    """So that another one in its place is not taken for it."""
+    known: ByIdentity[int] = ByIdentity()
+    env = Fields()
+    known[env] = 5
+    assert (known.get(env), Fields() in known) == (5, False)
+    del env
+    gc.collect()
+    assert not known._known
 
 
 def test_a_resumed_run_does_not_choose_again(

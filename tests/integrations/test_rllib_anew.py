@@ -10,7 +10,7 @@ import pytest
 import ray
 
 from evertrain import Run, every
-from evertrain.core.errors import StateError
+from evertrain.core.errors import StateError, UsageError
 from evertrain.integrations.rllib import iterations, oldstack, world
 from evertrain.integrations.rllib.adapter import AlgorithmAdapter
 from evertrain.run import rng
@@ -57,11 +57,11 @@ def test_every_environment_of_a_runner_is_looked_at() -> None:
     assert found.reasons[-1][1].startswith(".counter is a builtins.list_iterator, which cannot")
 
 
-def train(path: Path, crash_at: int | None = None) -> None:
+def train(path: Path, crash_at: int | None = None, env_state: str = "barrier") -> None:
     """Train four iterations, unless the training dies."""
     with Run(path, total=4, unit="iteration", seed=3, save=every(steps=1)) as run:
         algorithm = herds.build(herds.config(Sealed))
-        for result in iterations(run, algorithm, env_state="attributes"):
+        for result in iterations(run, algorithm, env_state=env_state):
             run.log(reward=result["env_runners"]["episode_return_mean"])
             if algorithm.iteration == crash_at:
                 raise CrashError
@@ -80,6 +80,19 @@ def test_a_sealed_environment_resumes_exactly(
     assert "environment state: not kept, episodes begin anew" in capsys.readouterr().out
     assert digest(tmp_path / "cut") == digest(tmp_path / "whole")
     assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
+
+
+def test_a_way_that_is_named_and_fails_is_an_error(tmp_path: Path) -> None:
+    """Nobody gets barriers who asked for another way; nothing is saved by then."""
+    with pytest.raises(StateError, match=r"env_state='attributes'.*iterator, which cannot"):
+        train(tmp_path, env_state="attributes")
+    assert not rows(tmp_path)
+
+
+def test_a_way_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    """Before anything is asked or attached."""
+    with Run(tmp_path, total=4) as run, pytest.raises(UsageError, match="env_state='atributes'"):
+        next(iterations(run, None, watchdog=object(), env_state="atributes"))  # type: ignore[arg-type]
 
 
 def train_old(algorithm: Any, iterations: range) -> list[Any]:

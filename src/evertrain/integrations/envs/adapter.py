@@ -8,16 +8,16 @@ Layer: integrations. Imports its siblings, checkpoint and core.
 
 from collections.abc import Callable, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from evertrain.checkpoint.plugin import Mismatch, Tree
 from evertrain.core.errors import StateError
 from evertrain.integrations.envs import method as methods
 from evertrain.integrations.envs import replay, trial
+from evertrain.integrations.envs.identity import ByIdentity
 from evertrain.integrations.envs.layers import kind_of, names
 
-_CHOSEN: WeakKeyDictionary[Any, trial.Choice] = WeakKeyDictionary()
-_WANTED: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+_CHOSEN: ByIdentity[trial.Choice] = ByIdentity()
+_WANTED: ByIdentity[str] = ByIdentity()
 
 
 def keep_by(env: Any, wanted: str) -> None:
@@ -29,7 +29,11 @@ def keep_by(env: Any, wanted: str) -> None:
     Args:
         env: The outermost wrapper.
         wanted: "auto", "state", "attributes" or "replay".
+
+    Raises:
+        UsageError: There is no such way in a loop of one's own.
     """
+    methods.check(wanted, "wanted", (methods.AUTO, *methods.ORDER))
     _WANTED[env] = wanted
 
 
@@ -56,7 +60,7 @@ class EnvAdapter:
         Raises:
             StateError: It fails the trial; the message says why.
         """
-        choice = trial.choose(thing, _WANTED.get(thing, methods.AUTO), is_alone=False)
+        choice = trial.choose(thing, _WANTED.get(thing) or methods.AUTO, is_alone=False)
         if choice.method == methods.BARRIER:
             raise _refusal(thing, choice)
         if choice.method == methods.REPLAY:

@@ -1,11 +1,11 @@
 """The attributes of an object as a tree, and back into an object that the program built.
 
 Wrappers of environments keep their state in plain attributes: counters, running
-statistics, generators. Those are taken; functions, environments and clocks are
-not. Nothing is created from a file: what is put back lands in what is there.
+statistics, generators. Those are taken; functions, environments and the clocks of
+known wrappers are not. Nothing is created from a file: what is put back lands in what is there.
 `graph` takes everything of an object that is plain Python.
 
-Layer: integrations. Imports checkpoint only.
+Layer: integrations. Imports its siblings and checkpoint.
 """
 
 import enum
@@ -20,11 +20,8 @@ import gymnasium
 import numpy as np
 
 from evertrain.checkpoint.plugin import Tree
+from evertrain.integrations.envs import clocks
 
-# Wall-clock times: of this process only, and different in every attempt.
-CLOCKS: Final = frozenset(
-    {"t_start", "episode_times", "episode_start_time", "start_time", "time_queue"}
-)
 SCALARS: Final = (type(None), bool, int, float, complex, str, bytes)
 GENERATORS: Final = (
     np.random.Generator,
@@ -32,9 +29,13 @@ GENERATORS: Final = (
     np.random.BitGenerator,
     random.Random,
 )
+_Seen = dict[tuple[int, int], int]  # by identity and depth: the number in a tree
+_Made = dict[int | None, Any]  # by that number
+
 _CODE: Final = object()
 MANY: Final = 64
 _DEPTH: Final = 8
+_PARTS: Final = ("feature_space", "node_space", "edge_space", "child_space")  # of a space
 
 
 def take(thing: object, names: Collection[str] | None = None) -> dict[str, Tree]:
@@ -45,10 +46,11 @@ def take(thing: object, names: Collection[str] | None = None) -> dict[str, Tree]
         names: The attributes that count; None takes all that are plain data.
     """
     found: dict[str, Tree] = {}
+    skipped = clocks.of(thing)
     for name, value in vars(thing).items():
-        if name in CLOCKS or (names is not None and name not in names):
+        if name in skipped or (names is not None and name not in names):
             continue
-        tree = _take(value, _DEPTH)
+        tree = _take(value, _DEPTH, {})
         if tree is not _CODE:
             found[name] = tree
     return found
@@ -58,18 +60,18 @@ def put(thing: object, stored: Mapping[str, Tree]) -> None:
     """Set the attributes of `thing` to what `take` returned."""
     mine = vars(thing)
     for name, tree in stored.items():
-        mine[name] = _put(mine.get(name), tree)
+        mine[name] = _put(mine.get(name), tree, {})
 
 
 def take_value(value: object) -> Tree:
     """Return one value as a tree; None if it is not plain data."""
-    tree = _take(value, _DEPTH)
+    tree = _take(value, _DEPTH, {})
     return None if tree is _CODE else tree
 
 
 def put_value(mine: object, tree: Tree) -> Any:
     """Return `tree` as a value again; objects inside are filled in place."""
-    return _put(mine, tree)
+    return _put(mine, tree, {})
 
 
 def take_space(space: gymnasium.Space[Any]) -> Tree:
@@ -80,17 +82,19 @@ def take_space(space: gymnasium.Space[Any]) -> Tree:
 
 def put_space(space: gymnasium.Space[Any], tree: Tree) -> None:
     """Set the generators of a space and of its parts."""
-    vars(space)["_np_random"] = _put(vars(space).get("_np_random"), tree["own"])
+    vars(space)["_np_random"] = put_value(vars(space).get("_np_random"), tree["own"])
     for part, inner in zip(_parts(space), tree["parts"], strict=False):
         put_space(part, inner)
 
 
 def _parts(space: gymnasium.Space[Any]) -> list[gymnasium.Space[Any]]:
-    parts = getattr(space, "spaces", ())
-    return list(parts.values() if isinstance(parts, Mapping) else parts)
+    many = getattr(space, "spaces", ())
+    ones = [vars(space).get(name) for name in _PARTS]
+    parts = [*(many.values() if isinstance(many, Mapping) else many), *ones]
+    return [each for each in parts if isinstance(each, gymnasium.Space)]
 
 
-def _take(value: Any, depth: int) -> Any:
+def _take(value: Any, depth: int, seen: _Seen) -> Any:  # noqa: PLR0911  (one for each kind)
     """Return `value` as a tree, or _CODE if it is no state."""
     if type(value) in SCALARS or isinstance(value, _kept()):
         return value
@@ -100,9 +104,28 @@ def _take(value: Any, depth: int) -> Any:
         return {"space": take_space(value)}
     if depth == 0 or _is_code(value):
         return _CODE
-    if isinstance(value, (list, tuple, deque, set, frozenset, dict)):
-        return _take_all(value, depth)
-    return value if isinstance(value, np.ndarray) else _take_object(value, depth)
+    if isinstance(value, np.ndarray):
+        return value
+    if isinstance(value, (list, tuple, deque, set, frozenset)):
+        return _take_all(value, depth, seen)
+    return _take_once(value, depth, seen)
+
+
+def _take_once(value: Any, depth: int, seen: _Seen) -> Any:
+    """Take a dict or an object; where it stands again, as deep, only its number."""
+    key, before = (id(value), depth), len(seen)
+    if key in seen:
+        return {"again": seen[key]}
+    seen[key] = before
+    tree = (_take_dict if isinstance(value, dict) else _take_object)(value, depth, seen)
+    return _forget(seen, before) if tree is _CODE else {**tree, "number": before}
+
+
+def _forget(seen: _Seen, before: int) -> object:
+    """Return _CODE: what was seen in something that is not kept was seen nowhere."""
+    while len(seen) > before:
+        seen.popitem()
+    return _CODE
 
 
 def _is_code(value: object) -> bool:
@@ -138,50 +161,56 @@ def _are_state(taken: Collection[Any]) -> bool:
     return all(each is not _CODE for each in taken)
 
 
-def _take_all(value: Any, depth: int) -> Any:
-    if isinstance(value, dict):
-        items = {key: _take(each, depth - 1) for key, each in value.items()}
-        return {"dict": items} if _are_state(items.values()) else _CODE
+def _take_dict(value: dict[Any, Any], depth: int, seen: _Seen) -> Any:
+    items = {key: _take(each, depth - 1, seen) for key, each in value.items()}
+    return {"dict": items} if _are_state(items.values()) else _CODE
+
+
+def _take_all(value: Any, depth: int, seen: _Seen) -> Any:
     if isinstance(value, list) and len(value) >= MANY and all(type(x) is float for x in value):
         return {"floats": np.array(value, dtype=np.float64)}
-    taken = [_take(each, depth - 1) for each in value]
+    before = len(seen)
+    taken = [_take(each, depth - 1, seen) for each in value]
     if not _are_state(taken):
-        return _CODE
+        return _forget(seen, before)
     if isinstance(value, deque):
         return deque(taken, value.maxlen)
     kinds = (list, tuple, set, frozenset)
     return next(kind for kind in kinds if isinstance(value, kind))(taken)
 
 
-def _take_object(value: object, depth: int) -> Any:
+def _take_object(value: object, depth: int, seen: _Seen) -> Any:
     if not hasattr(value, "__dict__"):
         return _CODE
+    skipped = clocks.of(value)
     taken = {
         name: tree
-        for name, each in vars(value).items()
-        for tree in (_take(each, depth - 1) if name not in CLOCKS else _CODE,)
+        for name, each in sorted(vars(value).items())  # whoever has them in another order
+        for tree in (_take(each, depth - 1, seen) if name not in skipped else _CODE,)
         if tree is not _CODE
     }
     return {"class": type(value).__name__, "attributes": taken}
 
 
-def _put(mine: Any, tree: Any) -> Any:
+def _put(mine: Any, tree: Any, made: _Made) -> Any:
     """Return what `tree` stands for, filling `mine` where it is an object."""
     if isinstance(tree, np.ndarray):
         return tree.copy()
     if isinstance(tree, GENERATORS):
         return put_generator(mine, tree)
     if isinstance(tree, dict):
-        return _put_tagged(mine, tree)
+        return _put_tagged(mine, tree, made)
     if isinstance(tree, (list, tuple, deque)):
         old = list(mine) if isinstance(mine, (list, tuple, deque)) else []
         old += [None] * (len(tree) - len(old))
-        filled = [_put(a, b) for a, b in zip(old, tree, strict=False)]
+        filled = [_put(a, b, made) for a, b in zip(old, tree, strict=False)]
         return deque(filled, tree.maxlen) if isinstance(tree, deque) else type(tree)(filled)
     return tree
 
 
-def _put_tagged(mine: Any, tree: dict[str, Any]) -> Any:
+def _put_tagged(mine: Any, tree: dict[str, Any], made: _Made) -> Any:
+    if "again" in tree:
+        return made.get(tree["again"], mine)
     if "enum" in tree:
         return type(mine)[tree["enum"]] if isinstance(mine, enum.Enum) else mine
     if "space" in tree:
@@ -190,16 +219,26 @@ def _put_tagged(mine: Any, tree: dict[str, Any]) -> Any:
         return mine
     if "floats" in tree:
         return tree["floats"].tolist()
-    if "dict" in tree:
-        old = mine if isinstance(mine, dict) else {}
-        filled = {key: _put(old.get(key), each) for key, each in tree["dict"].items()}
-        if not isinstance(mine, dict):
-            return filled
-        mine.clear()
-        mine.update(filled)
-        return mine
+    found = _put_dict(mine, tree, made) if "dict" in tree else _put_object(mine, tree, made)
+    made[tree.get("number")] = found
+    return found
+
+
+def _put_dict(mine: Any, tree: dict[str, Any], made: _Made) -> Any:
+    old = mine if isinstance(mine, dict) else {}
+    filled = {key: _put(old.get(key), each, made) for key, each in tree["dict"].items()}
+    if not isinstance(mine, dict):
+        return filled
+    mine.clear()
+    mine.update(filled)
+    return mine
+
+
+def _put_object(mine: Any, tree: dict[str, Any], made: _Made) -> Any:
     if type(mine).__name__ == tree["class"]:
-        put(mine, tree["attributes"])
+        attributes = vars(mine)
+        for name, each in tree["attributes"].items():
+            attributes[name] = _put(attributes.get(name), each, made)
     return mine
 
 

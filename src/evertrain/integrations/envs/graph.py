@@ -20,9 +20,8 @@ import gymnasium
 import numpy as np
 
 from evertrain.checkpoint.plugin import Tree
-from evertrain.integrations.envs import kinds
+from evertrain.integrations.envs import clocks, kinds
 from evertrain.integrations.envs.attributes import (
-    CLOCKS,
     GENERATORS,
     MANY,
     SCALARS,
@@ -190,11 +189,11 @@ class _Taker:
         return [self.leaf(each, f"{path}[{n}]", depth) for n, each in enumerate(value)]
 
     def _object(self, value: object, path: str, depth: int) -> dict[str, Tree]:
-        chosen = self._names(value)
+        chosen, skipped = self._names(value), clocks.of(value)
         attributes = {
             name: self.leaf(each, f"{path}.{name}", depth)
             for name, each in _attributes(value)
-            if name not in CLOCKS and (chosen is None or name in chosen)
+            if name not in skipped and (chosen is None or name in chosen)
         }
         return {"class": kinds.bare_name(type(value)), "attributes": attributes}
 

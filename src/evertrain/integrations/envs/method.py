@@ -7,7 +7,7 @@
 
 The environments of one process are taken together: what they share is shared again.
 
-Layer: integrations. Imports its siblings and checkpoint.
+Layer: integrations. Imports its siblings, checkpoint and core.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -17,6 +17,7 @@ from typing import Any, Final
 import gymnasium
 
 from evertrain.checkpoint.plugin import Tree
+from evertrain.core.errors import UsageError
 from evertrain.integrations.envs import fill, graph, replay
 from evertrain.integrations.envs.attributes import put_space, take_space
 from evertrain.integrations.envs.generators import put_globals, take_globals
@@ -38,6 +39,25 @@ NUMBER: Final = "environment"
 CHOICES: Final = (AUTO, *ORDER, BARRIER)
 
 _SPACES: Final = ("action_space", "observation_space")
+
+
+def check(wanted: object, name: str, choices: Collection[str] = CHOICES) -> None:
+    """Refuse what is no way to keep the state: every door of a program asks here first.
+
+    Args:
+        wanted: What the program said.
+        name: Of the argument, for people.
+        choices: What it may be there.
+
+    Raises:
+        UsageError: It is none of them.
+    """
+    if not isinstance(wanted, str) or wanted not in choices:
+        raise UsageError(
+            f"{name}={wanted!r}.",
+            "it says how the state of the environments is kept.",
+            f"Use one of: {', '.join(choices)}.",
+        )
 
 
 def applies(env: Any, method: str) -> str | None:

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 import gymnasium
 import numpy as np
@@ -20,6 +19,7 @@ import numpy as np
 from evertrain.checkpoint.plugin import Tree
 from evertrain.integrations.envs.attributes import put, put_space, take, take_space
 from evertrain.integrations.envs.generators import put_globals, take_globals
+from evertrain.integrations.envs.identity import ByIdentity
 from evertrain.integrations.envs.layers import GENERATOR, innermost, may_have_begun
 
 MAX_STEPS: Final = 20_000
@@ -44,7 +44,7 @@ class Recording:
     seen: str = ""
 
 
-_RECORDINGS: WeakKeyDictionary[Any, Recording] = WeakKeyDictionary()
+_RECORDINGS: ByIdentity[Recording] = ByIdentity()
 
 
 def record(env: Any) -> Recording:

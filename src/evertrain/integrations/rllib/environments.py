@@ -1,13 +1,14 @@
 """How the state of an algorithm's environments is kept: decided once for each run.
 
-Layer: integrations. Imports its siblings.
+Layer: integrations. Imports its siblings, `integrations.envs` and core.
 """
 
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from evertrain.integrations.envs.method import BARRIER
+from evertrain.core.errors import StateError
+from evertrain.integrations.envs.method import AUTO, BARRIER
 
 _KEEPINGS: WeakKeyDictionary[Any, "Keeping"] = WeakKeyDictionary()
 
@@ -46,6 +47,24 @@ def decide(algorithm: Any, keeping: Keeping) -> Keeping:
     """Remember it."""
     _KEEPINGS[algorithm] = keeping
     return keeping
+
+
+def insist(algorithm: Any, wanted: str) -> None:
+    """Refuse to let episodes begin anew where the program has named another way.
+
+    A resumed run is judged by what stands in its checkpoints: a trial of today, on a
+    machine that is too busy for it, ends no training.
+
+    Raises:
+        StateError: They would.
+    """
+    keeping = of(algorithm)
+    if wanted not in {AUTO, BARRIER} and keeping is not None and keeping.begins_anew:
+        raise StateError(
+            f"env_state={wanted!r}, but that is not how it is. {keeping.sentence()}.",
+            "episodes would begin anew behind each iteration.",
+            'Use env_state="auto", which takes what works, or correct the environment.',
+        )
 
 
 def agree(algorithm: Any, method: str) -> None:

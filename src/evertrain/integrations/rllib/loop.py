@@ -34,21 +34,27 @@ def iterations(
         algorithm: As `config.build_algo()` returned it, on a fresh start as in each restart.
         watchdog: Ends the training when no environment takes a step; the default one if None.
         env_state: How the state of environments is kept: "auto" tries what works; "state",
-            "attributes", "replay", "barrier" (see docs/exactness.md).
+            "attributes", "replay", "barrier" (see docs/exactness.md). A resumed run keeps it
+            as it did before.
 
     Raises:
         NoStepsError: RLlib goes on, but nothing is played any more.
-        StateError: The checkpoint does not fit the program.
+        StateError: The checkpoint does not fit the program, or the state of its environments
+            cannot be kept as was asked for.
         Stopped: A stop was requested; the state is saved.
+        UsageError: There is no such way to keep it.
     """
-    from evertrain.integrations.rllib import environments  # it imports Gymnasium
+    from evertrain.integrations.envs import method  # it imports Gymnasium, as does the next
+    from evertrain.integrations.rllib import environments
 
+    method.check(env_state, "env_state")
     watchdog = watchdog or EnvStepWatchdog(algorithm)
     room = room_of(algorithm)
     if environments.of(algorithm) is None:
         room.choose(algorithm, env_state)
     run.attach(algorithm=algorithm, env_steps=watchdog)
     run.restore()
+    environments.insist(algorithm, env_state)
     keeping = environments.of(algorithm)
     for iteration in run:
         if keeping is not None and keeping.begins_anew:

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from stable_baselines3.common.vec_env import VecEnv
 
 from evertrain.checkpoint.plugin import Tree
-from evertrain.core.errors import StateError, UsageError
+from evertrain.core.errors import StateError
 from evertrain.integrations.envs import method as methods
 from evertrain.integrations.envs import trial
 from evertrain.integrations.sb3 import env as inside
@@ -88,12 +88,7 @@ def settle(venv: VecEnv, wanted: str, stage: str = "") -> bool:
         StateError: An environment fails the trial of the method that was asked for.
         UsageError: There is no such method.
     """
-    if wanted not in methods.CHOICES:
-        raise UsageError(
-            f"env_state={wanted!r}.",
-            "it says how the state of the environments is kept.",
-            f"Use one of: {', '.join(methods.CHOICES)}.",
-        )
+    methods.check(wanted, "env_state")
     before = keeping_of(venv)
     if before is not None and (before.wanted, before.stage) == (wanted, stage):
         return False

@@ -4,7 +4,7 @@ SB3 keeps none of it, so the first evaluation after a restart overwrites the bes
 model and meets the first episodes again, and all that happens each n calls shifts. A
 callback of your own may give more away with `state_dict` and `load_state_dict`.
 
-Layer: integrations. Imports its siblings, `integrations.envs` and core.
+Layer: integrations. Imports its siblings, `integrations.envs` and checkpoint.
 """
 
 from typing import Final
@@ -15,10 +15,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from evertrain.checkpoint.plugin import Tree
-from evertrain.core.errors import StateError
 from evertrain.integrations.envs import attributes
-from evertrain.integrations.sb3 import own, vector
-from evertrain.integrations.sb3.asking import knows_state
+from evertrain.integrations.sb3 import evaluation, own
 
 # Of SB3's own callbacks, these attributes are state; the rest is configuration.
 _STATE: Final = (
@@ -45,6 +43,8 @@ _WAITING: WeakKeyDictionary[BaseAlgorithm, Tree] = WeakKeyDictionary()
 def register(model: BaseAlgorithm, callback: BaseCallback, stage: str = "") -> None:
     """Say which callback listens to `model`; what was restored before it came is put back.
 
+    How the environments of evaluations are kept is settled now, before they are first played.
+
     Args:
         model: What is trained.
         callback: Who listens.
@@ -54,6 +54,7 @@ def register(model: BaseAlgorithm, callback: BaseCallback, stage: str = "") -> N
     waiting = _WAITING.pop(model, None)
     if waiting is not None:
         put(model, waiting)
+    _settle(callback)
 
 
 def take(model: BaseAlgorithm) -> Tree:
@@ -73,6 +74,12 @@ def put(model: BaseAlgorithm, tree: Tree) -> None:
         _put(callback, tree["callback"], set())
 
 
+def _settle(callback: BaseCallback) -> None:
+    for each in _family(callback):
+        for venv in _envs(each).values():
+            evaluation.settle(venv)
+
+
 def _take(callback: BaseCallback, seen: set[int]) -> Tree:
     seen.add(id(callback))
     give = getattr(callback, "state_dict", None)
@@ -80,7 +87,7 @@ def _take(callback: BaseCallback, seen: set[int]) -> Tree:
         "class": type(callback).__name__,
         "attributes": attributes.take(callback, _STATE),
         "own": give() if give else None,
-        "envs": {name: _env(venv) for name, venv in _envs(callback).items()},
+        "envs": {name: evaluation.take(venv) for name, venv in _envs(callback).items()},
         "children": [_take(child, seen) for child in _children(callback) if id(child) not in seen],
     }
 
@@ -95,8 +102,8 @@ def _put(callback: BaseCallback, tree: Tree, seen: set[int]) -> None:
         accept(tree["own"])
     for name, venv in _envs(callback).items():
         stored = tree["envs"].get(name)
-        if stored is not None and not vector.mismatches(venv, stored):
-            vector.restore(venv, stored)
+        if stored is not None:
+            evaluation.put(venv, stored)
     stored_children = iter(tree["children"])
     for child in _children(callback):
         if id(child) not in seen:  # two may know each other
@@ -136,14 +143,6 @@ def _envs(callback: BaseCallback) -> dict[str, VecEnv]:
         if isinstance(value, VecEnv)
         and (training is None or value.unwrapped is not training.unwrapped)
     }
-
-
-def _env(venv: VecEnv) -> Tree:
-    """Return the state of environments that are reset for each evaluation."""
-    try:
-        return vector.capture(venv, is_idle=not knows_state(venv))
-    except StateError:  # it has a get_state that needs a reset before
-        return vector.capture(venv, is_idle=True)
 
 
 def _children(callback: BaseCallback) -> list[BaseCallback]:
