@@ -21,9 +21,10 @@ from evertrain import load_policy
 from evertrain.core.rundir import RunDir, read_identity
 from evertrain.recipes.atc.config import AtcConfig
 from evertrain.recipes.atc.evaluate import Controller, Flight, direct, fly, straight
-from evertrain.recipes.atc.train import build, policy
+from evertrain.recipes.atc.train import build
 from evertrain.recipes.atc.world import examination_envs
 from evertrain.recipes.estimate import Estimate
+from evertrain.recipes.policy import policy_of
 from evertrain.run.rng import Seeder
 
 _SHOWN: Final = ("reward", "intrusions", "conflicts", "drift_deg")
@@ -68,7 +69,7 @@ def config_of(path: Path) -> AtcConfig:
 def untrained(config: AtcConfig, venv: VecEnv) -> Controller:
     """Return the policy with which the training of this seed begins."""
     Seeder(config.seed).seed_new()
-    return policy(build(config, venv))
+    return policy_of(build(config, venv))
 
 
 def row(name: str, flights: Flights, reference: Flights) -> str:

@@ -14,9 +14,10 @@ from typing import Final
 from evertrain import load_policy
 from evertrain.core.rundir import RunDir, read_identity
 from evertrain.recipes.estimate import Estimate
+from evertrain.recipes.policy import policy_of
 from evertrain.recipes.structure.config import StructureConfig
 from evertrain.recipes.structure.evaluate import Policy, Score, evaluate
-from evertrain.recipes.structure.train import build, policy_of
+from evertrain.recipes.structure.train import build
 from evertrain.run.rng import Seeder
 
 _LQR: Final = 1  # of three scores a stage: passive damper, LQR, policy

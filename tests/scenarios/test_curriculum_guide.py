@@ -17,6 +17,7 @@ from evertrain.checkpoint.manifest import state_digest
 from evertrain.core.journal import Journal
 from evertrain.core.rundir import RunDir
 from evertrain.monitor.metrics import read_metrics
+from evertrain.recipes.policy import policy_of
 from evertrain.recipes.structure import train as recipe
 from evertrain.recipes.structure.config import StructureConfig, load_preset
 from evertrain.recipes.structure.env import StructureEnv
@@ -276,7 +277,7 @@ def test_an_examination_belongs_to_the_policy_that_is_saved(
         run.attach(model=model)
         run.restore()
         motions, seed = recipe._EXAM_MOTIONS, recipe._EXAM_SEED
-        again = evaluate(recipe.policy_of(model), config, motions=motions, seed=seed)
+        again = evaluate(policy_of(model), config, motions=motions, seed=seed)
 
     reductions = [each.roof_reduction_percent.mean for each in again if each.controller == "policy"]
     assert len(reductions) == 4  # all stages: what compares policies of different stages

@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from pydantic import model_validator as check
 
+from evertrain.recipes.seeds import MOST_EPISODES
 from evertrain.recipes.settings import CheckpointConfig, Strict, refuse_broken_batches
 
 
@@ -93,7 +94,7 @@ class EvaluationConfig(Strict):
         seed: Of the games; another seed, other games.
     """
 
-    games: int = Field(default=10, ge=2)
+    games: int = Field(default=10, ge=2, le=MOST_EPISODES)
     seed: int = Field(default=0, ge=0, le=2**30)
 
 

@@ -19,7 +19,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
 
-import numpy as np
 from stable_baselines3 import PPO
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecNormalize
@@ -28,6 +27,7 @@ from evertrain.checkpoint.keep import keep_stages
 from evertrain.core.errors import EvertrainError, first_line
 from evertrain.core.fs import LOCAL_FS, write_atomic
 from evertrain.integrations.sb3 import apply_overrides, learn, vector_env
+from evertrain.recipes.policy import policy_of
 from evertrain.recipes.saving import keep_rule, save_rule
 from evertrain.recipes.structure.banner import beginning, heading
 from evertrain.recipes.structure.config import PpoConfig, StructureConfig
@@ -180,16 +180,3 @@ def _exam_row(scores: list[Score], stage: StageLoop) -> dict[str, float]:
         "rms_roof_m": here.rms_roof_m.mean,
         "rms_force_kn": here.rms_force_kn.mean,
     }
-
-
-def policy_of(model: Any) -> Any:
-    """Return the model, which still trains, as a function of observations as they are."""
-    normalize = model.get_vec_normalize_env()
-
-    def act(observation: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        actions: np.ndarray[Any, Any] = model.predict(
-            normalize.normalize_obs(observation), deterministic=True
-        )[0]
-        return actions
-
-    return act
