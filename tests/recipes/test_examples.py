@@ -16,7 +16,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 def run_of(name: str, path: Path, **settings: Any) -> str:
     """Return the path of a run of that recipe which has only begun."""
     recipe = recipes.find(name)
-    config = recipe.config_model.model_validate(recipe.preset_named("small").values | settings)
+    config = recipe.config_model.model_validate({**recipe.preset_named("small").values, **settings})
     given = replace(new_identity(), config=config.model_dump(mode="json"))
     write_identity(RunDir(path), given)
     return str(path)

@@ -13,6 +13,7 @@ reduction of the roof's peak against the passive damper, averaged over all.
 Layer: recipes. Imports its siblings, integrations, run, checkpoint and core.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,7 @@ from evertrain.recipes.structure.config import PpoConfig, StructureConfig
 from evertrain.recipes.structure.env import StructureEnv
 from evertrain.recipes.structure.evaluate import Score, evaluate, table
 from evertrain.recipes.structure.exports import export_stages, refuse_others, tell_wreck
+from evertrain.run.opening import where
 from evertrain.run.run import Run
 from evertrain.run.stage import Stage, StageLoop
 from evertrain.run.stop import Stopped
@@ -68,7 +70,8 @@ def train(config: StructureConfig, path: Path | str) -> None:
             run.attach(model=model)  # before the stages: none may be left, only the report
             stages = run.stages(_stages(config), apply=partial(_apply, config, run, model))
             run.say(heading(config, model.device))
-            run.say(beginning(config, run.resumed_from, run.stage))
+            is_fresh_asked = where("auto", os.environ) == "never"
+            run.say(beginning(config, run.resumed_from, run.stage, is_fresh_asked=is_fresh_asked))
             _export(config, run)
             for stage in stages:
                 exam = _examiner(config, model, stage)

@@ -90,7 +90,7 @@ def wanted(found: Sequence[CheckpointInfo], config: CheckpointConfig) -> dict[st
         found: The checkpoints of the run, ascending by step.
         config: How many, and whether the best.
     """
-    regular = [info for info in found if info.step % config.save_frequency == 0]
+    regular = config.regular(found)
     kept = [*regular[-config.max_keep :], *found[-1:]]
     names = {name_of(info.step): info for info in kept}
     best = next(iter(ranked(found)), None)
