@@ -19,7 +19,7 @@ from evertrain.core.rundir import RunDir
 from evertrain.monitor.metrics import read_metrics
 from evertrain.recipes.policy import policy_of
 from evertrain.recipes.structure import train as recipe
-from evertrain.recipes.structure.config import StructureConfig
+from evertrain.recipes.structure.config import EXAM_SEED, StructureConfig
 from evertrain.recipes.structure.env import StructureEnv
 from evertrain.recipes.structure.evaluate import evaluate
 from recipes.structure.worlds import preset
@@ -277,7 +277,7 @@ def test_an_examination_belongs_to_the_policy_that_is_saved(
     with Run(tmp_path / "run", unit="step", seed=config.seed, recipe="structure") as run:
         run.attach(model=model)
         run.restore()
-        motions, seed = recipe._EXAM_MOTIONS, recipe._EXAM_SEED
+        motions, seed = recipe._EXAM_MOTIONS, EXAM_SEED
         again = evaluate(policy_of(model), config, motions=motions, seed=seed)
 
     reductions = [each.roof_reduction_percent.mean for each in again if each.controller == "policy"]

@@ -13,6 +13,8 @@ from pydantic import model_validator as check
 
 from evertrain.recipes.settings import CheckpointConfig, Strict, broken_batches, falling
 
+EXAM_SEED: Final = 1_000_003  # of the motions of the exams during a training
+
 
 class BuildingConfig(Strict):
     """The bare building: a shear frame, linear and elastic.
@@ -206,11 +208,12 @@ class EvaluationConfig(Strict):
 
     Attributes:
         motions: Motions per stage; paired over all controllers.
-        seed: Seed of those motions; another seed, another examination.
+        seed: Seed of those motions; another seed, another examination. Those that the exams
+            during the training have are none of the report's.
     """
 
     motions: int = Field(default=60, ge=2)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=EXAM_SEED)
 
 
 class StructureConfig(Strict):

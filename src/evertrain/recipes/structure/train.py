@@ -31,7 +31,7 @@ from evertrain.integrations.sb3 import apply_overrides, learn, vector_env
 from evertrain.recipes.policy import policy_of
 from evertrain.recipes.saving import keep_rule, save_rule
 from evertrain.recipes.structure.banner import beginning, heading
-from evertrain.recipes.structure.config import PpoConfig, StructureConfig
+from evertrain.recipes.structure.config import EXAM_SEED, PpoConfig, StructureConfig
 from evertrain.recipes.structure.env import StructureEnv
 from evertrain.recipes.structure.evaluate import Score, evaluate, table
 from evertrain.recipes.structure.exports import export_stages, refuse_others, tell_wreck
@@ -42,7 +42,6 @@ from evertrain.run.stop import Stopped
 
 _EXAMS: Final = 4  # per stage
 _EXAM_MOTIONS: Final = 8  # of each stage; the report uses config.evaluation
-_EXAM_SEED: Final = 1_000_003  # other motions than the report's
 
 
 def train(config: StructureConfig, path: Path | str) -> None:
@@ -166,7 +165,7 @@ def _examiner(
         now = model.num_timesteps - stage.start
         if now // part == (now - model.n_steps * model.n_envs) // part:
             return {}
-        scores = evaluate(policy_of(model), config, motions=_EXAM_MOTIONS, seed=_EXAM_SEED)
+        scores = evaluate(policy_of(model), config, motions=_EXAM_MOTIONS, seed=EXAM_SEED)
         return {f"exam/{name}": value for name, value in _exam_row(scores, stage).items()}
 
     return examine
