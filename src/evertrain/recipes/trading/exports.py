@@ -19,7 +19,7 @@ from evertrain.core.fs import LOCAL_FS, Fs, make_dir, write_atomic
 from evertrain.integrations.torch.export import pt_bytes
 from evertrain.monitor.read import metadata_of
 from evertrain.recipes.cardfile import encoded
-from evertrain.recipes.owner import Owner, claim, digest, not_ours
+from evertrain.recipes.owner import Owner, claim, digest, own_card
 from evertrain.recipes.trading.backtest import METRICS, TRADES
 from evertrain.recipes.trading.config import TradingConfig
 from evertrain.recipes.trading.folder import (
@@ -102,13 +102,10 @@ class Folder:
 
     def _own_cards(self) -> dict[str, Card]:
         """Return what lies there by names of ours, all of which has to be this run's."""
-        found: dict[str, Card] = {}
-        for name, card in cards_in(self._path).items():
-            if card is None or card.run_id != self._owner.run_id:
-                whose = None if card is None else card.owner
-                raise not_ours(self._path, name, whose, _OPTION)
-            found[name] = card
-        return found
+        return {
+            name: own_card(self._path / name, card, self._owner, _OPTION)
+            for name, card in cards_in(self._path).items()
+        }
 
     def _claim(self) -> None:
         """Take the folder: another run may have begun with the same empty one."""

@@ -24,7 +24,7 @@ from evertrain.core.errors import CorruptError, EvertrainError, NotFoundError
 from evertrain.core.kinds import is_count, is_text
 from evertrain.core.rundir import RunDir, read_identity, step_name
 from evertrain.recipes.cardfile import fields_of
-from evertrain.recipes.owner import Owner, digest
+from evertrain.recipes.owner import digest
 from evertrain.recipes.trading.config import CheckpointConfig
 
 BEST: Final = "best_model"
@@ -62,11 +62,6 @@ class Card:
     run: str
     run_id: str
     sha256: str
-
-    @property
-    def owner(self) -> Owner:
-        """The run."""
-        return Owner(self.run, self.run_id)
 
     @classmethod
     def of(cls, path: Path) -> Self | None:
