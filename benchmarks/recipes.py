@@ -2,7 +2,7 @@
 
 Each is built as its recipe builds it (`--preset small`), and runs without its
 examinations: in blocks, in turn with the library's own loop and in a `Run` that saves as
-the recipe does by default. Timed are its rounds (a rollout or an episode, and what is
+the recipe does. Timed are its rounds (a rollout or an episode, and what is
 learned from it), each up to the beginning of the next one, saves included; opening and
 closing a run are not, for a long training does that once. Beside it stands how long the
 loop stood still for saves, which the noise of a machine hardly touches.
@@ -12,6 +12,7 @@ Usage: python benchmarks/recipes.py [--quick] [--rounds N] [--dir DISK]
 
 import contextlib
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +26,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.utils import ConstantSchedule
 
 from evertrain import Run, every, recipes
+from evertrain.checkpoint.when import When
 from evertrain.integrations.sb3 import Episodes, learn
+from evertrain.recipes.saving import save_rule
 from measure import Measured, Numbers, arguments, attempt, hush, scratch, settle
 from table import Cell, Report, Table
 
@@ -81,8 +84,9 @@ def main() -> None:
             if found is None:
                 table.notes.append(f"{name}: does not run: {measured.errors[name]}")
                 continue
-            measured.samples[name] = {key: [value] for key, value in found.items()}
-            numbers: list[Cell] = list(found.values())
+            known = {key: value for key, value in found.items() if not math.isnan(value)}
+            measured.samples[name] = {key: [value] for key, value in known.items()}
+            numbers: list[Cell] = [known.get(key) for key in COLUMNS]
             table.rows.append([name, *numbers, *GUIDES.get(name, ("-", "-"))])
         report.add(table)
         report.keep(table.title, measured)
@@ -110,13 +114,20 @@ def judged(name: str, place: Path, seconds: float, blocks: int) -> Numbers:
         1 / statistics.fmean(bare.blocks_s),
         1 / statistics.fmean(ours.blocks_s),
         100 * (statistics.median(ours.rounds_s) / statistics.median(bare.rounds_s) - 1),
-        100 * statistics.pstdev(bare.blocks_s) / statistics.fmean(bare.blocks_s),
+        noise_percent(bare.blocks_s),
         100 * still_s / ours.seconds,
         len(saves) / blocks,
         statistics.median(row["seconds"] for row in saves),
         statistics.median(row["bytes"] for row in saves) / 1e6,
     )
     return dict(zip(COLUMNS, numbers, strict=True))
+
+
+def noise_percent(blocks_s: list[float]) -> float:
+    """Return how much blocks of one kind differ; NaN where there is one, and nobody knows."""
+    if len(blocks_s) < 2:
+        return math.nan
+    return 100 * statistics.stdev(blocks_s) / statistics.fmean(blocks_s)
 
 
 COLUMNS = (
@@ -159,8 +170,8 @@ def bare_loop(model: BaseAlgorithm, steps_a_round: int) -> Train:
     return train
 
 
-def by_steps(bare: Any, model: Any, place: Path) -> Pair:
-    """Train PPO of SB3; the run counts its steps and saves by the default rule."""
+def by_steps(bare: Any, model: Any, place: Path, save: When) -> Pair:
+    """Train PPO of SB3; the run counts its steps and saves as the recipe does."""
     steps = model.n_steps * model.n_envs
     total = 0
 
@@ -168,7 +179,7 @@ def by_steps(bare: Any, model: Any, place: Path) -> Pair:
         nonlocal total
         total += count * steps
         marks = Marks()
-        with Run(place / "run", total=total, unit="step") as run:
+        with Run(place / "run", total=total, unit="step", save=save) as run:
             learn(run, model, callback=marks, log_interval=None)
         return marks.found
 
@@ -180,7 +191,8 @@ def structure(place: Path) -> Iterator[Pair]:
     """The curriculum, in its first stage."""
     from evertrain.recipes.structure.train import build
 
-    yield by_steps(build(small("structure")), build(small("structure")), place)
+    config = small("structure")
+    yield by_steps(build(config), build(config), place, save_rule(config.checkpoints.every_steps))
 
 
 @contextlib.contextmanager
@@ -192,7 +204,8 @@ def atc(place: Path) -> Iterator[Pair]:
     config = small("atc")
     venvs = [training_envs(config), training_envs(config)]
     try:
-        yield by_steps(*(build(config, each) for each in venvs), place)
+        bare, ours = (build(config, each) for each in venvs)
+        yield by_steps(bare, ours, place, save_rule(config.checkpoints.every_steps))
     finally:
         for each in venvs:
             each.close()

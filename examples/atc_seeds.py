@@ -2,9 +2,9 @@
 
 python examples/atc_seeds.py [--episodes 400] [--seed 2026] RUN RUN RUN
 
-Each run is a training with a seed of its own. Its policy is the one of its end; the one
-before is that of the same seed without a step of training. All of them fly the same
-episodes, which neither training nor its examinations ever saw.
+Each run is a training with a seed of its own, on the same simulator. Its policy is the one
+of its end; the one before is that of the same seed without a step of training. All of them
+fly the same episodes, which neither training nor its examinations ever saw.
 """
 
 import argparse
@@ -21,9 +21,10 @@ from evertrain import load_policy
 from evertrain.core.rundir import RunDir, read_identity
 from evertrain.recipes.atc.config import AtcConfig
 from evertrain.recipes.atc.evaluate import Controller, Flight, direct, fly, straight
-from evertrain.recipes.atc.train import build, policy
+from evertrain.recipes.atc.train import build
 from evertrain.recipes.atc.world import examination_envs
 from evertrain.recipes.estimate import Estimate
+from evertrain.recipes.policy import policy_of
 from evertrain.run.rng import Seeder
 
 _SHOWN: Final = ("reward", "intrusions", "conflicts", "drift_deg")
@@ -39,6 +40,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=2026, help="of the first episode")
     args = parser.parse_args()
     configs = [config_of(path) for path in args.runs]
+    for path, config in zip(args.runs, configs, strict=True):
+        if config.simulator != configs[0].simulator:
+            parser.error(f"{path} was trained on another simulator than {args.runs[0]}")
     with closing(examination_envs(configs[0])) as venv:
         flown = partial(fly, venv=venv, episodes=args.episodes, seed=args.seed)
         reference = flown(straight)
@@ -68,7 +72,7 @@ def config_of(path: Path) -> AtcConfig:
 def untrained(config: AtcConfig, venv: VecEnv) -> Controller:
     """Return the policy with which the training of this seed begins."""
     Seeder(config.seed).seed_new()
-    return policy(build(config, venv))
+    return policy_of(build(config, venv))
 
 
 def row(name: str, flights: Flights, reference: Flights) -> str:

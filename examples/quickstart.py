@@ -1,6 +1,6 @@
 """Train a small recipe, kill it three times, and prove that nothing was lost.
 
-    python examples/quickstart.py [--keep-going] [evertrain train options ...]
+    python examples/quickstart.py [evertrain train options ...]
 
 Two trainings with the same seed run side by side. One is left alone. The other
 one is killed with SIGKILL: once in the middle of a save, twice at random

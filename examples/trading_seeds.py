@@ -9,9 +9,9 @@ import argparse
 import json
 from collections import defaultdict
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Final
 
+from evertrain.recipes.estimate import Estimate
 from evertrain.recipes.trading.config import PRESETS, TradingConfig
 from evertrain.recipes.trading.market import PARTS
 from evertrain.recipes.trading.train import train
@@ -60,15 +60,9 @@ def table(found: Numbers) -> str:
     """Return a row for each policy and a column for each part, as Markdown."""
     lines = [f"| policy | {' | '.join(PARTS)} |", "|---" * (len(PARTS) + 1) + "|"]
     for policy in POLICIES:
-        cells = [mean_and_error(found[part, policy]) for part in PARTS]
+        cells = [f"{Estimate.of(found[part, policy]):,.2f}" for part in PARTS]
         lines.append(f"| {policy} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def mean_and_error(values: list[float]) -> str:
-    """Return e.g. "1,234.50 +- 56.70"."""
-    error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    return f"{fmean(values):,.2f} +- {error:,.2f}"
 
 
 if __name__ == "__main__":

@@ -30,3 +30,8 @@ def test_as_text() -> None:
 
     assert f"{estimate.scaled(1000):.1f}" == "8.4 +-0.7"
     assert f"{estimate:.3f}" == "0.008 +-0.001"
+
+
+def test_one_value_has_no_error() -> None:
+    """Neither 0, which would be a claim, nor a warning."""
+    assert f"{Estimate.of([7.94]):.1f}" == "7.9"

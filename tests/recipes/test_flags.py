@@ -4,7 +4,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from evertrain.audit import audit
 from evertrain.cli.main import cli
+from evertrain.core.errors import UsageError
 from evertrain.recipes.flags import Flag, expand
 
 FLAGS = (
@@ -61,3 +63,20 @@ def test_a_value_may_be_called_like_a_recipe(option: str) -> None:
     result = CliRunner().invoke(cli, ["train", option, "trading", "atc", "--timewarp", "-1"])
 
     assert "No such option" not in result.output
+
+
+def test_an_audit_knows_the_flags_of_its_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And leaves those of a command behind "--" to the command."""
+    asked: list[list[str]] = []
+
+    def examine(command: list[str], *_: object, **__: object) -> None:
+        asked.append(command)
+        raise UsageError("not here", "a test", "none")
+
+    monkeypatch.setattr(audit, "audit", examine)
+
+    for words in (["openscope", "--game-url", "http://here"], ["--", "./trading", "--verbose"]):
+        CliRunner().invoke(cli, ["audit", *words])
+
+    assert asked[0][-2:] == ["-o", "game.url=http://here"]
+    assert asked[1] == ["./trading", "--verbose"]

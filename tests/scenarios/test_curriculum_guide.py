@@ -17,10 +17,12 @@ from evertrain.checkpoint.manifest import state_digest
 from evertrain.core.journal import Journal
 from evertrain.core.rundir import RunDir
 from evertrain.monitor.metrics import read_metrics
+from evertrain.recipes.policy import policy_of
 from evertrain.recipes.structure import train as recipe
-from evertrain.recipes.structure.config import StructureConfig, load_preset
+from evertrain.recipes.structure.config import EXAM_SEED, StructureConfig
 from evertrain.recipes.structure.env import StructureEnv
 from evertrain.recipes.structure.evaluate import evaluate
+from recipes.structure.worlds import preset
 
 ROLLOUT = 50
 STAGE = 2 * ROLLOUT
@@ -30,7 +32,7 @@ NAMES = ["M4.5 @ 50kN", "M5.7 @ 100kN", "M7.4 @ 150kN", "M8.4 @ 150kN"]
 @pytest.fixture(scope="module")
 def config() -> StructureConfig:
     """The small preset, cut down to stages of two rollouts."""
-    values = load_preset("small").model_dump(mode="json")
+    values = preset("small").model_dump(mode="json")
     values |= {"envs": 2, "evaluation": {"motions": 2, "seed": 0}}
     values["ppo"] |= {"n_steps": 25, "batch_size": 25, "n_epochs": 1}
     values["motion"] |= {"duration_s": 2.0, "rise_s": 0.5, "plateau_s": 0.5}
@@ -275,8 +277,8 @@ def test_an_examination_belongs_to_the_policy_that_is_saved(
     with Run(tmp_path / "run", unit="step", seed=config.seed, recipe="structure") as run:
         run.attach(model=model)
         run.restore()
-        motions, seed = recipe._EXAM_MOTIONS, recipe._EXAM_SEED
-        again = evaluate(recipe.policy_of(model), config, motions=motions, seed=seed)
+        motions, seed = recipe._EXAM_MOTIONS, EXAM_SEED
+        again = evaluate(policy_of(model), config, motions=motions, seed=seed)
 
     reductions = [each.roof_reduction_percent.mean for each in again if each.controller == "policy"]
     assert len(reductions) == 4  # all stages: what compares policies of different stages

@@ -14,6 +14,7 @@ import click
 from evertrain import recipes
 from evertrain.cli.render import clean, json_option, print_json, size
 from evertrain.core.errors import EXIT_CORRUPT, EXIT_OK, UsageError
+from evertrain.recipes.flags import FlagCommand
 from evertrain.recipes.options import arguments, settings_options, settle
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ no Run, saves too rarely, or is over too soon.
 """
 
 
-@click.command(epilog=EPILOG, options_metavar="[OPTIONS] --")
+@click.command(cls=FlagCommand, epilog=EPILOG, options_metavar="[OPTIONS] --")
 @click.option("--kills", default=3, show_default=True, metavar="N", help="How often to kill it.")
 @click.option(
     "--steps-between-saves",

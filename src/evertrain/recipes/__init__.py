@@ -51,11 +51,6 @@ class Recipe:
         found: type[BaseModel] = getattr(import_module(module), name)
         return found
 
-    @property
-    def preset(self) -> Mapping[str, Any]:
-        """Its settings where the model alone has no default; may be empty."""
-        return self._presets().get("default", {})
-
     def preset_named(self, name: str) -> "Preset":
         """Return one of the settings that ship with it.
 

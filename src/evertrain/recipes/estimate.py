@@ -3,6 +3,7 @@
 Layer: recipes. Imports numpy only.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -15,15 +16,22 @@ Sample = Sequence[float] | NDArray[np.floating[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean and its standard error, in the unit of what was averaged."""
+    """A mean and its standard error, in the unit of what was averaged.
+
+    Attributes:
+        mean: Of the values.
+        error: Its standard error; NaN if there was one value, which says nothing about it.
+    """
 
     mean: float
     error: float
 
     @classmethod
     def of(cls, values: Sample) -> Self:
-        """Estimate from independent values, two or more."""
+        """Estimate from independent values, one or more."""
         array = np.asarray(values, np.float64)
+        if len(array) == 1:
+            return cls(float(array[0]), math.nan)
         return cls(float(array.mean()), float(array.std(ddof=1) / np.sqrt(len(array))))
 
     @classmethod
@@ -43,5 +51,6 @@ class Estimate:
         return type(self)(factor * self.mean, factor * self.error)
 
     def __format__(self, spec: str) -> str:
-        """Return e.g. "8.4 +-0.7" for ".1f"."""
-        return f"{self.mean:{spec}} +-{self.error:{spec}}"
+        """Return e.g. "8.4 +-0.7" for ".1f"; without an error that nobody knows."""
+        shown = f"{self.mean:{spec}}"
+        return shown if math.isnan(self.error) else f"{shown} +-{self.error:{spec}}"

@@ -1,7 +1,7 @@
 """Options that a recipe has besides those of all: other words for settings.
 
 A guide's `--episodes 20` means `-o episodes=20`. Such a flag is put into those
-words before the command line is parsed, so whatever starts a recipe knows it.
+words before the command line is parsed: by `train`, by `audit`, and by the recipe itself.
 
 Layer: recipes. Imports core only.
 """

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Protocol, Self, TypeVar
 
 from evertrain.core.errors import ConfigError
 from evertrain.core.fs import LOCAL_FS, Fs, make_dir, write_atomic
@@ -23,6 +23,21 @@ from evertrain.recipes.cardfile import encoded, fields_of
 MARK: Final = "evertrain-owner.json"
 
 _KINDS: Final = {"run": is_text, "run_id": is_text}
+
+
+class Signed(Protocol):
+    """What names the run that has written it."""
+
+    @property
+    def run(self) -> str:
+        """Its directory."""
+
+    @property
+    def run_id(self) -> str:
+        """Its name, which no other run has."""
+
+
+SomeCard = TypeVar("SomeCard", bound=Signed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,29 +105,36 @@ def _claim(
 ) -> None:
     mark = folder / MARK
     if os.path.lexists(mark):
-        found = Owner.read(mark)
-        if found is None or found.run_id != owner.run_id:
-            raise not_ours(folder, MARK, found, option)
+        own_card(mark, Owner.read(mark), owner, option)
         return
     strange = sorted(filter(is_meant, os.listdir(folder))) if folder.exists() else []  # noqa: PTH208
     if strange:
-        raise not_ours(folder, strange[0], None, option)
+        raise _not_ours(folder / strange[0], None, option)
     make_dir(folder, fs=fs)
     write_atomic(mark, encoded(owner), fs=fs)
 
 
-def not_ours(folder: Path, name: str, owner: Owner | None, option: str) -> ConfigError:
-    """Return the refusal of a folder that holds what this run has not written.
+def own_card(path: Path, card: SomeCard | None, owner: Owner, option: str) -> SomeCard:
+    """Return the card of a file that the run itself has written.
 
     Args:
-        folder: The folder.
-        name: What is in it.
-        owner: Who has written that; None if nobody knows.
+        path: The file.
+        card: What says whose it is; None if nothing does.
+        owner: The run.
         option: The setting that names the folder.
+
+    Raises:
+        ConfigError: Another run, or nobody knows who, has written it.
     """
-    whose = "nobody knows which run" if owner is None else f"another run, {owner.run},"
+    if card is None or card.run_id != owner.run_id:
+        raise _not_ours(path, card, option)
+    return card
+
+
+def _not_ours(path: Path, card: Signed | None, option: str) -> ConfigError:
+    whose = "nobody knows which run" if card is None else f"another run, {card.run},"
     return ConfigError(
-        f"{folder} holds {name}, which {whose} has written.",
+        f"{path.parent} holds {path.name}, which {whose} has written.",
         "this run would overwrite what is there, or remove it as too old.",
         f"Move it away, or name another folder: -o {option}=FOLDER",
     )

@@ -42,13 +42,19 @@ def falling(first: float, last: float, done: float) -> float:
     return first + (last - first) * min(max(done, 0.0), 1.0)
 
 
+def broken_batches(*, n_steps: int, envs: int, batch_size: int) -> str | None:
+    """Return what is wrong where a last batch is smaller than the others; else None."""
+    if n_steps * envs % batch_size == 0:
+        return None
+    return f"batch_size {batch_size} does not divide a rollout of {n_steps} n_steps * {envs} envs"
+
+
 def refuse_broken_batches(*, n_steps: int, envs: int, batch_size: int) -> None:
     """Refuse a last batch that is smaller than the others.
 
     Raises:
         ValueError: The batches do not divide a rollout.
     """
-    if n_steps * envs % batch_size:
-        raise ValueError(
-            f"batch_size {batch_size} does not divide a rollout of {n_steps} n_steps * {envs} envs"
-        )
+    fault = broken_batches(n_steps=n_steps, envs=envs, batch_size=batch_size)
+    if fault is not None:
+        raise ValueError(fault)

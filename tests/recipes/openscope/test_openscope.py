@@ -119,27 +119,29 @@ def test_the_numbers_of_the_episodes() -> None:
 
 
 def test_a_game_that_is_lost_counts_as_far_as_it_went() -> None:
-    """The report survives a browser that crashes."""
+    """The report survives a browser that crashes, and tells of it."""
     env = BrowserGameEnv(settings(), game=FakeGame(losses=frozenset({5})))
 
     played = play(env, silence, 1)
 
     assert played.reward > 0
     assert played.score == pytest.approx(10 * played.reward)
+    assert played.is_lost
 
 
 def test_the_table_of_the_report() -> None:
-    """A row for each controller, with standard errors."""
+    """A row for each controller, what lies between them game by game, and who was lost."""
     found = {
-        "silence": [Played(1.0, 10.0, 2.0), Played(3.0, 30.0, 2.0)],
-        "policy": [Played(4.0, 40.0, 0.0), Played(4.0, 40.0, 0.0)],
+        "silence": [Played(1.0, 10.0, 2.0, is_lost=False), Played(3.0, 30.0, 2.0, is_lost=True)],
+        "policy": [Played(2.0, 20.0, 0.0, is_lost=False), Played(4.0, 40.0, 0.0, is_lost=False)],
     }
 
     assert table(found).splitlines() == [
         "2 games each; mean +- standard error",
-        "controller  reward        score           pairs close",
-        "silence     2.00 +- 1.00  20.00 +- 10.00  2.00 +- 0.00",
-        "policy      4.00 +- 0.00  40.00 +- 0.00   0.00 +- 0.00",
+        "controller            reward       score          pairs close   lost",
+        "silence               2.00 +-1.00  20.00 +-10.00  2.00 +-0.00   1",
+        "policy                3.00 +-1.00  30.00 +-10.00  0.00 +-0.00   0",
+        "policy, less silence  1.00 +-0.00  10.00 +-0.00   -2.00 +-0.00",
     ]
 
 

@@ -9,9 +9,9 @@ import torch
 
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.recipes.structure.banner import beginning, heading
-from evertrain.recipes.structure.config import load_preset
+from recipes.structure.worlds import preset
 
-CONFIG = load_preset("small")
+CONFIG = preset("small")
 
 
 def stage(index: int) -> Any:
@@ -36,6 +36,8 @@ def test_the_beginning_is_told() -> None:
         return beginning(CONFIG, info, running).split("=\n")[-1].rstrip("\n").splitlines()
 
     assert "No checkpoints found - starting fresh training" in beginning(CONFIG, None, stage(1))
+    asked = beginning(CONFIG, None, stage(1), is_fresh_asked=True)
+    assert asked == "\nAs asked - starting fresh training\n"
     assert told(82_000, stage(3)) == [
         "   Found checkpoint: c/82000",
         "   Last completed: Stage 2/4",

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from evertrain.recipes.structure.building import Array, assemble
-from evertrain.recipes.structure.config import load_preset
 from evertrain.recipes.structure.control import energy, passive, saturated_lqr, vibration_ahead
 from evertrain.recipes.structure.dynamics import Dynamics
+from recipes.structure.worlds import preset
 
-CONFIG = load_preset("default")
+CONFIG = preset("default")
 BUILDING = assemble(CONFIG.building, CONFIG.damper)
 
 

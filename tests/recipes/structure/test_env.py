@@ -14,11 +14,11 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from evertrain.core.errors import StateError, UsageError
 from evertrain.recipes.structure.building import assemble
-from evertrain.recipes.structure.config import load_preset
 from evertrain.recipes.structure.control import energy, vibration_ahead
 from evertrain.recipes.structure.env import StructureEnv
+from recipes.structure.worlds import preset
 
-CONFIG = load_preset("default")
+CONFIG = preset("default")
 SHORT = CONFIG.model_copy(
     update={"motion": CONFIG.motion.model_copy(update={"duration_s": 4.0, "plateau_s": 1.0})}
 )

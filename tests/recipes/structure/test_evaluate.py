@@ -6,12 +6,12 @@ import pytest
 from evertrain.core.errors import UsageError
 from evertrain.recipes.estimate import Estimate
 from evertrain.recipes.structure.building import Array
-from evertrain.recipes.structure.config import load_preset
 from evertrain.recipes.structure.env import StructureEnv
 from evertrain.recipes.structure.evaluate import evaluate, simulate, table
 from evertrain.recipes.structure.motion import evaluation_rng, ground_motion
+from recipes.structure.worlds import preset
 
-CONFIG = load_preset("default")
+CONFIG = preset("default")
 SHORT = CONFIG.model_copy(
     update={"motion": CONFIG.motion.model_copy(update={"duration_s": 5.0, "plateau_s": 1.0})}
 )

@@ -21,9 +21,10 @@ from evertrain.recipes import find
 from evertrain.recipes.flags import expand
 from evertrain.recipes.structure import exports
 from evertrain.recipes.structure import train as recipe
-from evertrain.recipes.structure.config import StructureConfig, load_preset
+from evertrain.recipes.structure.config import StructureConfig
 from evertrain.recipes.structure.env import StructureEnv
 from evertrain.recipes.structure.exports import export_stages, refuse_others
+from recipes.structure.worlds import preset
 
 ROLLOUT = 50
 STAGE = 2 * ROLLOUT
@@ -33,7 +34,7 @@ STEMS = ["stage1_50kN", "stage2_100kN", "final_structure"]
 @pytest.fixture
 def config(tmp_path: Path) -> StructureConfig:
     """Two stages of the small preset, cut down to two rollouts, with a place for their models."""
-    values = load_preset("small").model_dump(mode="json")
+    values = preset("small").model_dump(mode="json")
     values |= {"envs": 2, "evaluation": {"motions": 2, "seed": 0}}
     values["ppo"] |= {"n_steps": 25, "batch_size": 25, "n_epochs": 1}
     values["motion"] |= {"duration_s": 2.0, "rise_s": 0.5, "plateau_s": 0.5}

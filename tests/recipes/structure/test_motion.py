@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evertrain.recipes.structure.config import MotionConfig, load_preset
+from evertrain.recipes.structure.config import MotionConfig
 from evertrain.recipes.structure.motion import (
     GRAVITY_M_S2,
     envelope,
@@ -12,6 +12,7 @@ from evertrain.recipes.structure.motion import (
     soil,
     training_rng,
 )
+from recipes.structure.worlds import preset
 
 CONFIG = MotionConfig()
 
@@ -19,7 +20,7 @@ CONFIG = MotionConfig()
 @pytest.mark.parametrize("stage", range(4))
 def test_peak(stage: int) -> None:
     """Each stage's motions reach exactly its peak acceleration."""
-    pga_g = load_preset("default").stages[stage].pga_g
+    pga_g = preset("default").stages[stage].pga_g
 
     motion = ground_motion(training_rng(0, 0), CONFIG, pga_g)
 
@@ -28,7 +29,7 @@ def test_peak(stage: int) -> None:
 
 def test_pga_of_stages() -> None:
     """The curriculum shakes at 0.25, 0.35, 0.75 and 0.90 g."""
-    assert [s.pga_g for s in load_preset("default").stages] == [0.25, 0.35, 0.75, 0.90]
+    assert [s.pga_g for s in preset("default").stages] == [0.25, 0.35, 0.75, 0.90]
 
 
 def test_same_generator_same_motion() -> None:

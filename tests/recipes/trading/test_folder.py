@@ -1,6 +1,7 @@
 """The folder of weights: what belongs there, and whose it is."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +11,17 @@ from click.testing import CliRunner
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.store import Store
 from evertrain.cli.main import cli
+from evertrain.core.errors import CorruptError, NotFoundError
 from evertrain.core.rundir import RunDir, new_identity, write_identity
 from evertrain.recipes.cardfile import encoded
+from evertrain.recipes.owner import digest
 from evertrain.recipes.trading.config import CheckpointConfig
 from evertrain.recipes.trading.exports import remove
 from evertrain.recipes.trading.folder import CARD as CARD_SUFFIX
 from evertrain.recipes.trading.folder import WEIGHTS, Card, cards_in, place, wanted
 from evertrain.supervise import loop
 from evertrain.supervise.options import SuperviseOptions
+from evertrain.testing.clock import FakeClock
 from evertrain.testing.power import PowerDisk
 
 CARD = Card(
@@ -119,31 +123,52 @@ def test_only_names_of_ours_are_looked_at(tmp_path: Path) -> None:
     assert cards_in(tmp_path / "nowhere") == {}
 
 
+def exported(tmp_path: Path) -> tuple[Path, Path]:
+    """Return a run with a checkpoint of 200, and the file of weights that was made of it."""
+    run, weights = tmp_path / "runs" / "trading", tmp_path / "models" / "model_ep200.pt"
+    write_identity(RunDir(run), replace(new_identity(), id="abc"))
+    saved = Store(run).save(200, {"model": {"policy": 1}})
+    weights.parent.mkdir()
+    weights.write_bytes(b"weights")
+    card = replace(
+        CARD, run=str(run), saved_at_s=saved.saved_at_s, sha256=digest(weights.read_bytes())
+    )
+    weights.with_suffix(".json").write_bytes(encoded(card))
+    return run, weights
+
+
 def test_a_file_of_weights_is_the_step_that_it_was_made_of(tmp_path: Path) -> None:
     """Of another run, that run's checkpoint; what is no such file stays as it was typed."""
-    mine, weights = tmp_path / "runs" / "trading", tmp_path / "model_ep200.pt"
-    write_identity(RunDir(mine), replace(new_identity(), id="abc"))
-    weights.touch()
-    weights.with_suffix(".json").write_bytes(encoded(CARD))
+    mine, weights = exported(tmp_path)
 
     assert place(str(weights), mine) == "200"
-    assert place(str(weights), tmp_path / "other") == "runs/trading/checkpoints/000000200"
+    assert place(str(weights), tmp_path / "other") == f"{mine}/checkpoints/000000200"
     for word in ("auto", "200", "best", "never", str(tmp_path), str(tmp_path / "model_ep1.pt")):
         assert place(word, mine) == word
     weights.with_suffix(".json").unlink()
     assert place(str(weights), mine) == str(weights)
 
 
+def test_a_file_of_a_checkpoint_that_is_no_more_is_refused(tmp_path: Path) -> None:
+    """Nor is another one of that step taken for it, and a file that has changed leads nowhere."""
+    mine, weights = exported(tmp_path)
+    shutil.rmtree(RunDir(mine).checkpoints / "000000200")
+    for there in (False, True):
+        with pytest.raises(NotFoundError, match=f"a checkpoint that {mine} has no more"):
+            place(str(weights), mine)
+        if not there:
+            Store(mine, clock=FakeClock()).save(200, {"model": {"policy": 2}})
+
+    weights.write_bytes(b"torn")
+    with pytest.raises(CorruptError, match="not what was written"):
+        place(str(weights), mine)
+
+
 def test_the_command_line_takes_a_file_of_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`--resume models/model_ep200.pt` begins at episode 200, with the guide's other options."""
-    mine, weights = tmp_path / "trading", tmp_path / "models" / "model_ep200.pt"
-    write_identity(RunDir(mine), replace(new_identity(), id="abc"))
-    Store(mine).save(200, {"model": 1})
-    weights.parent.mkdir()
-    weights.touch()
-    weights.with_suffix(".json").write_bytes(encoded(CARD))
+    mine, weights = exported(tmp_path)
     asked: list[tuple[list[str], str]] = []
 
     def record(command: list[str], _: str, options: SuperviseOptions, **__: object) -> int:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,11 +21,14 @@ from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.store import Store
 from evertrain.core.errors import ConfigError, StateError
 from evertrain.core.rundir import RunDir
+from evertrain.recipes.owner import MARK, Owner
 from evertrain.recipes.trading.config import TradingConfig
 from evertrain.recipes.trading.env import TradingEnv
-from evertrain.recipes.trading.exports import NETWORK
+from evertrain.recipes.trading.exports import NETWORK, Folder
+from evertrain.recipes.trading.folder import cards_in, place
 from evertrain.recipes.trading.market import Market
 from evertrain.recipes.trading.train import build, train
+from evertrain.run.run import Run
 from evertrain.run.stop import Stopped
 from recipes.trading.worlds import digest, rows, tiny
 
@@ -253,7 +257,7 @@ def test_the_folder_mirrors_the_checkpoints(tmp_path: Path) -> None:
     assert best is not None
     names = {f"{stem}.{suffix}" for stem in ("model_ep6", "model_ep8", "best_model")
              for suffix in ("pt", "json")}  # fmt: skip
-    assert {path.name for path in models.iterdir()} == names
+    assert {path.name for path in models.iterdir()} == {*names, MARK}
     card = json.loads((models / "best_model.json").read_text())
     assert (card["episode"], card["is_best"]) == (best.step, True)
     assert card["metric_value"] == card["metrics"]["total_profit"] == best.metrics["total_profit"]
@@ -335,6 +339,54 @@ def test_files_of_another_run_are_not_touched(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="model_ep2, which nobody knows which run"):
         train(tiny(checkpoints={"dir": str(strange)}, episodes=2), tmp_path / "three")
     assert (strange / "model_ep2.pt").read_bytes() == b"of the guide's program"
+
+
+def test_two_runs_that_begin_with_the_same_empty_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first one has it; the other is refused, also where both looked at the same moment."""
+    models = tmp_path / "models"
+    config = tiny(checkpoints={"dir": str(models)}, episodes=2)
+    for name in ("one", "two"):
+        train(tiny(episodes=2), tmp_path / name)
+    one, two = (Run(tmp_path / name, total=2) for name in ("one", "two"))
+    first = Folder(models, one, config)
+
+    with pytest.raises(ConfigError, match=rf"{MARK}, which another run, .*one, has"):
+        Folder(models, two, config)
+    (models / MARK).unlink()
+    second = Folder(models, two, config)
+    first.refresh()
+
+    assert "is not up to date" in capsys.readouterr().out
+    assert [path.name for path in models.iterdir()] == [MARK]
+    second.refresh()
+    assert {card.run_id for card in cards_in(models).values() if card} == {
+        Owner.of(two.path).run_id
+    }
+
+
+def test_a_file_of_a_way_that_was_left_is_that_ways_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Put aside before the run went back behind it, it leads to what it was made of, not on."""
+    run, models, aside = tmp_path / "run", tmp_path / "models", tmp_path / "aside"
+    config = tiny(checkpoints={"dir": str(models)}, episodes=6)
+    train(config, run)
+    shutil.copytree(models, aside)
+    monkeypatch.setenv("EVERTRAIN_RESUME", "2")
+    faster = config.agent.model_copy(update={"learning_rate": 0.1})
+    train(config.model_copy(update={"agent": faster}), run)
+
+    way = place(str(aside / "model_ep4.pt"), run)
+
+    stored = read_part(Path(way), NETWORK)
+    weights = torch.load(aside / "model_ep4.pt", weights_only=True)["model"]["policy"]
+    assert all(torch.equal(value, stored[name]) for name, value in weights.items())
+    assert place(str(models / "model_ep4.pt"), run) == "4"
+    monkeypatch.setenv("EVERTRAIN_RESUME", way)
+    train(config, run)
+    assert (models / "model_ep6.pt").read_bytes() == (aside / "model_ep6.pt").read_bytes()
 
 
 def test_a_folder_that_cannot_be_written_ends_no_training(

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, NamedTuple, Self
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from pydantic import model_validator as check
 
+from evertrain.recipes.seeds import MOST_EPISODES
 from evertrain.recipes.settings import (
     CheckpointConfig,
     Device,
@@ -175,12 +176,12 @@ class EvaluationConfig(Strict):
         exam_episodes: Episodes of each of these.
         episodes: Episodes of the report at the end.
         envs: Simulators that are flown at once, each in a process of its own.
-        seed: Of the episodes; those of exams and report differ.
+        seed: Of the episodes; those of exams and report differ, and another seed shares none.
     """
 
     exams: PositiveInt = 8
-    exam_episodes: PositiveInt = 8
-    episodes: int = Field(default=40, ge=2)
+    exam_episodes: int = Field(default=8, ge=1, le=MOST_EPISODES)
+    episodes: int = Field(default=40, ge=2, le=MOST_EPISODES)
     envs: PositiveInt = 2
     seed: int = Field(default=0, ge=0, le=2**30)
 

@@ -13,21 +13,19 @@ from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Final
 
-import numpy as np
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from evertrain.core.fs import LOCAL_FS, write_atomic
 from evertrain.integrations.sb3 import learn
+from evertrain.recipes import seeds
 from evertrain.recipes.atc.config import AtcConfig
-from evertrain.recipes.atc.evaluate import Array, Controller, direct, fly, straight, table
+from evertrain.recipes.atc.evaluate import Controller, direct, fly, straight, table
 from evertrain.recipes.atc.world import TOLD, examination_envs, training_envs
+from evertrain.recipes.policy import policy_of
 from evertrain.recipes.saving import keep_rule, save_rule
 from evertrain.run.run import Run
-
-_EXAM_SEED: Final = 1_000_000_000  # other episodes than the report's
 
 
 def train(config: AtcConfig, path: Path | str) -> None:
@@ -103,10 +101,10 @@ def _of_episodes(model: PPO) -> dict[str, float]:
 
 def _exam(config: AtcConfig, model: PPO, venv: VecEnv) -> dict[str, float]:
     flights = fly(
-        policy(model),
+        policy_of(model),
         venv,
         episodes=config.evaluation.exam_episodes,
-        seed=_EXAM_SEED + config.evaluation.seed,
+        seed=seeds.of_exams(config.evaluation.seed),
     )
     return {f"exam/{name}": fmean(each[name] for each in flights) for name in flights[0]}
 
@@ -117,26 +115,15 @@ def _report(config: AtcConfig, model: PPO, venv: VecEnv) -> str:
     controllers: dict[str, Controller] = {
         "straight on": straight,
         "to the waypoint": direct(observed, config.simulator.scenario),
-        "policy": policy(model),
+        "policy": policy_of(model),
     }
     chosen = config.evaluation
     return table(
         {
-            name: fly(each, venv, episodes=chosen.episodes, seed=chosen.seed)
+            name: fly(each, venv, episodes=chosen.episodes, seed=seeds.of_report(chosen.seed))
             for name, each in controllers.items()
         }
     )
-
-
-def policy(model: PPO) -> Controller:
-    """Return the model as a controller that takes observations as they are."""
-    normalize: Any = model.get_vec_normalize_env()
-
-    def act(observations: Array) -> Array:
-        actions = model.predict(normalize.normalize_obs(observations), deterministic=True)[0]
-        return np.asarray(actions, np.float32)
-
-    return act
 
 
 def _parameters(model: PPO) -> int:

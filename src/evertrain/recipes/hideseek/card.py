@@ -166,7 +166,7 @@ def _of_another(path: Path, card: Card, run_dir: Path) -> UsageError:
         f"{path} was written by the run {card.run}.",
         f"{run_dir} is another one, and would go on with what it has not learned.",
         f"Go on there: evertrain resume {card.run} --from {card.iteration}; "
-        f"or take its state here: --from {own}",
+        f"or take its state here: --from {own}, which `evertrain train` calls --resume",
     )
 
 

@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from pydantic import model_validator as check
 
 from evertrain.core.errors import ConfigError
+from evertrain.recipes.seeds import MOST_EPISODES
 from evertrain.recipes.settings import CheckpointConfig, Device, Strict, refuse_broken_batches
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class EvaluationConfig(Strict):
         seed: Of the games; another seed, other games.
     """
 
-    games: int = Field(default=10, ge=2)
+    games: int = Field(default=10, ge=2, le=MOST_EPISODES)
     seed: int = Field(default=0, ge=0, le=2**30)
 
 

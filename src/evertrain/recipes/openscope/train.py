@@ -13,8 +13,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecNormalize
@@ -25,7 +23,9 @@ from evertrain.integrations.browser.env import IS_LOST
 from evertrain.integrations.sb3 import learn, vector_env
 from evertrain.recipes.openscope.config import OpenscopeConfig, game_settings
 from evertrain.recipes.openscope.evaluate import play, silence, table
+from evertrain.recipes.policy import policy_of
 from evertrain.recipes.saving import keep_rule, save_rule
+from evertrain.recipes.seeds import of_report
 from evertrain.run.run import Run
 
 
@@ -94,20 +94,15 @@ def _environments(model: PPO) -> VecNormalize:
 
 def _report(config: OpenscopeConfig, settings: GameSettings, model: PPO) -> str:
     """Return the table of the policy and its reference, in a browser of their own."""
-    normalize = _environments(model).normalize_obs
-
-    def policy(observation: NDArray[np.float32]) -> NDArray[np.int64]:
-        actions: NDArray[np.int64] = model.predict(
-            np.asarray(normalize(observation)), deterministic=True
-        )[0]
-        return actions
-
     chosen, env = config.evaluation, make_env(settings)
-    seeds = range(chosen.seed, chosen.seed + chosen.games)
-    controllers = {"silence": silence, "policy": policy}
+    first = of_report(chosen.seed)
+    controllers = {"silence": silence, "policy": policy_of(model)}
     try:
         return table(
-            {name: [play(env, each, seed) for seed in seeds] for name, each in controllers.items()}
+            {
+                name: [play(env, each, first + index) for index in range(chosen.games)]
+                for name, each in controllers.items()
+            }
         )
     finally:
         env.close()

@@ -23,16 +23,24 @@ def heading(config: StructureConfig, device: torch.device) -> str:
     return "\n".join([*lines, f"   Device: {device}"])
 
 
-def beginning(config: StructureConfig, info: CheckpointInfo | None, stage: StageLoop | None) -> str:
+def beginning(
+    config: StructureConfig,
+    info: CheckpointInfo | None,
+    stage: StageLoop | None,
+    *,
+    is_fresh_asked: bool = False,
+) -> str:
     """Return where the training begins: anew, within a stage, or behind the last one.
 
     Args:
         config: Of the whole training.
         info: The checkpoint that it goes on from, or None.
         stage: The stage that runs; None if all are complete.
+        is_fresh_asked: Whether it is to begin anew, whatever there is.
     """
     if info is None:
-        return "\nNo checkpoints found - starting fresh training\n"
+        why = "As asked" if is_fresh_asked else "No checkpoints found"
+        return f"\n{why} - starting fresh training\n"
     count = len(config.stages)
     done = count if stage is None else stage.index - 1
     last = f"Stage {done}/{count}" if done else "none"

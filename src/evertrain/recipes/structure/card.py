@@ -9,7 +9,6 @@ from typing import Final, Self
 
 from evertrain.core.kinds import is_count, is_text
 from evertrain.recipes.cardfile import fields_of
-from evertrain.recipes.owner import Owner
 
 _KINDS: Final = {
     "run": is_text,
@@ -39,11 +38,6 @@ class Card:
     saved_at_s: float
     model: str
     statistics: str
-
-    @property
-    def owner(self) -> Owner:
-        """The run."""
-        return Owner(self.run, self.run_id)
 
     @classmethod
     def read(cls, path: Path) -> Self | None:

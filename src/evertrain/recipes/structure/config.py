@@ -1,9 +1,9 @@
 """Every number of the structure recipe, in one model with two presets.
 
-Units are in the names. `preset("default")` trains for 1.4 million steps,
-`preset("small")` for about a minute and a half.
+Units are in the names. "default" trains for 1.4 million steps, "small" for about a minute
+and a half.
 
-Layer: recipes. Imports its siblings and core.
+Layer: recipes. Imports its siblings.
 """
 
 from typing import Any, Final, Literal, Self
@@ -11,10 +11,9 @@ from typing import Any, Final, Literal, Self
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from pydantic import model_validator as check
 
-from evertrain.core.errors import ConfigError
-from evertrain.recipes.settings import CheckpointConfig, Strict, falling
+from evertrain.recipes.settings import CheckpointConfig, Strict, broken_batches, falling
 
-Preset = Literal["default", "small"]
+EXAM_SEED: Final = 1_000_003  # of the motions of the exams during a training
 
 
 class BuildingConfig(Strict):
@@ -209,11 +208,12 @@ class EvaluationConfig(Strict):
 
     Attributes:
         motions: Motions per stage; paired over all controllers.
-        seed: Seed of those motions; another seed, another examination.
+        seed: Seed of those motions; another seed, another examination. Those that the exams
+            during the training have are none of the report's.
     """
 
     motions: int = Field(default=60, ge=2)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=EXAM_SEED)
 
 
 class StructureConfig(Strict):
@@ -276,34 +276,14 @@ class StructureConfig(Strict):
         faults = []
         for index, stage in enumerate(self.stages):
             ppo = self.ppo_of(index)
-            if (ppo.n_steps * self.envs) % ppo.batch_size:
-                faults.append(
-                    f"stage {index} ({stage.name}): batch_size {ppo.batch_size} does not "
-                    f"divide a rollout of {ppo.n_steps} n_steps * {self.envs} envs"
-                )
+            fault = broken_batches(n_steps=ppo.n_steps, envs=self.envs, batch_size=ppo.batch_size)
+            if fault is not None:
+                faults.append(f"stage {index} ({stage.name}): {fault}")
         if self.actions < 1:
             faults.append("a motion must be longer than one action")
         if faults:
             raise ValueError("; ".join(faults))
         return self
-
-
-def load_preset(name: Preset | str) -> StructureConfig:
-    """Return a configuration that ships with the recipe.
-
-    Args:
-        name: `default` (1.4 million steps) or `small` (about a minute and a half).
-
-    Raises:
-        ConfigError: There is no such preset.
-    """
-    if name not in PRESETS:
-        raise ConfigError(
-            what=f"The structure recipe has no preset {name!r}.",
-            why=f"It ships with {', '.join(sorted(PRESETS))}.",
-            fix="Name one of these, or write your own config file.",
-        )
-    return StructureConfig.model_validate(PRESETS[name])
 
 
 def _stages(steps: tuple[int, ...], later: dict[str, Any]) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from evertrain.core.errors import EvertrainError, first_line
 from evertrain.core.fs import LOCAL_FS, make_dir, write_atomic
 from evertrain.integrations.sb3.export import saved
 from evertrain.recipes.cardfile import encoded
-from evertrain.recipes.owner import Owner, digest, not_ours
+from evertrain.recipes.owner import Owner, digest, own_card
 from evertrain.recipes.structure.card import Card
 from evertrain.recipes.structure.config import StructureConfig
 from evertrain.run.run import Run
@@ -144,10 +144,8 @@ def _is_of(path: Path, info: CheckpointInfo, owner: Owner) -> bool:
 def _refuse_others(path: Path, owner: Owner) -> None:
     """Return if at these names is nothing, or what this run has written."""
     there = [each for each in (path, _beside(path), _card(path)) if each.exists()]
-    card = Card.read(_card(path))
-    if there and (card is None or card.run_id != owner.run_id):
-        whose = None if card is None else card.owner
-        raise not_ours(path.parent, there[0].name, whose, "exports")
+    if there:
+        own_card(there[0], Card.read(_card(path)), owner, "exports")
 
 
 def _beside(path: Path) -> Path:

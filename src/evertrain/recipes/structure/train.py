@@ -13,13 +13,13 @@ reduction of the roof's peak against the passive damper, averaged over all.
 Layer: recipes. Imports its siblings, integrations, run, checkpoint and core.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
 
-import numpy as np
 from stable_baselines3 import PPO
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecNormalize
@@ -28,19 +28,20 @@ from evertrain.checkpoint.keep import keep_stages
 from evertrain.core.errors import EvertrainError, first_line
 from evertrain.core.fs import LOCAL_FS, write_atomic
 from evertrain.integrations.sb3 import apply_overrides, learn, vector_env
+from evertrain.recipes.policy import policy_of
 from evertrain.recipes.saving import keep_rule, save_rule
 from evertrain.recipes.structure.banner import beginning, heading
-from evertrain.recipes.structure.config import PpoConfig, StructureConfig
+from evertrain.recipes.structure.config import EXAM_SEED, PpoConfig, StructureConfig
 from evertrain.recipes.structure.env import StructureEnv
 from evertrain.recipes.structure.evaluate import Score, evaluate, table
 from evertrain.recipes.structure.exports import export_stages, refuse_others, tell_wreck
+from evertrain.run.opening import where
 from evertrain.run.run import Run
 from evertrain.run.stage import Stage, StageLoop
 from evertrain.run.stop import Stopped
 
 _EXAMS: Final = 4  # per stage
 _EXAM_MOTIONS: Final = 8  # of each stage; the report uses config.evaluation
-_EXAM_SEED: Final = 1_000_003  # other motions than the report's
 
 
 def train(config: StructureConfig, path: Path | str) -> None:
@@ -68,7 +69,8 @@ def train(config: StructureConfig, path: Path | str) -> None:
             run.attach(model=model)  # before the stages: none may be left, only the report
             stages = run.stages(_stages(config), apply=partial(_apply, config, run, model))
             run.say(heading(config, model.device))
-            run.say(beginning(config, run.resumed_from, run.stage))
+            is_fresh_asked = where("auto", os.environ) == "never"
+            run.say(beginning(config, run.resumed_from, run.stage, is_fresh_asked=is_fresh_asked))
             _export(config, run)
             for stage in stages:
                 exam = _examiner(config, model, stage)
@@ -163,7 +165,7 @@ def _examiner(
         now = model.num_timesteps - stage.start
         if now // part == (now - model.n_steps * model.n_envs) // part:
             return {}
-        scores = evaluate(policy_of(model), config, motions=_EXAM_MOTIONS, seed=_EXAM_SEED)
+        scores = evaluate(policy_of(model), config, motions=_EXAM_MOTIONS, seed=EXAM_SEED)
         return {f"exam/{name}": value for name, value in _exam_row(scores, stage).items()}
 
     return examine
@@ -180,16 +182,3 @@ def _exam_row(scores: list[Score], stage: StageLoop) -> dict[str, float]:
         "rms_roof_m": here.rms_roof_m.mean,
         "rms_force_kn": here.rms_force_kn.mean,
     }
-
-
-def policy_of(model: Any) -> Any:
-    """Return the model, which still trains, as a function of observations as they are."""
-    normalize = model.get_vec_normalize_env()
-
-    def act(observation: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        actions: np.ndarray[Any, Any] = model.predict(
-            normalize.normalize_obs(observation), deterministic=True
-        )[0]
-        return actions
-
-    return act

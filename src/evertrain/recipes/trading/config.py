@@ -3,15 +3,17 @@
 The section `checkpoints:` has the keys of the guide that this recipe grew from,
 so its `config.yaml` is a configuration of this one.
 
-Layer: recipes. Imports its siblings and core.
+Layer: recipes. Imports its siblings and checkpoint.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt
 from pydantic import model_validator as check
 
+from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.recipes.settings import Strict
 
 Ranking = Literal["total_profit", "sharpe_ratio", "max_drawdown"]
@@ -119,6 +121,10 @@ class CheckpointConfig(Strict):
     save_best: bool = True
     metric_name: Ranking = "total_profit"
     dir: Path | None = None
+
+    def regular(self, found: Sequence[CheckpointInfo]) -> list[CheckpointInfo]:
+        """Return those that are not saved as a best one, or by a stop, in between. Pure."""
+        return [info for info in found if info.step % self.save_frequency == 0]
 
 
 class TradingConfig(Strict):

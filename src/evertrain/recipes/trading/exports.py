@@ -7,7 +7,7 @@ Layer: recipes. Imports its siblings, integrations, run, monitor, checkpoint and
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,7 @@ from evertrain.core.fs import LOCAL_FS, Fs, make_dir, write_atomic
 from evertrain.integrations.torch.export import pt_bytes
 from evertrain.monitor.read import metadata_of
 from evertrain.recipes.cardfile import encoded
-from evertrain.recipes.owner import Owner, digest, not_ours
+from evertrain.recipes.owner import Owner, claim, digest, own_card
 from evertrain.recipes.trading.backtest import METRICS, TRADES
 from evertrain.recipes.trading.config import TradingConfig
 from evertrain.recipes.trading.folder import (
@@ -29,6 +29,7 @@ from evertrain.recipes.trading.folder import (
     WEIGHTS,
     Card,
     cards_in,
+    is_ours,
     name_of,
     wanted,
 )
@@ -36,6 +37,7 @@ from evertrain.run.run import Run
 from evertrain.run.stop import Stopped
 
 NETWORK: Final = "model.policy"  # of a checkpoint, what `torch.load` is to find
+_OPTION: Final = "checkpoints.dir"
 
 # Of which save a file of weights was made: a step may be saved twice, on two branches.
 _Save = tuple[int, float]
@@ -70,19 +72,19 @@ class Folder:
         config: How many are kept, and what epsilon was.
 
     Raises:
-        ConfigError: In the folder lies what this run has not written.
+        ConfigError: It is another run's, or in it lies what this run has not written.
     """
 
     def __init__(self, path: Path, run: Run, config: TradingConfig) -> None:
-        """Look at what is there; remove what a death left unfinished."""
+        """Look at what is there, take the folder, and remove what a death left unfinished."""
         self._path, self._run, self._config = path, run, config
         self._owner = Owner.of(run.path)
-        self._there: dict[str, _Save | None] = {}
-        for name, card in cards_in(path).items():
-            if card is None or card.run_id != self._owner.run_id:
-                whose = None if card is None else card.owner
-                raise not_ours(path, name, whose, "checkpoints.dir")
-            self._there[name] = _save_of(card) if self._is_whole(name, card) else None
+        self._there: dict[str, _Save | None] = {
+            name: _save_of(card) if self._is_whole(name, card) else None
+            for name, card in self._own_cards().items()
+        }
+        with suppress(OSError):  # `refresh` says it
+            self._claim()
         for prefix in UNFINISHED:
             sweep(path, LOCAL_FS, prefix=prefix)
 
@@ -93,9 +95,24 @@ class Folder:
         """
         names = wanted(self._run.store.list(), self._config.checkpoints)
         try:
+            self._claim()
             self._fill(names)
         except (OSError, EvertrainError) as error:
             self._run.say(f"evertrain: {self._path} is not up to date: {first_line(error)}")
+
+    def _own_cards(self) -> dict[str, Card]:
+        """Return what lies there by names of ours, all of which has to be this run's."""
+        return {
+            name: own_card(self._path / name, card, self._owner, _OPTION)
+            for name, card in cards_in(self._path).items()
+        }
+
+    def _claim(self) -> None:
+        """Take the folder: another run may have begun with the same empty one."""
+        claim(self._path, self._owner, is_meant=self._is_strange, option=_OPTION)
+
+    def _is_strange(self, name: str) -> bool:
+        return is_ours(name) and Path(name).stem not in self._there
 
     def _fill(self, names: Mapping[str, CheckpointInfo]) -> None:
         for name in self._there.keys() - names.keys():

@@ -178,8 +178,7 @@ def _keep(config: CheckpointConfig) -> Keep:
     newest = keep_last(config.max_keep)
 
     def why(found: Found) -> dict[int, str]:
-        regular = [info for info in found if info.step % config.save_frequency == 0]
-        return dict(newest.why(regular))
+        return dict(newest.why(config.regular(found)))
 
     rule = Rule(f"{newest} of each {config.save_frequency} episodes", why)
     return keep_any(rule, keep_best(1)) if config.save_best else rule

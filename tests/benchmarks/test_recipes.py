@@ -1,0 +1,49 @@
+"""What recipes.py makes of the blocks that it measured."""
+
+import math
+import runpy
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from evertrain.checkpoint.when import every
+
+SCRIPTS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """The names of the script; its neighbours are found as where it is run."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    yield runpy.run_path(str(SCRIPTS / "recipes.py"))
+    for name in ("table", "measure"):
+        sys.modules.pop(name, None)
+
+
+def test_one_block_knows_nothing_of_the_noise(bench: dict[str, Any]) -> None:
+    """Two do."""
+    assert math.isnan(bench["noise_percent"]([2.0]))
+    assert bench["noise_percent"]([1.0, 3.0]) == pytest.approx(50 * math.sqrt(2))
+
+
+def test_a_run_saves_by_the_rule_that_it_is_given(bench: dict[str, Any], tmp_path: Path) -> None:
+    """And not by the default one: the table says that it saves as the recipe does."""
+    asked: list[Any] = []
+    model = SimpleNamespace(n_steps=4, n_envs=1)
+    names = bench["by_steps"].__globals__
+
+    def run(*_: Any, save: Any, **__: Any) -> Any:
+        asked.append(save)
+        raise KeyboardInterrupt
+
+    names["Run"] = run
+    rule = every(steps=10_000)
+
+    with pytest.raises(KeyboardInterrupt):
+        bench["by_steps"](model, model, tmp_path, rule).ours(1)
+
+    assert asked == [rule]
