@@ -168,7 +168,7 @@ def test_what_is_asked_for_must_pass_when_it_is_attached(tmp_path: Path) -> None
         run.attach(env=env)
 
 
-@pytest.mark.parametrize("wanted", ["atributes", "barrier", None])
+@pytest.mark.parametrize("wanted", ["by attributes", "barrier", None])
 def test_a_way_that_nobody_knows_is_refused_at_once(wanted: Any) -> None:
     """Whatever the environment is; a loop of one's own knows no barriers."""
     with pytest.raises(UsageError, match=r"(?s)wanted=.*one of: auto, state, attributes, replay\."):

@@ -91,8 +91,11 @@ def test_a_way_that_is_named_and_fails_is_an_error(tmp_path: Path) -> None:
 
 def test_a_way_that_nobody_knows_is_refused(tmp_path: Path) -> None:
     """Before anything is asked or attached."""
-    with Run(tmp_path, total=4) as run, pytest.raises(UsageError, match="env_state='atributes'"):
-        next(iterations(run, None, watchdog=object(), env_state="atributes"))  # type: ignore[arg-type]
+    with (
+        Run(tmp_path, total=4) as run,
+        pytest.raises(UsageError, match="env_state='by attributes'"),
+    ):
+        next(iterations(run, None, watchdog=object(), env_state="by attributes"))  # type: ignore[arg-type]
 
 
 def train_old(algorithm: Any, iterations: range) -> list[Any]:

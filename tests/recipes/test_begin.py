@@ -24,7 +24,7 @@ def told(
 ) -> Told:
     """Return what starts a recipe, and gives its exit status and what it said."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "afile").write_text("of somebody's")
+    (tmp_path / "a-file").write_text("of somebody's")
     (tmp_path / "d.csv").mkdir()
 
     def start(*words: str) -> tuple[int | str | None, str]:
@@ -40,7 +40,7 @@ def told(
     [
         (("-o", "market.source=nope.csv"), "no file nope.csv"),
         (("-o", "market.source=d.csv"), "does not hold prices: Is a directory"),
-        (("-o", "market.source=afile/x.csv"), "does not hold prices: Not a directory"),
+        (("-o", "market.source=a-file/x.csv"), "does not hold prices: Not a directory"),
         (("--preset", "nope"), "no preset 'nope'"),
         (("--config", "."), "Is a directory"),
     ],
@@ -111,10 +111,10 @@ def test_a_folder_is_claimed_once(tmp_path: Path) -> None:
     assert (folder / "evertrain-owner.json").read_bytes() == encoded(owner)
 
 
-@pytest.mark.parametrize("name", ["afile", "afile/below"])
+@pytest.mark.parametrize("name", ["a-file", "a-file/below"])
 def test_a_file_is_no_folder_to_claim(tmp_path: Path, name: str) -> None:
     """It is refused before anything is written."""
-    (tmp_path / "afile").write_text("of somebody's")
+    (tmp_path / "a-file").write_text("of somebody's")
 
     with pytest.raises(ConfigError, match="is not what belongs there"):
         claim(tmp_path / name, Owner("run", "id"), is_meant=bool, option="x")
