@@ -7,7 +7,7 @@ Layer: recipes. Imports its siblings, integrations, run, monitor, checkpoint and
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -83,8 +83,11 @@ class Folder:
             name: _save_of(card) if self._is_whole(name, card) else None
             for name, card in self._own_cards().items()
         }
-        with suppress(OSError):  # `refresh` says it
+        try:
             self._claim()
+        except EvertrainError as error:
+            if not isinstance(error.__cause__, OSError):  # what the disk refuses, `refresh` says
+                raise
         for prefix in UNFINISHED:
             sweep(path, LOCAL_FS, prefix=prefix)
 
