@@ -69,8 +69,8 @@ def highest(found: Iterable[CheckpointInfo], rule: Best | None) -> float | None:
     """Return the score of the best checkpoint by `rule`, or None; see `ranked`."""
     known = list(found)
     rule = rule or rule_of(known)
-    best = next(iter(ranked(known, rule)), None)
-    return None if best is None else score_of(best, rule)
+    scores = (score_of(info, rule) for info in known)
+    return max((each for each in scores if each is not None and counts(each)), default=None)
 
 
 def counts(score: float | None) -> bool:

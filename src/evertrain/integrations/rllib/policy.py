@@ -22,21 +22,10 @@ from evertrain.integrations.rllib import inference
 from evertrain.integrations.rllib.observation import batched
 from evertrain.integrations.rllib.spaces import build
 from evertrain.integrations.torch.module import ModuleAdapter
-from evertrain.integrations.torch.weightless import weightless
+from evertrain.integrations.torch.weightless import SENSELESS, weightless
 from evertrain.run.rng import isolated
 
 _MODULE: Final = ModuleAdapter()
-# What data that nobody captured makes of RLlib, Gymnasium and torch.
-_SENSELESS: Final = (
-    LookupError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    RuntimeError,
-    MemoryError,
-)
 
 
 class ModulePolicy:
@@ -202,7 +191,7 @@ def _built(how: Mapping[str, Any], weights: Tree) -> RLModule:
             if problems:
                 raise ValueError(f"{problems[0].path}: {problems[0].problem}")
             return _empty(how)
-    except _SENSELESS as error:
+    except SENSELESS as error:
         raise StateError(
             f"what the checkpoint says about its policy builds none: {error!s:.200}.",
             "it was not saved by this integration, or by another version of it.",

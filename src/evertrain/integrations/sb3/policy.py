@@ -24,21 +24,10 @@ from evertrain.integrations.sb3.observation import checked, shapes
 from evertrain.integrations.sb3.space import built
 from evertrain.integrations.torch.module import ModuleAdapter
 from evertrain.integrations.torch.policy import filled
-from evertrain.integrations.torch.weightless import weightless
+from evertrain.integrations.torch.weightless import SENSELESS, weightless
 from evertrain.run.rng import isolated
 
 _ADAPTER: Final = ModuleAdapter()
-# What data that nobody captured makes of SB3, Gymnasium and torch.
-_SENSELESS: Final = (
-    LookupError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    RuntimeError,
-    MemoryError,
-)
 
 
 class ModelPolicy:
@@ -164,7 +153,7 @@ def sensible() -> Iterator[None]:
     """
     try:
         yield
-    except _SENSELESS as error:
+    except SENSELESS as error:
         raise StateError(
             f"what the checkpoint says about its model builds none: {error!s:.200}.",
             "it was not saved by this integration, or by another version of it.",

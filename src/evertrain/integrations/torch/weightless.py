@@ -5,10 +5,22 @@ Layer: integrations. Imports nothing from evertrain.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch.overrides import TorchFunctionMode
+
+# What data that nobody captured makes of torch, Gymnasium and the libraries above them.
+SENSELESS: Final = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+    MemoryError,
+)
 
 
 @contextmanager
