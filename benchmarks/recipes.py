@@ -4,8 +4,10 @@ Each is built as its recipe builds it (`--preset small`), and runs without its
 examinations: in blocks, in turn with the library's own loop and in a `Run` that saves as
 the recipe does. Timed are its rounds (a rollout or an episode, and what is
 learned from it), each up to the beginning of the next one, saves included; opening and
-closing a run are not, for a long training does that once. Beside it stands how long the
-loop stood still for saves, which the noise of a machine hardly touches.
+closing a run are not, for a long training does that once. "Slower" compares each block with
+the bare one before it, by their means: a median of rounds would not see saves that fewer than
+half of them feel. Beside it stands how long the loop stood still for saves, which the noise
+of a machine hardly touches.
 
 Usage: python benchmarks/recipes.py [--quick] [--rounds N] [--dir DISK]
 """
@@ -17,7 +19,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -51,16 +52,14 @@ class Pair:
 
 @dataclass
 class Timed:
-    """What blocks of one kind took: seconds a step, of each round and of each block."""
+    """What blocks of one kind took: seconds a step, of each block, and seconds in all."""
 
-    rounds_s: list[float] = field(default_factory=list)
     blocks_s: list[float] = field(default_factory=list)
     seconds: float = 0.0
 
     def add(self, marks: list[Mark]) -> None:
         """Add a block; its first round warms up."""
-        (began_s, first), *_, (ended_s, last) = kept = marks[1:]
-        self.rounds_s += [(b - a) / (n - m) for (a, m), (b, n) in pairwise(kept)]
+        (began_s, first), *_, (ended_s, last) = marks[1:]
         self.blocks_s.append((ended_s - began_s) / (last - first))
         self.seconds += ended_s - began_s
 
@@ -110,11 +109,12 @@ def judged(name: str, place: Path, seconds: float, blocks: int) -> Numbers:
     lines = (place / "run" / "journal.jsonl").read_text().splitlines()
     saves = [row for row in map(json.loads, lines) if row["event"] == "saved"]
     still_s = sum(row["blocked"] for row in saves)
+    percent, error = slower(bare.blocks_s, ours.blocks_s)
     numbers = (
         1 / statistics.fmean(bare.blocks_s),
         1 / statistics.fmean(ours.blocks_s),
-        100 * (statistics.median(ours.rounds_s) / statistics.median(bare.rounds_s) - 1),
-        noise_percent(bare.blocks_s),
+        percent,
+        error,
         100 * still_s / ours.seconds,
         len(saves) / blocks,
         statistics.median(row["seconds"] for row in saves),
@@ -123,18 +123,21 @@ def judged(name: str, place: Path, seconds: float, blocks: int) -> Numbers:
     return dict(zip(COLUMNS, numbers, strict=True))
 
 
-def noise_percent(blocks_s: list[float]) -> float:
-    """Return how much blocks of one kind differ; NaN where there is one, and nobody knows."""
-    if len(blocks_s) < 2:
-        return math.nan
-    return 100 * statistics.stdev(blocks_s) / statistics.fmean(blocks_s)
+def slower(bare_s: list[float], ours_s: list[float]) -> tuple[float, float]:
+    """Return by how many percent the blocks of ours are slower, and the standard error of that.
+
+    The error is NaN where there is one block, and nobody knows.
+    """
+    found = [100 * (ours / bare - 1) for bare, ours in zip(bare_s, ours_s, strict=True)]
+    error = math.nan if len(found) < 2 else statistics.stdev(found) / math.sqrt(len(found))
+    return statistics.fmean(found), error
 
 
 COLUMNS = (
     "steps/s bare",
     "with evertrain",
-    "a round slower %",
-    "noise of blocks %",
+    "slower %",
+    "standard error",
     "stands still %",
     "saves a block",
     "a save, s",

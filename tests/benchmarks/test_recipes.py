@@ -24,10 +24,20 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
         sys.modules.pop(name, None)
 
 
-def test_one_block_knows_nothing_of_the_noise(bench: dict[str, Any]) -> None:
-    """Two do."""
-    assert math.isnan(bench["noise_percent"]([2.0]))
-    assert bench["noise_percent"]([1.0, 3.0]) == pytest.approx(50 * math.sqrt(2))
+def test_each_block_is_compared_with_the_one_before_it(bench: dict[str, Any]) -> None:
+    """So that a machine that slows down over the hour is not taken for a cost of ours."""
+    percent, error = bench["slower"]([1.0, 2.0], [1.1, 2.4])
+
+    assert percent == pytest.approx(15)
+    assert error == pytest.approx(5)
+
+
+def test_one_block_knows_nothing_of_its_error(bench: dict[str, Any]) -> None:
+    """And says so."""
+    percent, error = bench["slower"]([1.0], [1.1])
+
+    assert percent == pytest.approx(10)
+    assert math.isnan(error)
 
 
 def test_a_run_saves_by_the_rule_that_it_is_given(bench: dict[str, Any], tmp_path: Path) -> None:

@@ -1,10 +1,18 @@
 """Which checkpoints a process committed that had lost the run."""
 
+from pathlib import Path
+
 import pytest
 
+from evertrain import keep_last
+from evertrain.checkpoint import catalog
+from evertrain.checkpoint.directory import Opened
 from evertrain.checkpoint.info import CheckpointInfo
+from evertrain.checkpoint.manifest import Manifest
+from evertrain.checkpoint.read import read_manifest
 from evertrain.core.journal import Row
 from evertrain.run.claim import intruders, late
+from support import OpenRun
 
 
 def made(step: int, attempt: int) -> CheckpointInfo:
@@ -85,3 +93,21 @@ def test_intruders() -> None:
     """Of an earlier attempt, behind the step that this one began at."""
     found = [made(20, 1), made(30, 1), made(40, 1), made(50, 2)]
     assert intruders(found, 2, 30) == [made(40, 1)]
+
+
+def test_no_save_reads_a_manifest_of_its_own_run(
+    open_run: OpenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a state of thousands of leaves each would take the interpreter from the loop."""
+    read: list[Path] = []
+
+    def noted(directory: Opened) -> Manifest:
+        read.append(directory.path)
+        return read_manifest(directory)
+
+    monkeypatch.setattr(catalog, "read_manifest", noted)
+
+    for _ in open_run(keep=keep_last(2)):
+        pass
+
+    assert read == []

@@ -77,7 +77,7 @@ class Claim:
             return
         names = frozenset(step_names(self.store.path))
         if names - self._known:
-            infos = Catalog(self.store.path).infos()
+            infos = self.store.list()  # it knows its own, whose manifests need no reading
             self._move(intruders(infos, self.owner.attempt, self.base_step))
         self._known = names
 
