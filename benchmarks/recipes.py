@@ -1,11 +1,11 @@
 """What evertrain costs the trainings that it ships: steps a second with it and without.
 
 Each is built as its recipe builds it (`--preset small`), and runs without its
-examinations: in blocks, in turn with the library's own loop and in a `Run` that saves as
-the recipe does. Timed are its rounds (a rollout or an episode, and what is
-learned from it), each up to the beginning of the next one, saves included; opening and
-closing a run are not, for a long training does that once. "Slower" compares each block with
-the bare one before it, by their means: a median of rounds would not see saves that fewer than
+examinations: in pairs of blocks, by the library's own loop and in a `Run` that saves as
+the recipe does, each second pair the other way round. Timed are its rounds (a rollout or
+an episode, and what is learned from it), each up to the beginning of the next one, saves
+included; opening and closing a run are not, for a long training does that once. "Slower" is
+the mean of what the pairs differ by: a median of rounds would not see saves that fewer than
 half of them feel. Beside it stands how long the loop stood still for saves, which the noise
 of a machine hardly touches.
 
@@ -17,7 +17,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ def main() -> None:
     """Measure each recipe, and judge."""
     asked = arguments(__doc__)
     hush()
-    seconds, blocks = (1.0, 1) if asked.quick else (40.0, asked.rounds or 3)
+    seconds, blocks = (1.0, 1) if asked.quick else (15.0, asked.rounds or 12)
     with scratch(asked.dir) as place:
         report = Report("recipes", place, is_quick=asked.quick)
         report.set(seconds_a_block=seconds, blocks=blocks)
@@ -96,31 +96,41 @@ def main() -> None:
 
 
 def judged(name: str, place: Path, seconds: float, blocks: int) -> Numbers:
-    """Train one recipe in blocks, bare and ours in turn, and return its numbers."""
+    """Train one recipe in pairs of blocks, bare and ours, and return its numbers."""
     bare, ours = Timed(), Timed()
     with PAIRS[name](place) as pair:
         (began_s, _), *_, (ended_s, _) = pair.bare(4)[1:]
         count = max(4, round(seconds / ((ended_s - began_s) / 2)))
+        sides = [(bare, pair.bare), (ours, pair.ours)]
         for _ in range(blocks):
-            settle()
-            bare.add(pair.bare(count))
-            settle()
-            ours.add(pair.ours(count))
-    lines = (place / "run" / "journal.jsonl").read_text().splitlines()
-    saves = [row for row in map(json.loads, lines) if row["event"] == "saved"]
-    still_s = sum(row["blocked"] for row in saves)
+            for timed, train in sides:
+                settle()
+                timed.add(train(count))
+            sides.reverse()  # or a machine that slows down would count against the second
+    saves = saves_between(place / "run" / "journal.jsonl")
     percent, error = slower(bare.blocks_s, ours.blocks_s)
     numbers = (
         1 / statistics.fmean(bare.blocks_s),
         1 / statistics.fmean(ours.blocks_s),
         percent,
         error,
-        100 * still_s / ours.seconds,
+        100 * sum(row["blocked"] for row in saves) / ours.seconds,
         len(saves) / blocks,
-        statistics.median(row["seconds"] for row in saves),
-        statistics.median(row["bytes"] for row in saves) / 1e6,
+        median(row["seconds"] for row in saves),
+        median(row["bytes"] for row in saves) / 1e6,
     )
     return dict(zip(COLUMNS, numbers, strict=True))
+
+
+def saves_between(journal: Path) -> list[dict[str, Any]]:
+    """Return the saves that a run made while it trained; the loop has left at its last one."""
+    rows = [json.loads(line) for line in journal.read_text().splitlines()]
+    return [row for row in rows if row["event"] == "saved" and row["kind"] != "final"]
+
+
+def median(found: Iterable[float]) -> float:
+    """Return the median, or NaN of nothing."""
+    return statistics.median(listed) if (listed := list(found)) else math.nan
 
 
 def slower(bare_s: list[float], ours_s: list[float]) -> tuple[float, float]:

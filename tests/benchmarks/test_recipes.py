@@ -24,7 +24,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
         sys.modules.pop(name, None)
 
 
-def test_each_block_is_compared_with_the_one_before_it(bench: dict[str, Any]) -> None:
+def test_each_block_is_compared_with_the_one_of_its_pair(bench: dict[str, Any]) -> None:
     """So that a machine that slows down over the hour is not taken for a cost of ours."""
     percent, error = bench["slower"]([1.0, 2.0], [1.1, 2.4])
 
@@ -38,6 +38,15 @@ def test_one_block_knows_nothing_of_its_error(bench: dict[str, Any]) -> None:
 
     assert percent == pytest.approx(10)
     assert math.isnan(error)
+
+
+def test_the_last_save_does_not_hold_up_the_loop(bench: dict[str, Any], tmp_path: Path) -> None:
+    """It is over by then; in short blocks it would be a good part of all saves."""
+    journal = tmp_path / "journal.jsonl"
+    rows = [("saved", "periodic"), ("resumed", None), ("saved", "best"), ("saved", "final")]
+    journal.write_text("".join(f'{{"event":"{e}","kind":"{k}"}}\n' for e, k in rows))
+
+    assert [row["kind"] for row in bench["saves_between"](journal)] == ["periodic", "best"]
 
 
 def test_a_run_saves_by_the_rule_that_it_is_given(bench: dict[str, Any], tmp_path: Path) -> None:

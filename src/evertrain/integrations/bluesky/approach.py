@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+NM_M: Final = 1852.0
 LOOK_AHEAD_S: Final = 300.0  # as BlueSky's own detection has it
 
 Array = NDArray[np.float64]

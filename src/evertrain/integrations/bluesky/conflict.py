@@ -9,9 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from evertrain.integrations.bluesky.approach import Array, closest_approach
+from evertrain.integrations.bluesky.approach import NM_M, Array, closest_approach
 
-_NM_M: Final = 1852.0
 _NM_PER_DEGREE: Final = 60.0
 
 
@@ -48,7 +47,7 @@ def conflicts(flight: Flight, own: int, separation_nm: float) -> NDArray[np.bool
     shrink = np.cos(np.radians(latitude[own]))
     place = np.stack([latitude - latitude[own], (longitude - longitude[own]) * shrink])
     track = np.radians(flight.track_deg)
-    velocity = np.stack([np.cos(track), np.sin(track)]) * flight.speed_m_s / _NM_M
+    velocity = np.stack([np.cos(track), np.sin(track)]) * flight.speed_m_s / NM_M
     relative = velocity - velocity[:, own, None]
     passing, _ = closest_approach(place * _NM_PER_DEGREE, relative)
     found: NDArray[np.bool_] = np.hypot(*passing) < separation_nm

@@ -11,11 +11,10 @@ from typing import Final
 import gymnasium
 import numpy as np
 
-from evertrain.integrations.bluesky.approach import Array, closest_approach
+from evertrain.integrations.bluesky.approach import NM_M, Array, closest_approach
 from evertrain.integrations.bluesky.episode import Action, Observation
 from evertrain.integrations.bluesky.frame import SPEED_M_S, OwnFrame
 
-_NM_M: Final = 1852.0
 _ADDED: Final = ("threat", "pass_ahead", "pass_right", "pass_s")
 _SOON_S: Final = 120.0  # in which a threat fades by a factor e
 
@@ -41,7 +40,7 @@ class Foresight(gymnasium.ObservationWrapper[Observation, Action, Observation]):
             np.array([np.flatnonzero([name == part for name in names]) for part in pair])
             for pair in (("x_r", "y_r"), ("vx_r", "vy_r"))
         )
-        zone_m = env.scenario.separation_nm * _NM_M
+        zone_m = env.scenario.separation_nm * NM_M
         self._zones = env.scenario.place_unit_m / zone_m
         self._zones_s = SPEED_M_S / zone_m
         shown = range(self._place.shape[1])
