@@ -131,7 +131,7 @@ CANNOT_RESUME: Final = (
 with Run("runs/train", total=40, seed=0) as run:
     run.attach(weights=np.zeros(3 if run.resumed_from is None else 4))
     for _ in run:
-        time.sleep(0.005)
+        time.sleep(0.02)
 """
 )
 EMPTY: Final = (
