@@ -59,8 +59,19 @@ def _join(address: str) -> None:
             f"there is no Ray cluster at {address!r} that this training can join.",
             f"joining it failed: {said[:500]}",
             "Start one (ray start --head), name its address as `ray status` does, or leave"
-            " --ray-address out to train on this machine.",
+            f" --ray-address out to train on this machine.{_token_hint()}",
         ) from error
+
+
+def _token_hint() -> str:
+    """Return what to try with a cluster that asks for a token.
+
+    Since 2.60 `ray start` asks for one where one lies, but who names an address sends none
+    unless told to; all that `ray.init` says then is that it failed to connect.
+    """
+    if "RAY_AUTH_MODE" in os.environ or not (Path.home() / ".ray" / "auth_token").exists():
+        return ""
+    return " If the cluster asks for a token (Ray 2.60 and newer), set RAY_AUTH_MODE=token."
 
 
 def _knock(address: str) -> None:
