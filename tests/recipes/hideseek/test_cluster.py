@@ -102,9 +102,9 @@ def test_what_listens_is_not_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "was started with: Ray: 2.60.0" in caught.value.why
 
 
-@pytest.mark.parametrize(("mode", "is_hinted"), [(None, True), ("token", False)])
+@pytest.mark.parametrize(("mode", "hints"), [(None, 1), ("token", 0)])
 def test_a_cluster_that_asks_for_a_token(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: str | None, is_hinted: bool
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: str | None, hints: int
 ) -> None:
     """Since 2.60 Ray sends the token that is there only if it is told to, and does not say so."""
 
@@ -121,7 +121,7 @@ def test_a_cluster_that_asks_for_a_token(
         monkeypatch.setenv("RAY_AUTH_MODE", mode)
     with pytest.raises(ConfigError) as caught:
         join("auto")
-    assert ("RAY_AUTH_MODE=token" in caught.value.fix) is is_hinted
+    assert caught.value.fix.count("RAY_AUTH_MODE=token") == hints
 
 
 def test_a_cluster_that_was_there_stays(monkeypatch: pytest.MonkeyPatch) -> None:
