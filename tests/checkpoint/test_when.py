@@ -77,6 +77,8 @@ def test_any() -> None:
         (2.0, 60.0, 200.0),  # crashes every minute, but the budget holds
         (0.0, None, 5.0),  # a free save is still not taken at every step
         (None, 3600.0, 5.0),  # nothing measured yet: soon
+        (0.0, 60.0, 3.0),  # crashes every minute: twenty saves to a life
+        (0.0, 2.0, 1.0),  # and never more than one a second
     ],
 )
 def test_auto_interval(cost_s: float | None, mtbf_s: float | None, interval_s: float) -> None:

@@ -10,8 +10,11 @@ from typing import Final, Protocol
 from evertrain.core.clock import human_duration
 from evertrain.core.errors import ConfigError
 
-# However cheap a save is, more often than this serves nobody.
-FLOOR_S: Final = 5.0
+# However cheap a save is, more often than this serves nobody: seconds, and of a life that is
+# short, saves; a crash loses half the time between two, so at most a fortieth of it.
+CALM_S: Final = 5.0
+SAVES_A_LIFE: Final = 20
+LEAST_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +144,7 @@ class Auto:
         """
         cost_s = max(0.0, moment.cost_s or 0.0)
         best_s = math.sqrt(2.0 * cost_s * moment.mtbf_s) if moment.mtbf_s else 0.0
-        return max(cost_s / self.overhead, best_s, FLOOR_S)
+        return max(cost_s / self.overhead, best_s, _floor_s(moment.mtbf_s))
 
     def __call__(self, moment: Moment, /) -> str | None:
         """See `When`. It never asks while a save is in flight."""
@@ -161,7 +164,7 @@ class Auto:
     def why(self, moment: Moment) -> str:
         """Return what decides the interval, for people."""
         interval_s, cost_s = self.interval_s(moment), moment.cost_s or 0.0
-        if interval_s <= FLOOR_S:
+        if interval_s <= _floor_s(moment.mtbf_s):
             return f"a save costs {cost_s:.3f} s; more often serves nobody"
         if interval_s <= cost_s / self.overhead:
             return f"a save costs {cost_s:.3f} s, and may cost {self.overhead:.1%} of the time"
@@ -171,6 +174,13 @@ class Auto:
     def __str__(self) -> str:
         """Return "auto(overhead=0.01)"."""
         return f"auto(overhead={self.overhead:g})"
+
+
+def _floor_s(mtbf_s: float | None) -> float:
+    """Return the least time between two saves, seconds."""
+    if mtbf_s is None:
+        return CALM_S
+    return min(CALM_S, max(LEAST_S, mtbf_s / SAVES_A_LIFE))
 
 
 def quiet_of(rule: When, moment: Moment) -> Quiet:
