@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evertrain.core import journal as journal_module
+from evertrain.core.flock import exclusive
 from evertrain.core.fs import LocalFs
 from evertrain.core.journal import Journal, append_lines, encode_line, parse_lines, read_lines
+from evertrain.core.regular import regular_handle
 from evertrain.testing import FakeClock, PowerDisk
 
 
@@ -131,6 +132,27 @@ def test_an_event_that_the_disk_refused_is_written_before_the_next(tmp_path: Pat
     assert rows[0]["time"] < rows[1]["time"]
 
 
+def test_whoever_hangs_with_the_journal_in_its_hands_is_not_waited_for(tmp_path: Path) -> None:
+    """What was to be told comes in its place once the journal is free, with its own time."""
+    path, clock = tmp_path / "journal.jsonl", FakeClock()
+    Journal(path).record("saved", step=1)
+    watcher = Journal(path, clock=clock, patience_s=0.0)
+    with path.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert not watcher.record("hang", must=False)
+        with pytest.raises(TimeoutError, match="held its lock"):
+            watcher.record("supervisor_lost")
+        watcher.catch_up()
+        assert [row["event"] for row in watcher.events()] == ["saved"]
+    clock.advance(60)
+    watcher.catch_up()
+    watcher.catch_up()
+
+    rows = watcher.events()
+    assert [row["event"] for row in rows] == ["saved", "hang"]
+    assert rows[1]["time"] == "2023-11-14T22:13:20.000Z"
+
+
 @pytest.mark.parametrize("operation", ["append", "sync_file"])
 def test_an_event_that_must_be_written_says_that_it_was_not(tmp_path: Path, operation: str) -> None:
     """By default a refusal is the caller's to handle."""
@@ -161,7 +183,7 @@ def test_a_forked_child_does_not_hold_the_file(tmp_path: Path) -> None:
     """A worker that was forked during an append does not keep all later ones waiting."""
     path = tmp_path / "journal.jsonl"
     path.touch()
-    with journal_module._locked(path):
+    with exclusive(regular_handle(path)):
         child = os.fork()
         if child == 0:
             signal.pause()

@@ -28,6 +28,7 @@ from stable_baselines3.common.vec_env import (
 from evertrain.core.errors import EnvError, UsageError
 from evertrain.core.journal import Journal
 from evertrain.integrations.sb3 import EnvRestart, ResilientVecEnv, RestartBudget
+from evertrain.integrations.sb3.resilient.reins import Reins
 from evertrain.testing import FakeClock
 from integrations.frail import (
     LIMITS,
@@ -167,6 +168,31 @@ def test_a_simulator_never_outlives_its_environment(way: str) -> None:
     deadline_s = time.monotonic() + 20
     while any(is_running(pid) for pid in pids) and time.monotonic() < deadline_s:
         time.sleep(0.05)
+
+    assert [is_running(pid) for pid in pids] == [False, False]
+
+
+def test_what_a_worker_without_a_keeper_leaves_is_known_before_it_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its line cut, it may be gone before anybody looks for its simulator."""
+    ended = Reins.ended
+
+    def late(reins: Reins, grace_s: float) -> Any:
+        deadline_s = time.monotonic() + 20
+        while is_running(pids[0]) and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+        return ended(reins, grace_s)
+
+    venv = build(1, QUICK, simulator=True)
+    venv.reset()
+    pids = venv.env_method("where")[0]
+    monkeypatch.setattr(Reins, "ended", late)
+    os.kill(venv.processes[0].pid, signal.SIGKILL)
+    venv.processes[0].join()
+    venv.step(only(0, "nothing", 1))
+    monkeypatch.undo()
+    venv.close()
 
     assert [is_running(pid) for pid in pids] == [False, False]
 

@@ -13,7 +13,7 @@ from evertrain.cli.render import clean
 from evertrain.core import lock, proc, request
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import EvertrainError, NotFoundError
-from evertrain.core.journal import Journal
+from evertrain.core.journal import PATIENCE_S, Journal
 from evertrain.core.layout import check_link
 from evertrain.core.rundir import RunDir, open_run_dir
 
@@ -87,7 +87,7 @@ def _pin(run: str, step: int, *, is_pinned: bool) -> None:
     store.get(step)
     (store.pin if is_pinned else store.unpin)(step)
     event = "pinned" if is_pinned else "unpinned"
-    Journal(run_dir.journal).record(event, must=False, step=step)
+    Journal(run_dir.journal, patience_s=PATIENCE_S).record(event, must=False, step=step)
     click.echo(f"{run_dir.path}@{step} is {event}")
 
 

@@ -1,25 +1,57 @@
 """Holding a file's advisory lock for a moment, safely beside forks.
 
-Layer: core. Imports nothing from evertrain.
+Layer: core. Imports its sibling.
 """
 
+import errno
 import fcntl
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+from evertrain.core.clock import SYSTEM_CLOCK
+
+_TRY_AGAIN_S: Final = 0.01
 
 
 @contextmanager
-def exclusive(handle: int) -> Iterator[None]:
-    """Hold the flock of the open file `handle`, waiting for it; then unlock and close."""
+def exclusive(handle: int, *, patience_s: float | None = None) -> Iterator[None]:
+    """Hold the flock of the open file `handle`, waiting for it; then unlock and close.
+
+    Args:
+        handle: The open file.
+        patience_s: Longest wait, seconds; None waits for as long as it takes.
+
+    Raises:
+        TimeoutError: Somebody else held it all the time.
+    """
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        if patience_s is None:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        else:
+            _lock_within(handle, patience_s)
         yield
     finally:
         # Closing is not enough: a child forked meanwhile holds the lock through its copy.
         fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)
+
+
+def _lock_within(handle: int, patience_s: float) -> None:
+    until_s, never = SYSTEM_CLOCK.monotonic_s() + patience_s, threading.Event()
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if SYSTEM_CLOCK.monotonic_s() >= until_s:
+                said = f"somebody else has held its lock for {patience_s:g} s"
+                raise TimeoutError(errno.ETIMEDOUT, said) from None
+            SYSTEM_CLOCK.wait(never, _TRY_AGAIN_S)
+        else:
+            return
 
 
 @contextmanager

@@ -12,8 +12,8 @@ import json
 import math
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +28,8 @@ from evertrain.core.regular import open_regular, read_regular, regular_handle
 Row = dict[str, Any]
 
 _ENCODER: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+# Of whoever watches a training: that may hang with the journal in its hands.
+PATIENCE_S: Final = 2.0
 NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -44,12 +46,13 @@ class Lines:
     bad_count: int
 
 
-def append_lines(
+def append_lines(  # noqa: PLR0913  (what a writer to a shared file has to say)
     path: Path,
     rows: Iterable[Mapping[str, Any]],
     *,
     sync: bool,
     is_named: bool = False,
+    patience_s: float | None = None,
     fs: Fs = LOCAL_FS,
 ) -> None:
     """Add one line for each of `rows` at the end of `path`.
@@ -62,7 +65,11 @@ def append_lines(
         sync: Whether the lines must survive a power cut.
         is_named: Whether the caller has synced this file before, so that its
             name is durable already; saves one sync.
+        patience_s: Longest wait for somebody else who writes, seconds; None has no end.
         fs: Disk to write to.
+
+    Raises:
+        OSError: The disk refused, or that wait was too long (TimeoutError).
 
     Durability:
         With `sync`, the lines survive a power cut once this returns. A crash
@@ -74,7 +81,7 @@ def append_lines(
     is_new = not path.exists()
     if is_new:
         fs.append(path, b"")
-    with _locked(path):
+    with exclusive(regular_handle(path), patience_s=patience_s):
         if _has_torn_tail(path):
             data = b"\n" + data
         fs.append(path, data)
@@ -145,11 +152,21 @@ class Journal:
         path: The file. Its directory must exist when something is recorded.
         fs: Disk to write to.
         clock: Source of the events' times.
+        patience_s: Longest wait for somebody else who writes, seconds. None has no end: so
+            does the training itself, but nobody who is there to end it (`PATIENCE_S`).
     """
 
-    def __init__(self, path: Path, *, fs: Fs = LOCAL_FS, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        fs: Fs = LOCAL_FS,
+        clock: Clock = SYSTEM_CLOCK,
+        patience_s: float | None = None,
+    ) -> None:
         """Open nothing yet: reading a journal must not create one."""
         self.path = path
+        self._patience_s = patience_s
         self._fs = fs
         self._clock = clock
         self._refused: list[Row] = []
@@ -180,23 +197,43 @@ class Journal:
             Whether it is written; always, if it must be.
 
         Raises:
-            OSError: The disk refused, and `must` is true.
+            OSError: The disk refused, or somebody else held the journal for longer than
+                this one's patience, and `must` is true.
         """
         row = {"time": iso_utc(self._clock.now_s()), "event": event}
         every = {**more, **(fields or {})}
         row |= {key: value for key, value in every.items() if value is not None}
-        with self._swapping:  # the loop and a save beside it both tell
-            late, self._refused = self._refused, []
         try:
-            append_lines(self.path, [*late, row], sync=sync, is_named=self._is_named, fs=self._fs)
+            self._write([row], [] if must else [row], sync=sync)
         except OSError:
-            with self._swapping:
-                self._refused = [*late, *([] if must else [row]), *self._refused]
             if must:
                 raise
             return False
-        self._is_named = self._is_named or sync
         return True
+
+    def catch_up(self) -> None:
+        """Try once more to write what was refused."""
+        with suppress(OSError):
+            self._write([], [], sync=True)
+
+    def _write(self, rows: list[Row], kept: list[Row], *, sync: bool) -> None:
+        """Write `rows` behind what was refused; where that fails, keep `kept` of them."""
+        with self._swapping:  # the loop and a save beside it both tell
+            late, self._refused = self._refused, []
+        try:
+            append_lines(
+                self.path,
+                [*late, *rows],
+                sync=sync,
+                is_named=self._is_named,
+                patience_s=self._patience_s,
+                fs=self._fs,
+            )
+        except OSError:
+            with self._swapping:
+                self._refused = [*late, *kept, *self._refused]
+            raise
+        self._is_named = self._is_named or (sync and bool(late or rows))
 
     def events(self, *names: str) -> tuple[Row, ...]:
         """Return the events called one of `names` (all without names), oldest first."""
@@ -247,12 +284,6 @@ def _parse(line: bytes) -> Row | None:
     except ValueError:
         return None
     return row if isinstance(row, dict) else None
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with exclusive(regular_handle(path)):
-        yield
 
 
 def _has_torn_tail(path: Path) -> bool:

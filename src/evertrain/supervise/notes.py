@@ -12,7 +12,7 @@ from typing import Any
 from evertrain.core.clock import Clock, rfc3339
 from evertrain.core.errors import CorruptError, EvertrainError
 from evertrain.core.fs import LOCAL_FS
-from evertrain.core.journal import Journal, Row
+from evertrain.core.journal import PATIENCE_S, Journal, Row
 from evertrain.core.rundir import new_identity, read_identity, write_identity
 from evertrain.monitor.logs import end_of
 from evertrain.supervise.cause import signal_name
@@ -38,7 +38,7 @@ class Notes:
         self._task = task
         self._screen = screen
         self._clock = clock
-        self._journal = Journal(task.run_dir.journal, clock=clock)
+        self._journal = Journal(task.run_dir.journal, clock=clock, patience_s=PATIENCE_S)
         self.on_refusal: Callable[[Row], None] = lambda _: None  # who else wants such a row
 
     def began(self, pid: int) -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from evertrain.core import lock, proc
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
 from evertrain.core.errors import EXIT_FAILED, EXIT_LOCKED, EXIT_OK, LockedError
-from evertrain.core.journal import Journal
+from evertrain.core.journal import PATIENCE_S, Journal
 from evertrain.core.proc import Proc
 from evertrain.core.rundir import RunDir
 from evertrain.supervise.cause import signal_name
@@ -69,7 +69,7 @@ class Shim:
         self._output = output
         self._clock = clock
         self._run_dir = RunDir(Path(order.run))
-        self._journal = Journal(self._run_dir.journal, clock=clock)
+        self._journal = Journal(self._run_dir.journal, clock=clock, patience_s=PATIENCE_S)
         self._phase = "running"
         self._deadline_s = float("inf")
         self._asked: list[Proc] = []
@@ -101,6 +101,7 @@ class Shim:
         self._sweep(SWEEP_S)
         output.drain(clock=self._clock)
         warden.end(leader)
+        self._journal.catch_up()  # the training may have hung with the journal in its hands
         self._report(code, seconds, warden.found)
         return EXIT_OK
 

@@ -93,7 +93,13 @@ class Reins:
         return mine
 
     def order_end(self, grace_s: float, *, is_hung: bool) -> None:
-        """Let the worker end within some seconds; then it is killed."""
+        """Let the worker end within some seconds; then it is killed.
+
+        Without a keeper it is killed at once: what it has started can only be told while it
+        is there.
+        """
+        if self.has_ended() and self._worker is not None:
+            proc.kill_tree(self._worker)
         with suppress(OSError):
             self._control.send(dumps((END, grace_s, is_hung)), lambda: False)
 
