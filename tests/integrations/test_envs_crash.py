@@ -25,6 +25,7 @@ from stable_baselines3.common.vec_env import (
     VecNormalize,
 )
 
+from evertrain.core import proc
 from evertrain.core.errors import EnvError, UsageError
 from evertrain.core.journal import Journal
 from evertrain.integrations.sb3 import EnvRestart, ResilientVecEnv, RestartBudget
@@ -192,6 +193,29 @@ def test_what_a_worker_without_a_keeper_leaves_is_known_before_it_goes(
     venv.processes[0].join()
     venv.step(only(0, "nothing", 1))
     monkeypatch.undo()
+    venv.close()
+
+    assert [is_running(pid) for pid in pids] == [False, False]
+
+
+def test_a_worker_is_known_even_if_its_keeper_is_slower_than_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Killed before its word came through, the keeper would leave a worker that nobody knows."""
+    watch = proc.watch
+
+    def slow(process: proc.Proc) -> int | None:
+        time.sleep(0.3)  # in the keeper, which was forked with it
+        return watch(process)
+
+    monkeypatch.setattr(proc, "watch", slow)
+    venv = build(1, QUICK, simulator=True)
+    monkeypatch.undo()
+    venv.reset()
+    pids = venv.env_method("where")[0]
+    os.kill(venv.processes[0].pid, signal.SIGKILL)
+    venv.processes[0].join()
+    venv.step(only(0, "nothing", 1))
     venv.close()
 
     assert [is_running(pid) for pid in pids] == [False, False]

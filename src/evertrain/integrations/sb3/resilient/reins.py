@@ -92,6 +92,15 @@ class Reins:
         self._worker = self._end = None
         return mine
 
+    def meet(self) -> None:
+        """Hear who the worker is, of which the first answer may come before the keeper's word."""
+        if self._worker is not None:
+            return
+        patience = Patience(_TIDY_S, clock=self._clock)
+        while not self.has_ended() and self._worker is None:
+            if not patience.wait(self._poller):
+                break
+
     def order_end(self, grace_s: float, *, is_hung: bool) -> None:
         """Let the worker end within some seconds; then it is killed.
 

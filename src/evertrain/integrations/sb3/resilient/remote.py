@@ -105,6 +105,8 @@ class Remote:
             LostError: The worker is gone, has told of its end, or is late.
         """
         data = self._read(phase, patience)
+        if self._reins is not None:
+            self._reins.meet()
         try:
             answer = loads(data)
         except Exception as error:
