@@ -85,17 +85,17 @@ def one_hang(play: Play) -> Row:
 
 
 @pytest.mark.parametrize(
-    ("body", "phase", "function"),
+    ("body", "phase", "function", "kept"),
     [
-        (GIL, "step", "hold_the_interpreter"),
-        (WORKER, "step", "wait_for_a_frozen_worker"),
-        (SAVE, "save", "settle"),
-        (JOURNAL, "save", "settle"),
+        (GIL, "step", "hold_the_interpreter", {5, 10}),
+        (WORKER, "step", "wait_for_a_frozen_worker", {5, 10}),
+        (SAVE, "save", "settle", {5, 10}),
+        (JOURNAL, "save", "settle", {10, 15}),  # a save is whole before the journal tells of it
     ],
     ids=["gil", "worker", "save", "journal"],
 )
 def test_a_hang_is_ended_and_gone_on_from(
-    stage: Stage, body: str, phase: str, function: str
+    stage: Stage, body: str, phase: str, function: str, kept: set[int]
 ) -> None:
     """Two dumps of the stacks name the place; the next attempt goes on from a checkpoint."""
     stage.script(TRAIN, body)
@@ -111,7 +111,7 @@ def test_a_hang_is_ended_and_gone_on_from(
     assert function in (play.run_dir.path / row["stacks"]).read_text()
     assert crash["step_to"] >= 11
     resumed = [each["step"] for each in play.events("resumed")]
-    assert resumed[1] in {5, 10, 15}
+    assert resumed[1] in kept
 
 
 def test_a_stopped_trainer_is_woken_and_may_save(stage: Stage) -> None:
