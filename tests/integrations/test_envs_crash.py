@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -148,6 +148,13 @@ def test_other_ways_to_start_workers(method: str) -> None:
             assert venv.step(only(0, way, 1))[2].tolist() == [done]
 
 
+def wait_for_the_end(pids: Sequence[int]) -> None:
+    """Wait until none of these processes is there, for up to 20 s."""
+    deadline_s = time.monotonic() + 20
+    while any(is_running(pid) for pid in pids) and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("way", ["SIGKILL", "exception", "hang", "close", "keeper", "trainer"])
 def test_a_simulator_never_outlives_its_environment(way: str) -> None:
     """Also one in a session of its own, whose parent is gone before anybody looks."""
@@ -166,9 +173,7 @@ def test_a_simulator_never_outlives_its_environment(way: str) -> None:
             venv.step(only(0, way, 1))
             assert [is_running(pid) for pid in pids] == [False, False]
         venv.close()
-    deadline_s = time.monotonic() + 20
-    while any(is_running(pid) for pid in pids) and time.monotonic() < deadline_s:
-        time.sleep(0.05)
+    wait_for_the_end(pids)
 
     assert [is_running(pid) for pid in pids] == [False, False]
 
@@ -180,9 +185,7 @@ def test_what_a_worker_without_a_keeper_leaves_is_known_before_it_goes(
     ended = Reins.ended
 
     def late(reins: Reins, grace_s: float) -> Any:
-        deadline_s = time.monotonic() + 20
-        while is_running(pids[0]) and time.monotonic() < deadline_s:
-            time.sleep(0.01)
+        wait_for_the_end(pids[:1])
         return ended(reins, grace_s)
 
     venv = build(1, QUICK, simulator=True)

@@ -8,7 +8,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -40,18 +40,21 @@ def exclusive(handle: int, *, patience_s: float | None = None) -> Iterator[None]
         os.close(handle)
 
 
+def try_lock(handle: int) -> bool:
+    """Take the flock of the open file `handle` if nobody has it. Say whether it is taken."""
+    with suppress(BlockingIOError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
 def _lock_within(handle: int, patience_s: float) -> None:
     until_s, never = SYSTEM_CLOCK.monotonic_s() + patience_s, threading.Event()
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if SYSTEM_CLOCK.monotonic_s() >= until_s:
-                said = f"somebody else has held its lock for {patience_s:g} s"
-                raise TimeoutError(errno.ETIMEDOUT, said) from None
-            SYSTEM_CLOCK.wait(never, _TRY_AGAIN_S)
-        else:
-            return
+    while not try_lock(handle):
+        if SYSTEM_CLOCK.monotonic_s() >= until_s:
+            said = f"somebody else has held its lock for {patience_s:g} s"
+            raise TimeoutError(errno.ETIMEDOUT, said)
+        SYSTEM_CLOCK.wait(never, _TRY_AGAIN_S)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from evertrain.core import proc
 from evertrain.core.clock import SYSTEM_CLOCK, Clock, iso_utc
 from evertrain.core.document import NOTE_BYTES, parse_json
 from evertrain.core.errors import FencedError, LockedError
-from evertrain.core.flock import guarded
+from evertrain.core.flock import guarded, try_lock
 from evertrain.core.fs import LOCAL_FS, Fs
 from evertrain.core.kinds import is_count, is_name, misfit
 from evertrain.core.regular import read_regular
@@ -194,7 +194,7 @@ def take(
     """
     with guarded(path):
         handle = _open(path, fs)
-        if not _flock(handle):
+        if not try_lock(handle):
             os.close(handle)
             _displace(path, take_over=take_over, fs=fs)
             handle = _open(path, fs)
@@ -237,13 +237,6 @@ def _open(path: Path, fs: Fs) -> int:
     if not path.exists():
         fs.append(path, b"")
     return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-
-
-def _flock(handle: int) -> bool:
-    with suppress(BlockingIOError):
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    return False
 
 
 def _displace(path: Path, *, take_over: bool, fs: Fs) -> None:

@@ -6,7 +6,7 @@ Layer: integrations. Imports its siblings and core.
 import os
 import select
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from multiprocessing.context import BaseContext
 from typing import Any, Final
@@ -94,12 +94,8 @@ class Reins:
 
     def meet(self) -> None:
         """Hear who the worker is, of which the first answer may come before the keeper's word."""
-        if self._worker is not None:
-            return
-        patience = Patience(_TIDY_S, clock=self._clock)
-        while not self.has_ended() and self._worker is None:
-            if not patience.wait(self._poller):
-                break
+        if self._worker is None:
+            self._listen(_TIDY_S, lambda: self.has_ended() or self._worker is not None)
 
     def order_end(self, grace_s: float, *, is_hung: bool) -> None:
         """Let the worker end within some seconds; then it is killed.
@@ -135,13 +131,16 @@ class Reins:
         Returns:
             How it ended; None if the keeper is gone or does not answer, and had to be killed.
         """
-        patience = Patience(grace_s + _TIDY_S, clock=self._clock)
-        while not self.has_ended():
-            if not patience.wait(self._poller):
-                break
+        self._listen(grace_s + _TIDY_S, self.has_ended)
         if self._end is None:
             self.kill()
         return self._end
+
+    def _listen(self, limit_s: float, is_enough: Callable[[], bool]) -> None:
+        patience = Patience(limit_s, clock=self._clock)
+        while not is_enough():
+            if not patience.wait(self._poller):
+                return
 
     def kill(self) -> None:
         """End the keeper and all below it, whether it answers or not."""
