@@ -157,6 +157,10 @@ class Heart:
         """Say that the main thread has ended."""
         self._words[_LEAVING] = 1
 
+    def take_back(self) -> None:
+        """Leave as little as before the first beat: nobody shall wait for another one."""
+        self._words[_SEQUENCE] = 0
+
     def close(self) -> None:
         """Unmap the file; it stays."""
         for view in reversed(self._views):

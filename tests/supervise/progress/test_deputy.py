@@ -19,7 +19,7 @@ LEADER = Proc(os.getpid(), proc.start_time(os.getpid()) or 0)
 CLOCK = FakeClock()
 
 
-def deputy_of(run_dir: RunDir, *, files: str | None = None) -> Deputy:
+def deputy_of(run_dir: RunDir, *, files: str | None = None, pattern: str = r"step (\d+)") -> Deputy:
     """Return the deputy of a command that prints steps, or of one that writes files."""
     order = Order(
         command=["x"],
@@ -28,7 +28,7 @@ def deputy_of(run_dir: RunDir, *, files: str | None = None) -> Deputy:
         attempt=3,
         grace_s=1.0,
         size=None,
-        progress=None if files else r"step (\d+)",
+        progress=None if files else pattern,
         progress_file=files,
     )
     return Deputy(order, run_dir, Journal(run_dir.journal), clock=CLOCK)
@@ -130,3 +130,17 @@ def test_a_full_disk_costs_the_beats_and_no_more(tmp_path: Path) -> None:
     hear(deputy, b"step 1\n")
     hear(deputy, b"step 2\n")
     assert deputy.trail == Trail(first=1, last=2, moves=2)
+
+
+def test_what_is_not_read_any_more_promises_no_beat(tmp_path: Path) -> None:
+    """Else a training that goes on would count as one that hangs."""
+    run_dir = RunDir(tmp_path)
+    deputy = deputy_of(run_dir, pattern=r"step (\d+)(?:$| (?:b+)+$)")
+    hear(deputy, b"step 5\n")
+    assert read_beat(run_dir.heartbeat) is not None
+    hear(deputy, b"step 6 " + b"b" * 80 + b"c\n")
+    assert deputy.problem is not None
+    assert read_beat(run_dir.heartbeat) is None
+    hear(deputy, b"step 7\n")
+    assert read_beat(run_dir.heartbeat) is None
+    assert deputy.trail.last == 5

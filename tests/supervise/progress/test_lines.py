@@ -19,6 +19,14 @@ def read(*pieces: bytes, pattern: str = r"step (\d+)") -> StepReader:
     return reader
 
 
+class Crowd(FakeClock):
+    """A machine on which others run all the time."""
+
+    def thread_cpu_s(self) -> float:
+        """See `FakeClock.thread_cpu_s`."""
+        return 0.0
+
+
 @pytest.mark.parametrize(
     "pieces",
     [
@@ -54,6 +62,25 @@ def test_half_a_line_waits() -> None:
     reader.hear(b"step 99")
     reader.end()
     assert reader.trail.last == 99
+
+
+def test_lines_that_begin_alike_are_not_one_that_waits() -> None:
+    """A program that does not buffer writes "step" first, and its number behind that."""
+    reader = StepReader(r"step (\d+)", clock=FakeClock())
+    for step in range(1, 9):
+        reader.hear(b"step")
+        reader.settle()
+        reader.hear(b" %d\n" % step)
+    assert reader.trail.moves == 8
+
+
+def test_half_a_line_that_waited_is_still_its_beginning() -> None:
+    """Whatever was made of it meanwhile."""
+    reader = read(b"step")
+    reader.settle()
+    reader.settle()
+    reader.hear(b" 8\n")
+    assert reader.trail.last == 8
 
 
 def test_a_line_without_end_is_not_kept() -> None:
@@ -112,3 +139,18 @@ def test_the_end_of_what_came_too_fast_is_read_in_the_silence_behind_it(
     clock.advance(60)
     reader.settle()
     assert reader.trail.last == 8
+
+
+def test_waiting_for_a_processor_is_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where steps stay unread for that, the training would seem to stand still."""
+    clock = Crowd()
+
+    def starved(pattern: re.Pattern[str], texts: Iterable[str]) -> int | None:
+        clock.advance(2.0)
+        return pattern_search(pattern, texts)
+
+    monkeypatch.setattr(lines, "search", starved)
+    reader = StepReader(r"step (\d+)", clock=clock)
+    for step in range(1, 9):
+        reader.hear(b"step %d\n" % step)
+    assert reader.trail.moves == 8

@@ -64,12 +64,23 @@ class Deputy:
         if self._reader is not None:
             self._reader.settle()
         self._note(leader)
+        if self.problem is not None and self._growth is None:
+            self._withdraw()
 
     def end(self, leader: Proc) -> None:
         """Take note of the last words, behind which nothing comes."""
         if self._reader is not None:
             self._reader.end()
         self._note(leader)
+        self._fall_silent()
+
+    def _withdraw(self) -> None:
+        """Take the last beat back: nobody may wait for another where nothing is read any more."""
+        if self._heart is not None and self._has_the_word():
+            self._heart.take_back()
+        self._fall_silent()
+
+    def _fall_silent(self) -> None:
         if self._heart is not None:
             self._heart.close()
             self._heart = None

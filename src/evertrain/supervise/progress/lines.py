@@ -1,8 +1,8 @@
 """The newest step in a stream of output, at a bounded cost.
 
 Of each piece that arrives the newest line with a step counts, of the first one with any also
-the oldest: there the attempt began. Looking for it takes at most
-a fiftieth of the time; what comes faster is passed on unread, but for its end.
+the oldest: there the attempt began. Looking for it takes at most a fiftieth of a processor;
+what comes faster is passed on unread, but for its end.
 
 Layer: supervise. Imports core only.
 """
@@ -19,6 +19,7 @@ _CREDIT_S: Final = 0.1
 _ENDS: Final = re.compile(rb"[\r\n]+")
 # A character has up to four bytes, and may have colors around it.
 _LINE_BYTES: Final = 8 * LINE_CHARS
+_QUIET_LOOKS: Final = 2  # without a word in between, after which a line is whole
 _UNREAD_LINES: Final = 16  # after which silence may follow, and the newest step be among them
 
 
@@ -42,48 +43,56 @@ class StepReader:
         self._clock = clock
         self._began_s = clock.monotonic_s()
         self._spent_s = 0.0
-        self._rest = self._settled = b""
+        self._rest = b""
+        self._quiet_looks = 0
         self._unread: list[bytes] = []
 
     def hear(self, data: bytes) -> None:
         """Read the next piece of output."""
         *whole, rest = _ENDS.split(self._rest + data)
         self._rest = rest[:_LINE_BYTES]
+        self._quiet_looks = 0
         if whole:
             self._search(whole)
 
     def settle(self) -> None:
         """Take what has no end yet for a line, if nothing was added since the last call.
 
-        A progress bar ends a line with the beginning of the next one.
+        A progress bar ends a line with the beginning of the next one. A line without a step
+        may still get one: unbuffered programs write it piece by piece.
         """
-        if self._rest and self._rest == self._settled:
-            self._search([self._rest])
-            self._rest = b""
+        self._quiet_looks += 1
+        if self._rest and self._quiet_looks == _QUIET_LOOKS:
+            if self._search([self._rest]):
+                self._rest = b""
         elif self._unread:
             self._search([])
-        self._settled = self._rest
 
     def end(self) -> None:
         """Take what has no end for a line: no more will come."""
-        self._settled = self._rest
+        self._quiet_looks = _QUIET_LOOKS - 1
         self.settle()
 
-    def _search(self, lines: list[bytes]) -> None:
+    def _search(self, lines: list[bytes]) -> bool:
+        """Take over the newest step in lines. Say whether there is one."""
         if self.problem:
-            return
+            return False
         lines, self._unread = [*self._unread, *lines], []
-        began_s = self._clock.monotonic_s()
-        if self._spent_s > _CREDIT_S + _SHARE * (began_s - self._began_s):
+        passed_s = self._clock.monotonic_s() - self._began_s
+        if self._spent_s > _CREDIT_S + _SHARE * passed_s:
             self._unread = [each[:_LINE_BYTES] for each in lines[-_UNREAD_LINES:]]
-            return
+            return False
+        began_s = self._clock.thread_cpu_s()  # who only waits for a processor spends nothing
+        newest: int | None = None
         try:
             if self.trail.first is None and len(lines) > 1:  # a whole epoch in one piece
                 self._move_to(search(self._pattern, map(_text, lines)))
-            self._move_to(search(self._pattern, map(_text, reversed(lines))))
+            newest = search(self._pattern, map(_text, reversed(lines)))
         except TooSlowError:
             self.problem = "--progress takes too long for a line of the output"
-        self._spent_s += self._clock.monotonic_s() - began_s
+        self._spent_s += self._clock.thread_cpu_s() - began_s
+        self._move_to(newest)
+        return newest is not None
 
     def _move_to(self, step: int | None) -> None:
         if step is not None and step != self.trail.last:
