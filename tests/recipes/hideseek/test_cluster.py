@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,12 @@ pytest.importorskip("mpe2")
 
 import ray
 
-from evertrain.core.errors import ConfigError
+from evertrain.core.errors import ConfigError, EnvError
 from evertrain.core.rundir import RunDir
 from evertrain.monitor.metrics import read_metrics
 from evertrain.recipes.hideseek.cluster import joined
 from evertrain.recipes.hideseek.config import RayConfig
+from evertrain.testing.clock import FakeClock
 from integrations.herds import sigterms_heard_in
 
 TINY = (
@@ -135,6 +136,68 @@ def test_a_cluster_that_was_there_stays(monkeypatch: pytest.MonkeyPatch) -> None
     assert calls == ["joined auto", "trained", "left"]
 
 
+class Flaky:
+    """A `ray.init` that fails as often as there are errors, each a while later than the last."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors, self.tries = list(errors), 0
+
+    def __call__(self, *_: object, **__: object) -> None:
+        self.tries += 1
+        if self.errors:
+            raise self.errors.pop(0)
+
+
+def rejoin(
+    monkeypatch: pytest.MonkeyPatch, *errors: Exception, patience_s: float = 3600.0
+) -> tuple[list[str], int]:
+    """Join as a run does that has trained there before. Return what it says, and its tries."""
+    init, said = Flaky(*errors), list[str]()
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    settings = RayConfig(address="auto", patience_s=patience_s)
+    with joined(settings, Path("runs/x"), say=said.append, clock=FakeClock()):
+        pass
+    return said, init.tries
+
+
+def test_a_cluster_that_is_down_for_a_while_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that has trained there says so now and then, not at each try, and when it is back."""
+    said, tries = rejoin(monkeypatch, *[ConnectionError("nobody at home")] * 100)
+    assert tries == 101
+    assert [line.split("waiting, ")[-1].split(" (")[0] for line in said] == [
+        "0.0 s of 1 h 00 m",
+        "10 m 00 s of 1 h 00 m",
+        "evertrain: the Ray cluster at 'auto' is back",
+    ]
+    assert "nobody at home" in said[0]
+
+
+def test_a_cluster_that_is_there_is_joined_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ever."""
+    assert rejoin(monkeypatch) == ([], 1)
+
+
+def test_patience_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of the world, which another attempt may not meet; not of the configuration."""
+    with pytest.raises(EnvError, match="the Ray cluster at 'auto' is down") as caught:
+        rejoin(monkeypatch, *[ConnectionError("nobody at home")] * 100, patience_s=60.0)
+    assert "waited for 1 m 00 s" in caught.value.why
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("Version mismatch: The cluster was started with: Ray 3.1"), ValueError("no")],
+)
+def test_what_waiting_cannot_mend_is_told_at_once(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """The cluster was installed anew in the meantime."""
+    with pytest.raises(ConfigError, match="no Ray cluster at 'auto'") as caught:
+        rejoin(monkeypatch, ConnectionError("down"), error)
+    assert str(error) in caught.value.why
+
+
 def test_a_run_still_hears_sigterm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray takes the signal for itself, and would exit where the run saves."""
     assert sigterms_heard_in(joined(RayConfig(address="auto"), Path("runs/x")), monkeypatch) == [
@@ -142,14 +205,14 @@ def test_a_run_still_hears_sigterm(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    """A cluster of one processor, on ports of its own, that nothing here may end."""
+@contextmanager
+def head(port: int) -> Iterator[str]:
+    """A cluster of one processor at `port`, or at a free one for 0; its address."""
     home = Path(tempfile.mkdtemp(prefix="hs-", dir="/tmp"))
-    command = f"start --head --block --port=0 --num-cpus=1 --temp-dir={home}"
+    command = f"start --head --block --port={port} --num-cpus=1 --temp-dir={home}"
     more = "--include-dashboard=false --disable-usage-stats --object-store-memory=80000000"
     script = str(Path(sys.executable).with_name("ray"))
-    head = subprocess.Popen(
+    process = subprocess.Popen(
         [script, *command.split(), *more.split()],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -160,17 +223,24 @@ def cluster() -> Iterator[str]:
     )
     try:
         # Ray writes the file with its address only after it has told of its start.
-        found = (re.search("--address='([^']+)'", line) for line in head.stdout or ())
+        found = (re.search("--address='([^']+)'", line) for line in process.stdout or ())
         yield next(match[1] for match in found if match)
     finally:
         for number in (signal.SIGTERM, signal.SIGKILL):
             with suppress(ProcessLookupError):
-                os.killpg(head.pid, number)
+                os.killpg(process.pid, number)
             with suppress(subprocess.TimeoutExpired):
-                head.wait(20)
-        if head.stdout is not None:
-            head.stdout.close()
+                process.wait(20)
+        if process.stdout is not None:
+            process.stdout.close()
         shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """A cluster that nothing here may end."""
+    with head(0) as address:
+        yield address
 
 
 def call(cwd: Path, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -231,6 +301,50 @@ def test_a_stop_on_a_cluster_is_saved(tmp_path: Path, cluster: str) -> None:
     newest = max((tmp_path / "runs" / "hideseek" / "checkpoints").glob("0*"))
     assert int(newest.name) == rows[-1]["step"] >= 3
     assert census(tmp_path, cluster)["actors"] == []
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1200)
+def test_a_cluster_that_goes_away_and_comes_back(tmp_path: Path) -> None:
+    """The attempt dies with it; the next one waits, and goes on where the run was saved."""
+    options = [word for each in (*TINY[:-1], "iterations=100000") for word in ("-o", each)]
+    with head(0) as address:
+        train = (sys.executable, "-m", "evertrain", "train", "hideseek", "--ray-address", address)
+        program = subprocess.Popen(
+            [*train, *options],
+            cwd=tmp_path,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        heard = until(program, "Training Iteration 5/")
+    heard += until(program, "is down; waiting")
+    run_dir = RunDir(tmp_path / "runs" / "hideseek")
+    saved = int(max((run_dir.path / "checkpoints").glob("0*")).name)
+    shown = call(tmp_path, "-m", "evertrain", "status", "hideseek").stdout
+    with head(int(address.rpartition(":")[2])):
+        heard += until(program, f"Training Iteration {saved + 3}/")
+        program.send_signal(signal.SIGTERM)
+        rest, _ = program.communicate(timeout=300)
+    heard += rest
+
+    assert program.returncode == 75, heard
+    assert "(wait)" in shown
+    assert f"the Ray cluster at '{address}' is back" in heard
+    rows = read_metrics(run_dir)
+    assert [row["step"] for row in rows] == list(range(1, len(rows) + 1))
+    assert next(row["step"] for row in rows if row["attempt"] > 1) == saved + 1
+
+
+def until(program: "subprocess.Popen[str]", word: str) -> str:
+    """Read what a program prints, up to the line with `word`."""
+    heard = ""
+    for line in program.stdout or ():
+        heard += line
+        if word in line:
+            return heard
+    pytest.fail(f"no {word!r} in:\n{heard}")
 
 
 @pytest.mark.soak

@@ -80,6 +80,8 @@ class RayConfig(Strict):
             been.
         envs: Games that each of them plays side by side.
         sample_timeout_s: How long an iteration waits for their games, in seconds.
+        patience_s: How long a run that has trained waits at a restart for a cluster that is
+            down, in seconds.
     """
 
     address: str | None = Field(default=None, min_length=1)
@@ -87,6 +89,7 @@ class RayConfig(Strict):
     env_runners: int = Field(default=0, ge=0)
     envs: PositiveInt = 10
     sample_timeout_s: PositiveFloat = 60.0
+    patience_s: float = Field(default=6 * 3600.0, ge=0)
 
     @check(mode="after")
     def _runners_have_processors(self) -> Self:
