@@ -57,9 +57,9 @@ def test_a_space_of_no_known_class() -> None:
     with pytest.raises(StateError, match="Text"):
         describe(spaces.Text(4))
     with pytest.raises(StateError, match=r"'os\.system'"):
-        build({"kind": "os.system"})
+        build({"os.system": "ls"})
     with pytest.raises(StateError, match="is no space"):
-        build({"kind": "multi_binary", "shape": [2**50]})
+        build({"multi_binary": [2**50]})
 
 
 @pytest.mark.parametrize("change", [UNSQUASH, CLIP, None])

@@ -10,8 +10,7 @@ from ray.rllib.algorithms.ppo.torch.default_ppo_torch_rl_module import DefaultPP
 from ray.rllib.core.rl_module.rl_module import RLModule
 
 from evertrain.checkpoint.plugin import Tree
-from evertrain.core.errors import StateError
-from evertrain.integrations.rllib.spaces import describe
+from evertrain.integrations.envs.space import described, nearest
 
 BY: Final = "ray"
 # Classes that can be built from a checkpoint alone, by the name that it has for them.
@@ -42,13 +41,15 @@ def _describe(module: Any) -> Tree:
     if problem is not None:
         return {"problem": problem}
     try:
-        spaces = [describe(module.observation_space), describe(module.action_space)]
-    except StateError as error:
-        return {"problem": error.what}
+        trees = [
+            described(each, nearest) for each in (module.observation_space, module.action_space)
+        ]
+    except ValueError as error:
+        return {"problem": str(error)}
     return {
         "class": type(module).__name__,
         "model_config": _plain(module.model_config),
-        "spaces": spaces,
+        "spaces": trees,
     }
 
 

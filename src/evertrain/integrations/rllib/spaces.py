@@ -1,52 +1,36 @@
 """Spaces as plain data: what an episode, and a policy without its environment, need of them.
 
-RLlib's own description of a space holds pickled arrays; this one holds none, and what
-it names is one of the classes below.
+RLlib's own description of a space holds pickled arrays; this one holds none.
 
 Layer: integrations. Imports checkpoint and core.
 """
 
-import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import gymnasium
-import numpy as np
-from gymnasium import spaces
 
 from evertrain.checkpoint.plugin import Tree
 from evertrain.core.errors import StateError
-
-_MAX_NUMBERS: Final = 2**24  # of one observation: a picture of 4096 x 4096
+from evertrain.integrations.envs.space import built, described, nearest
 
 Space = gymnasium.Space[Any]
 
 
 def describe(space: Space) -> Tree:
-    """Return a space as plain data, without its generator.
+    """Return a space as plain data, without its generator; one of a subclass as its base's.
 
     Raises:
         StateError: It is of a class that is not known here.
     """
-    match space:
-        case spaces.Box():
-            return {"kind": "box", "low": space.low, "high": space.high}
-        case spaces.Discrete():
-            return {"kind": "discrete", "n": int(space.n), "start": int(space.start)}
-        case spaces.MultiDiscrete():
-            return {"kind": "multi_discrete", "nvec": space.nvec, "start": space.start}
-        case spaces.MultiBinary():
-            return {"kind": "multi_binary", "shape": list(space.shape)}
-        case spaces.Tuple():
-            return {"kind": "tuple", "parts": [describe(each) for each in space.spaces]}
-        case spaces.Dict():
-            parts = [[key, describe(each)] for key, each in space.spaces.items()]
-            return {"kind": "dict", "parts": parts}
-    raise StateError(
-        f"a space is a {type(space).__name__}.",
-        "only Box, Discrete, MultiDiscrete, MultiBinary, Tuple and Dict can be stored.",
-        "Put the environment into a wrapper that has one of these spaces.",
-    )
+    try:
+        return described(space, nearest)
+    except ValueError as error:
+        raise StateError(
+            f"{error} cannot be stored.",
+            "only Box, Discrete, MultiDiscrete, MultiBinary, Tuple and Dict can be.",
+            "Put the environment into a wrapper that has one of these spaces.",
+        ) from error
 
 
 def build(tree: Tree) -> Space:
@@ -55,34 +39,14 @@ def build(tree: Tree) -> Space:
     Raises:
         StateError: It describes none, or one that is too large to be real.
     """
-    kind = tree.get("kind") if isinstance(tree, dict) else None
-    match kind:
-        case "box":
-            low, high = np.asarray(tree["low"]), np.asarray(tree["high"])
-            return spaces.Box(low, high, dtype=low.dtype.type)
-        case "discrete":
-            return spaces.Discrete(tree["n"], start=tree["start"])
-        case "multi_discrete":
-            nvec = np.asarray(tree["nvec"])
-            return spaces.MultiDiscrete(nvec, dtype=nvec.dtype.type, start=tree["start"])
-        case "multi_binary":
-            shape = [int(size) for size in tree["shape"]]
-            if min(shape, default=0) < 0 or math.prod(shape) > _MAX_NUMBERS:
-                raise _no_space(f"shape {shape}")
-            return spaces.MultiBinary(shape[0] if len(shape) == 1 else shape)
-        case "tuple":
-            return spaces.Tuple([build(each) for each in tree["parts"]])
-        case "dict":
-            return spaces.Dict([(key, build(each)) for key, each in tree["parts"]])
-    raise _no_space(repr(kind))
-
-
-def _no_space(what: str) -> StateError:
-    return StateError(
-        f"{what:.80} is no space.",
-        "the checkpoint describes spaces by their kind, and none as large as this machine.",
-        "Resume from an older checkpoint (evertrain ls RUN; --resume STEP).",
-    )
+    try:
+        return built(tree)
+    except (ValueError, LookupError, TypeError) as error:
+        raise StateError(
+            f"{tree!s:.80} is no space: {error!s:.80}",
+            "the checkpoint describes spaces by their kind, and none as large as this machine.",
+            "Resume from an older checkpoint (evertrain ls RUN; --resume STEP).",
+        ) from error
 
 
 class Table:

@@ -11,8 +11,8 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from evertrain.checkpoint.plugin import Tree
 from evertrain.integrations.envs.attributes import put
+from evertrain.integrations.envs.space import built
 from evertrain.integrations.sb3.inference import NORMALIZE
-from evertrain.integrations.sb3.space import built
 
 _STATISTICS: Final = ("obs_rms", "ret_rms")
 _MAX_COUNT: Final = 2**16

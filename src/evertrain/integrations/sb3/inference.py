@@ -22,7 +22,7 @@ from stable_baselines3.common.type_aliases import TrainFreq
 from stable_baselines3.common.vec_env import VecNormalize
 
 from evertrain.checkpoint.plugin import Tree
-from evertrain.integrations.sb3 import space
+from evertrain.integrations.envs import space
 
 BY: Final = "stable_baselines3"
 ALGORITHMS: Final[Mapping[str, type[BaseAlgorithm]]] = {

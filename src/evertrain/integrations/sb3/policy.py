@@ -17,11 +17,11 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from evertrain.checkpoint.plugin import INFERENCE, Policy, Tree
 from evertrain.core.errors import StateError, UsageError
+from evertrain.integrations.envs.space import built
 from evertrain.integrations.sb3 import vector
 from evertrain.integrations.sb3.absent import normalizer
 from evertrain.integrations.sb3.inference import ALGORITHMS, as_argument
 from evertrain.integrations.sb3.observation import checked, shapes
-from evertrain.integrations.sb3.space import built
 from evertrain.integrations.torch.module import ModuleAdapter
 from evertrain.integrations.torch.policy import filled
 from evertrain.integrations.torch.weightless import SENSELESS, weightless

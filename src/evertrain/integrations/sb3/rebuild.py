@@ -8,11 +8,11 @@ from typing import Final
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from evertrain.checkpoint.plugin import INFERENCE, Tree
+from evertrain.integrations.envs.space import built
 from evertrain.integrations.sb3.absent import AbsentEnvs, normalizer
 from evertrain.integrations.sb3.inference import ALGORITHMS, as_argument
 from evertrain.integrations.sb3.model import ModelAdapter
 from evertrain.integrations.sb3.policy import policy_of, sensible
-from evertrain.integrations.sb3.space import built
 from evertrain.run.rng import isolated
 
 _ADAPTER: Final = ModelAdapter()

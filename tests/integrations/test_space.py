@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from evertrain.integrations.sb3.space import built, described
+from evertrain.integrations.envs.space import built, described, nearest
 
 LOW = np.array([-1.1, -np.inf], np.float32)
 SPACES: list[spaces.Space[Any]] = [
@@ -21,8 +21,10 @@ SPACES: list[spaces.Space[Any]] = [
     spaces.Discrete(3, start=-1),
     spaces.MultiDiscrete([3, 2]),
     spaces.MultiDiscrete(np.array([[3, 2], [4, 5]]), start=np.array([[1, 0], [0, 2]])),
+    spaces.MultiDiscrete([3, 2], np.int32),
     spaces.MultiBinary(3),
     spaces.MultiBinary([2, 2]),
+    spaces.Tuple([spaces.Discrete(2), spaces.Tuple([spaces.Box(0.0, 1.0, (1,))])]),
     spaces.Dict([("z", spaces.Discrete(2)), ("a", spaces.Dict({"b": spaces.MultiBinary(1)}))]),
 ]
 
@@ -52,9 +54,15 @@ def test_an_unknown_space_is_named() -> None:
     class Wrapped(spaces.Box):
         pass
 
-    for space in (Wrapped(0.0, 1.0, (2,)), spaces.Text(4), spaces.Dict(x=spaces.Text(4))):
+    wrapped = Wrapped(0.0, 1.0, (2,))
+    for space in (wrapped, spaces.Text(4), spaces.Dict(x=wrapped), spaces.Tuple([wrapped])):
         with pytest.raises(ValueError, match=r"a space of the class (Wrapped|Text)"):
             described(space)
+
+    plain = spaces.Box(0.0, 1.0, (2,))
+    assert described(spaces.Dict(x=wrapped), nearest) == described(spaces.Dict(x=plain))
+    with pytest.raises(ValueError, match="a space of the class Text"):
+        described(spaces.Text(4), nearest)
 
 
 BOX = {"shape": [2], "dtype": "float32", "low": 0.0, "high": 1.0}
@@ -74,7 +82,9 @@ BOX = {"shape": [2], "dtype": "float32", "low": 0.0, "high": 1.0}
         {"box": BOX | {"low": [0.0] * 3}},
         {"box": {"shape": [2]}},
         {"multi_binary": 10**12},
-        {"multi_discrete": {"shape": [10**12], "n": [1], "start": [0]}},
+        {"multi_discrete": {"shape": [10**12], "dtype": "int64", "n": [1], "start": [0]}},
+        {"multi_discrete": {"shape": [1], "dtype": "float64", "n": [1], "start": [0]}},
+        {"tuple": 3},
         {"dict": [["a", {"box": BOX | {"shape": [2**25]}}]]},
     ],
     ids=str,
