@@ -12,9 +12,9 @@ from subprocess import run as call
 
 import pytest
 
-from evertrain import Stopped, every
+from evertrain import Run, Stopped, every
 from evertrain.core.journal import Journal
-from evertrain.core.request import post
+from evertrain.core.request import pending, post
 from evertrain.run import calm
 from evertrain.run.stop import StopSignals
 from evertrain.testing import FakeClock
@@ -462,3 +462,46 @@ def test_a_watcher_that_starts_late_ends(monkeypatch: pytest.MonkeyPatch) -> Non
     for handle in (reader, writer):
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(handle)
+
+
+def test_a_stop_is_heard_before_anything_is_restored(tmp_path: Path) -> None:
+    """In a wait of the program's own; a save that waits, too, has nothing to save."""
+    with Run(tmp_path, total=5) as run:
+        run.restore()
+        for _ in run:
+            pass
+    went_on = False
+    with pytest.raises(Stopped) as caught, Run(tmp_path, total=9, resume="latest") as run:
+        assert not run.stop_if_asked()
+        post(run._dir, "save")
+        assert not run.stop_if_asked()
+        post(run._dir, "stop")
+        run.stop_if_asked()
+        went_on = True
+    assert (caught.value.code, caught.value.step, went_on) == (75, 5, False)
+    stopped = run._journal.last("stopped")
+    assert stopped is not None
+    assert stopped["step"] == 5
+    assert list(pending(run._dir)) == []
+
+
+def test_a_stop_behind_the_first_step_is_the_loops(tmp_path: Path) -> None:
+    """There it can save."""
+    clock = FakeClock(now_s=time.time())
+    rule = every(steps=9)
+    with pytest.raises(Stopped), Run(tmp_path, total=9, save=rule, clock=clock) as run:
+        for step in run:
+            clock.advance(1.0)
+            if step == 3:
+                post(run._dir, "stop")
+                assert not run.stop_if_asked()
+    assert run.store.list()[-1].step == 3
+
+
+def test_whoever_returns_is_told_of_the_stop(tmp_path: Path) -> None:
+    """`on_stop="return"`: nothing is trained behind it."""
+    with Run(tmp_path, total=9, on_stop="return") as run:
+        post(run._dir, "stop")
+        assert run.stop_if_asked()
+        assert list(run) == []
+    assert run.is_stopped

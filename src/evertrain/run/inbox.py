@@ -99,6 +99,11 @@ class Inbox:
         return [each for each in self._taken if each.id not in before]
 
     @property
+    def is_asked_to_stop(self) -> bool:
+        """Whether a stop waits. Takes nothing: what else waits is for the next boundary."""
+        return any(each.verb == "stop" for each in pending(self._run_dir))
+
+    @property
     def wants_save(self) -> bool:
         """Whether a save that was asked for is not known to be on the disk."""
         return any(each.verb == "save" for each in self._taken)

@@ -416,6 +416,24 @@ class Run:
         self._calm = RESTLESS
         self._finished = why
 
+    def stop_if_asked(self) -> bool:
+        """End here if a stop was asked for, before the state is restored: in a wait of your own.
+
+        Behind that the loop stops by itself, at its next boundary, where it can save.
+
+        Returns:
+            Whether to end now; only with `on_stop="return"`.
+
+        Raises:
+            Stopped: A stop was requested. Nothing is lost: no step was made.
+        """
+        self._require_use("stop_if_asked()")
+        if self._is_restored or not self._inbox.is_asked_to_stop:
+            return False
+        self._inbox.take()
+        self._stop("evertrain stop")
+        return True
+
     def say(self, text: str) -> None:
         """Print one line, clear of the progress line."""
         check_line(text)

@@ -26,6 +26,7 @@ from evertrain.core.rundir import RunDir
 from evertrain.monitor.metrics import read_metrics
 from evertrain.recipes.hideseek.cluster import joined
 from evertrain.recipes.hideseek.config import RayConfig
+from evertrain.run.stop import Stopped
 from evertrain.testing.clock import FakeClock
 from integrations.herds import sigterms_heard_in
 
@@ -59,13 +60,45 @@ print(json.dumps({
 """
 
 
-def join(address: str) -> None:
+class Calls:
+    """A training that joins, and what it says, tells and is asked meanwhile.
+
+    Args:
+        path: Its directory.
+        stop_after: Ask it to end behind so many pauses; None never.
+    """
+
+    def __init__(self, path: Path, *, stop_after: int | None = None) -> None:
+        self.path, self.said, self.phases = path, list[str](), list[str]()
+        self.stop_after = stop_after
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        self.phases.append(name)
+        yield
+
+    def stop_if_asked(self) -> bool:
+        if len(self.phases) == self.stop_after:
+            raise Stopped(0, "evertrain stop")
+        return False
+
+
+@pytest.fixture
+def training(tmp_path: Path) -> Calls:
+    """A training that has joined no cluster yet."""
+    return Calls(tmp_path)
+
+
+def join(training: Calls, address: str = "auto") -> None:
     """Join a cluster, and leave it at once."""
-    with joined(RayConfig(address=address), Path("runs/x")):
+    with joined(RayConfig(address=address), training, clock=FakeClock()):
         pass
 
 
-def test_a_cluster_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_is_not_there(monkeypatch: pytest.MonkeyPatch, training: Calls) -> None:
     """One error that says what to do; no other Ray is started in its place."""
 
     def refuse(address: str, **_: Any) -> None:
@@ -73,22 +106,22 @@ def test_a_cluster_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(ray, "init", refuse)
     with pytest.raises(ConfigError, match="no Ray cluster at 'auto'") as caught:
-        join("auto")
+        join(training)
     assert "Could not find any Ray at auto" in caught.value.why
     assert "ray start --head" in caught.value.fix
 
 
-def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_listens(monkeypatch: pytest.MonkeyPatch, training: Calls) -> None:
     """It is told at once: Ray, which would try for minutes, is not even asked."""
     monkeypatch.setattr(ray, "init", lambda *_, **__: pytest.fail("Ray was asked"))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and does not listen
         with pytest.raises(ConfigError, match="no Ray cluster at") as caught:
-            join(f"127.0.0.1:{taken.getsockname()[1]}")
+            join(training, f"127.0.0.1:{taken.getsockname()[1]}")
     assert "refused" in caught.value.why
 
 
-def test_what_listens_is_not_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_listens_is_not_let_in(monkeypatch: pytest.MonkeyPatch, training: Calls) -> None:
     """Another version, or no Ray at all: all lines of what Ray says, in one."""
 
     def refuse(*_: object, **__: object) -> None:
@@ -99,7 +132,7 @@ def test_what_listens_is_not_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
         socket.create_server(("127.0.0.1", 0)) as server,
         pytest.raises(ConfigError, match="no Ray cluster at") as caught,
     ):
-        join(f"localhost:{server.getsockname()[1]}")
+        join(training, f"localhost:{server.getsockname()[1]}")
     assert "was started with: Ray: 2.60.0" in caught.value.why
 
 
@@ -121,16 +154,16 @@ def test_a_cluster_that_asks_for_a_token(
     else:
         monkeypatch.setenv("RAY_AUTH_MODE", mode)
     with pytest.raises(ConfigError) as caught:
-        join("auto")
+        join(Calls(tmp_path))
     assert caught.value.fix.count("RAY_AUTH_MODE=token") == hints
 
 
-def test_a_cluster_that_was_there_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_was_there_stays(monkeypatch: pytest.MonkeyPatch, training: Calls) -> None:
     """The training leaves it, and starts and ends nothing of its own."""
     calls: list[str] = []
     monkeypatch.setattr(ray, "init", lambda address, **_: calls.append(f"joined {address}"))
     monkeypatch.setattr(ray, "shutdown", lambda: calls.append("left"))
-    with joined(RayConfig(address="auto"), Path("runs/x")):
+    with joined(RayConfig(address="auto"), training):
         calls.append("trained")
 
     assert calls == ["joined auto", "trained", "left"]
@@ -149,60 +182,95 @@ class Flaky:
 
 
 def rejoin(
-    monkeypatch: pytest.MonkeyPatch, *errors: Exception, patience_s: float = 3600.0
-) -> tuple[list[str], int]:
-    """Join as a run does that has trained there before. Return what it says, and its tries."""
-    init, said = Flaky(*errors), list[str]()
+    monkeypatch: pytest.MonkeyPatch,
+    training: Calls,
+    *errors: Exception,
+    patience_s: float = 3600.0,
+) -> int:
+    """Join a cluster that the training has joined before. Return how often that was tried."""
+    init, ended = Flaky(), list[str]()
     monkeypatch.setattr(ray, "init", init)
-    monkeypatch.setattr(ray, "shutdown", lambda: None)
-    settings = RayConfig(address="auto", patience_s=patience_s)
-    with joined(settings, Path("runs/x"), say=said.append, clock=FakeClock()):
-        pass
-    return said, init.tries
+    monkeypatch.setattr(ray, "shutdown", lambda: ended.append("shutdown"))
+    join(training)
+    assert (training.said, training.phases, ended) == ([], [], ["shutdown"])
+    init.errors, init.tries = list(errors), 0
+    try:
+        with joined(RayConfig(patience_s=patience_s, address="auto"), training, clock=FakeClock()):
+            pass
+    finally:
+        assert len(ended) == init.tries + 1, "what a failed try has begun is ended, too"
+    return init.tries
 
 
-def test_a_cluster_that_is_down_for_a_while_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that has trained there says so now and then, not at each try, and when it is back."""
-    said, tries = rejoin(monkeypatch, *[ConnectionError("nobody at home")] * 100)
-    assert tries == 101
-    assert [line.split("waiting, ")[-1].split(" (")[0] for line in said] == [
+def test_a_cluster_that_is_down_for_a_while_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, training: Calls
+) -> None:
+    """A run that has joined it says so now and then, not at each try, and when it is back."""
+    tries = rejoin(monkeypatch, training, *[ConnectionError("nobody at home")] * 200)
+    assert tries == 201
+    assert [line.split("waiting, ")[-1].split(" (")[0] for line in training.said] == [
         "0.0 s of 1 h 00 m",
         "10 m 00 s of 1 h 00 m",
         "evertrain: the Ray cluster at 'auto' is back",
     ]
-    assert "nobody at home" in said[0]
+    assert "nobody at home" in training.said[0]
+    assert training.phases == ["wait"] * 200
 
 
-def test_a_cluster_that_is_there_is_joined_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_is_there_is_joined_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, training: Calls
+) -> None:
     """As ever."""
-    assert rejoin(monkeypatch) == ([], 1)
+    assert rejoin(monkeypatch, training) == 1
+    assert training.said == []
 
 
-def test_patience_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patience_has_an_end(monkeypatch: pytest.MonkeyPatch, training: Calls) -> None:
     """An error of the world, which another attempt may not meet; not of the configuration."""
+    errors = [ConnectionError("nobody at home")] * 100
     with pytest.raises(EnvError, match="the Ray cluster at 'auto' is down") as caught:
-        rejoin(monkeypatch, *[ConnectionError("nobody at home")] * 100, patience_s=60.0)
+        rejoin(monkeypatch, training, *errors, patience_s=60.0)
     assert "waited for 1 m 00 s" in caught.value.why
 
 
-@pytest.mark.parametrize(
-    "error",
-    [RuntimeError("Version mismatch: The cluster was started with: Ray 3.1"), ValueError("no")],
-)
+def test_a_head_that_has_just_begun_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, training: Calls
+) -> None:
+    """Ray calls the files that it lacks a ValueError, or what its server says a RuntimeError."""
+    errors = ValueError("Can't find a `node_ip_address.json` file"), RuntimeError("no raylet")
+    assert rejoin(monkeypatch, training, *errors) == 3
+
+
 def test_what_waiting_cannot_mend_is_told_at_once(
-    monkeypatch: pytest.MonkeyPatch, error: Exception
+    monkeypatch: pytest.MonkeyPatch, training: Calls
 ) -> None:
     """The cluster was installed anew in the meantime."""
+    error = RuntimeError("Version mismatch: The cluster was started with: Ray 3.1")
     with pytest.raises(ConfigError, match="no Ray cluster at 'auto'") as caught:
-        rejoin(monkeypatch, ConnectionError("down"), error)
+        rejoin(monkeypatch, training, ConnectionError("down"), error)
     assert str(error) in caught.value.why
 
 
-def test_a_run_still_hears_sigterm(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_ends_the_wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nobody who asks for one waits six hours for it."""
+    with pytest.raises(Stopped):
+        rejoin(monkeypatch, Calls(tmp_path, stop_after=3), *[ConnectionError("down")] * 9)
+
+
+def test_a_cluster_that_was_never_joined_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, training: Calls
+) -> None:
+    """The address is new, and perhaps mistyped, although the run is not."""
+    rejoin(monkeypatch, training)
+    monkeypatch.setattr(ray, "init", Flaky(ConnectionError("nobody")))
+    with pytest.raises(ConfigError):
+        join(training, "ray://elsewhere")
+
+
+def test_a_run_still_hears_sigterm(monkeypatch: pytest.MonkeyPatch, training: Calls) -> None:
     """Ray takes the signal for itself, and would exit where the run saves."""
-    assert sigterms_heard_in(joined(RayConfig(address="auto"), Path("runs/x")), monkeypatch) == [
-        signal.SIGTERM
-    ]
+    heard = sigterms_heard_in(joined(RayConfig(address="auto"), training), monkeypatch)
+    assert heard == [signal.SIGTERM]
 
 
 @contextmanager

@@ -31,7 +31,7 @@ def train(config: HideSeekConfig, path: Path | str) -> None:
     Raises:
         Stopped: A stop was requested; the state is saved.
         NoStepsError: The env runners bring no new step any more.
-        EnvError: The cluster on which the run has trained is down, and stays so.
+        EnvError: The cluster that the run has joined before is down, and stays so.
         ConfigError: The folder for other programs is not this run's.
         EvertrainError: As `Run`.
     """
@@ -50,7 +50,7 @@ def train(config: HideSeekConfig, path: Path | str) -> None:
         ) as run,
     ):
         folder = claimed(config, run)  # before Ray, which takes a while
-        _join_ray(afterwards, config, run)  # the run's last save needs it
+        afterwards.enter_context(joined(config.ray, run))  # the run's last save needs it
         algorithm = build(config)
         afterwards.callback(algorithm.stop)
         untrained = policies_of(algorithm)
@@ -77,15 +77,6 @@ def train(config: HideSeekConfig, path: Path | str) -> None:
             )
         run.say(text)
         write_atomic(run.path / "report.txt", (text + "\n").encode(), fs=LOCAL_FS)
-
-
-def _join_ray(afterwards: ExitStack, config: HideSeekConfig, run: Run) -> None:
-    """Join Ray until the end; a cluster on which the run has trained before may be down for now."""
-    if config.ray.address is None or run.resumed_from is None:
-        afterwards.enter_context(joined(config.ray, run.path))
-        return
-    with run.phase("wait"):
-        afterwards.enter_context(joined(config.ray, run.path, say=run.say))
 
 
 def _iterate(run: Run, algorithm: Algorithm, watchdog: EnvStepWatchdog) -> dict[str, float]:
