@@ -19,8 +19,10 @@ LEADER = Proc(os.getpid(), proc.start_time(os.getpid()) or 0)
 CLOCK = FakeClock()
 
 
-def deputy_of(run_dir: RunDir, *, files: str | None = None, pattern: str = r"step (\d+)") -> Deputy:
-    """Return the deputy of a command that prints steps, or of one that writes files."""
+def deputy_of(
+    run_dir: RunDir, *, files: str | None = None, pattern: str | None = r"step (\d+)"
+) -> Deputy:
+    """Return the deputy of a command that prints steps, or writes files, or both."""
     order = Order(
         command=["x"],
         env={},
@@ -28,7 +30,7 @@ def deputy_of(run_dir: RunDir, *, files: str | None = None, pattern: str = r"ste
         attempt=3,
         grace_s=1.0,
         size=None,
-        progress=None if files else pattern,
+        progress=pattern,
         progress_file=files,
     )
     return Deputy(order, run_dir, Journal(run_dir.journal), clock=CLOCK)
@@ -76,7 +78,7 @@ def test_files_that_grow_are_beats_without_a_step(tmp_path: Path) -> None:
     """How far it is they do not say."""
     run_dir = RunDir(tmp_path / "run")
     run_dir.path.mkdir()
-    deputy = deputy_of(run_dir, files=str(tmp_path / "*.csv"))
+    deputy = deputy_of(run_dir, files=str(tmp_path / "*.csv"), pattern=None)
     assert deputy.hear is None
     growth = deputy._growth
     assert growth is not None
@@ -132,10 +134,11 @@ def test_a_full_disk_costs_the_beats_and_no_more(tmp_path: Path) -> None:
     assert deputy.trail == Trail(first=1, last=2, moves=2)
 
 
-def test_what_is_not_read_any_more_promises_no_beat(tmp_path: Path) -> None:
-    """Else a training that goes on would count as one that hangs."""
+@pytest.mark.parametrize("files", [None, "*.none"])
+def test_what_is_not_read_any_more_promises_no_beat(tmp_path: Path, files: str | None) -> None:
+    """Else a training that goes on would count as one that hangs, between two of its files."""
     run_dir = RunDir(tmp_path)
-    deputy = deputy_of(run_dir, pattern=r"step (\d+)(?:$| (?:b+)+$)")
+    deputy = deputy_of(run_dir, files=files, pattern=r"step (\d+)(?:$| (?:b+)+$)")
     hear(deputy, b"step 5\n")
     assert read_beat(run_dir.heartbeat) is not None
     hear(deputy, b"step 6 " + b"b" * 80 + b"c\n")
@@ -144,3 +147,17 @@ def test_what_is_not_read_any_more_promises_no_beat(tmp_path: Path) -> None:
     hear(deputy, b"step 7\n")
     assert read_beat(run_dir.heartbeat) is None
     assert deputy.trail.last == 5
+
+
+def test_the_beat_of_a_run_is_not_taken_back(tmp_path: Path) -> None:
+    """It is not ours, whatever becomes of the reading."""
+    run_dir = RunDir(tmp_path)
+    deputy = deputy_of(run_dir, pattern=r"step (\d+)(?:$| (?:b+)+$)")
+    hear(deputy, b"step 5\n")
+    with Heart(run_dir.heartbeat, LEADER.pid, clock=CLOCK) as heart:
+        heart.beat(100, "setup")
+        hear(deputy, b"step 6 " + b"b" * 80 + b"c\n")
+        assert deputy.problem is not None
+        beat = read_beat(run_dir.heartbeat)
+    assert beat is not None
+    assert beat.step == 100

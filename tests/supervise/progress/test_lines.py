@@ -141,6 +141,54 @@ def test_the_end_of_what_came_too_fast_is_read_in_the_silence_behind_it(
     assert reader.trail.last == 8
 
 
+def test_half_a_line_behind_what_came_too_fast_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not taken for read because a step was found in what stands before it."""
+    clock = FakeClock()
+
+    def slow(pattern: re.Pattern[str], texts: Iterable[str]) -> int | None:
+        clock.advance(0.2)
+        return pattern_search(pattern, texts)
+
+    monkeypatch.setattr(lines, "search", slow)
+    reader = StepReader(r"step (\d+)", clock=clock)
+    reader.hear(b"step 1\n")
+    reader.hear(b"step 2\nstep")
+    reader.settle()
+    assert reader.trail.last == 1
+    clock.advance(60)
+    reader.settle()
+    assert reader.trail.last == 2
+    reader.hear(b" 3\n")
+    assert reader.trail.last == 3
+
+
+def test_the_last_words_are_read_whatever_that_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt that is over, and has got on, must not count as one that got nowhere."""
+    clock = FakeClock()
+
+    def slow(pattern: re.Pattern[str], texts: Iterable[str]) -> int | None:
+        clock.advance(0.2)
+        return pattern_search(pattern, texts)
+
+    monkeypatch.setattr(lines, "search", slow)
+    reader = StepReader(r"step (\d+)", clock=clock)
+    for _ in range(2):
+        reader.hear(b"loading\n")
+    reader.hear(b"step 1\nstep 2\n")
+    assert reader.trail.moves == 0
+    reader.end()
+    assert (reader.trail.first, reader.trail.last) == (1, 2)
+
+
+def test_many_lines_that_take_a_while_are_no_line_that_takes_for_ever() -> None:
+    """The newest of them are read, and those that follow."""
+    reader = read(b"1 steps\n", pattern=r".*?(\d+) steps")
+    reader.hear(b"2 steps\n" + (b"7 " * 150 + b"\n") * 3000)
+    assert (reader.trail.last, reader.problem) == (1, None)
+    reader.hear(b"3 steps\n")
+    assert reader.trail.last == 3
+
+
 def test_waiting_for_a_processor_is_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where steps stay unread for that, the training would seem to stand still."""
     clock = Crowd()

@@ -49,6 +49,12 @@ def test_a_search_without_end_is_interrupted() -> None:
     assert signal.getitimer(signal.ITIMER_VIRTUAL)[0] == 0.0
 
 
+def test_what_is_not_reached_in_time_is_left_out() -> None:
+    """Each line is quick: there are only too many of them."""
+    pattern = re.compile(r".*?(\d+) steps")
+    assert search(pattern, [*["7 " * 150] * 10_000, "7 steps"], 0.05) is None
+
+
 @pytest.mark.parametrize(
     ("pattern", "problem"),
     [

@@ -64,7 +64,7 @@ class Deputy:
         if self._reader is not None:
             self._reader.settle()
         self._note(leader)
-        if self.problem is not None and self._growth is None:
+        if self.problem is not None:
             self._withdraw()
 
     def end(self, leader: Proc) -> None:
@@ -75,7 +75,10 @@ class Deputy:
         self._fall_silent()
 
     def _withdraw(self) -> None:
-        """Take the last beat back: nobody may wait for another where nothing is read any more."""
+        """Take the last beat back: nobody may wait for another where nothing is read any more.
+
+        Files that grow as well may do so once in an hour: they alone are no sign of life.
+        """
         if self._heart is not None and self._has_the_word():
             self._heart.take_back()
         self._fall_silent()

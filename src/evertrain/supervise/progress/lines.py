@@ -45,6 +45,7 @@ class StepReader:
         self._spent_s = 0.0
         self._rest = b""
         self._quiet_looks = 0
+        self._is_ending = False
         self._unread: list[bytes] = []
 
     def hear(self, data: bytes) -> None:
@@ -62,15 +63,14 @@ class StepReader:
         may still get one: unbuffered programs write it piece by piece.
         """
         self._quiet_looks += 1
-        if self._rest and self._quiet_looks == _QUIET_LOOKS:
-            if self._search([self._rest]):
-                self._rest = b""
-        elif self._unread:
+        if self._unread:
             self._search([])
+        if self._rest and self._quiet_looks == _QUIET_LOOKS and self._search([self._rest]):
+            self._rest = b""
 
     def end(self) -> None:
-        """Take what has no end for a line: no more will come."""
-        self._quiet_looks = _QUIET_LOOKS - 1
+        """Take what has no end for a line, and read what came too fast: no more will come."""
+        self._quiet_looks, self._is_ending = _QUIET_LOOKS - 1, True
         self.settle()
 
     def _search(self, lines: list[bytes]) -> bool:
@@ -78,8 +78,7 @@ class StepReader:
         if self.problem:
             return False
         lines, self._unread = [*self._unread, *lines], []
-        passed_s = self._clock.monotonic_s() - self._began_s
-        if self._spent_s > _CREDIT_S + _SHARE * passed_s:
+        if self._is_too_much:
             self._unread = [each[:_LINE_BYTES] for each in lines[-_UNREAD_LINES:]]
             return False
         began_s = self._clock.thread_cpu_s()  # who only waits for a processor spends nothing
@@ -93,6 +92,12 @@ class StepReader:
         self._spent_s += self._clock.thread_cpu_s() - began_s
         self._move_to(newest)
         return newest is not None
+
+    @property
+    def _is_too_much(self) -> bool:
+        """Whether searching has taken more than its share."""
+        passed_s = self._clock.monotonic_s() - self._began_s
+        return not self._is_ending and self._spent_s > _CREDIT_S + _SHARE * passed_s
 
     def _move_to(self, step: int | None) -> None:
         if step is not None and step != self.trail.last:

@@ -12,8 +12,10 @@ import threading
 from collections.abc import Iterable
 from typing import Any, Final
 
-# What is looked at of a line, and how long one search of some lines may take: seconds of
-# the processor, for on a machine that swaps any search may take a while.
+from evertrain.core.clock import SYSTEM_CLOCK
+
+# What is looked at of a line, and how long one search may take: seconds of the processor,
+# for on a machine that swaps any search may take a while.
 LINE_CHARS: Final = 2000
 LIMIT_S: Final = 0.25
 _COLOR: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
@@ -28,7 +30,11 @@ _PROBES: Final = tuple(
 
 
 class TooSlowError(Exception):
-    """The search took longer than it may."""
+    """One line took longer than all together may."""
+
+
+class _RingError(Exception):
+    """The time of a search is over."""
 
 
 def problem_of(text: str) -> str | None:
@@ -42,7 +48,8 @@ def problem_of(text: str) -> str | None:
     if threading.current_thread() is not threading.main_thread():
         return None  # only there can a search be interrupted
     try:
-        search(pattern, _PROBES)
+        for each in _PROBES:
+            search(pattern, [each])
     except TooSlowError:
         return f"takes more than {LIMIT_S:g} s for a line: it backtracks without end"
     return None
@@ -55,23 +62,31 @@ def search(pattern: re.Pattern[str], lines: Iterable[str], limit_s: float = LIMI
 
     Args:
         pattern: What to look for.
-        lines: Where; colors are left out, and what is behind `LINE_CHARS`.
+        lines: Where; colors are left out, and what is behind `LINE_CHARS`. What is not
+            reached in time is left out, too.
         limit_s: How long that may take, seconds of the processor.
 
     Raises:
-        TooSlowError: It takes longer.
+        TooSlowError: One line takes most of that time: the expression backtracks.
     """
     before = signal.signal(signal.SIGVTALRM, _ring)
+    began_s = SYSTEM_CLOCK.thread_cpu_s()
     try:
         try:
             signal.setitimer(signal.ITIMER_VIRTUAL, limit_s)
-            return next(
-                (step for line in lines if (step := _step(pattern, line)) is not None), None
-            )
+            for line in lines:
+                began_s = SYSTEM_CLOCK.thread_cpu_s()
+                step = _step(pattern, line)
+                if step is not None:
+                    return step
         finally:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    except _RingError:
+        if SYSTEM_CLOCK.thread_cpu_s() - began_s > limit_s / 2:
+            raise TooSlowError from None
     finally:
         signal.signal(signal.SIGVTALRM, before)
+    return None
 
 
 def number_of(text: str) -> int | None:
@@ -90,4 +105,4 @@ def _step(pattern: re.Pattern[str], line: str) -> int | None:
 
 
 def _ring(*_: Any) -> None:
-    raise TooSlowError
+    raise _RingError
