@@ -4,7 +4,7 @@ Layer: integrations. Imports checkpoint only.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +14,17 @@ from evertrain.checkpoint.plugin import Tree
 
 _MAX_NUMBERS: Final = 2**24  # of one observation: a picture of 4096 x 4096
 
+
+# What comes of data that describes no space.
+_WRONG: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 KindOf = Callable[[Any], type]
 
@@ -45,13 +56,39 @@ def built(tree: Tree) -> spaces.Space[Any]:
 
     Raises:
         ValueError: It describes no space, or one that is too large to be real.
-        LookupError: It lacks a part.
-        TypeError: A part of it is of the wrong kind.
     """
-    if not isinstance(tree, Mapping) or len(tree) != 1:
-        raise ValueError("no space is described")
+    try:
+        if _numbers_in(tree) > _MAX_NUMBERS:
+            raise ValueError("too large to be real")
+        with np.errstate(all="ignore"):
+            space = _built(tree)
+        if described(space) != tree:  # Gymnasium takes numbers that do not fit, and wraps them
+            raise ValueError("its numbers do not fit")
+    except _WRONG as error:
+        raise ValueError(f"no space ({str(error) or type(error).__name__:.120})") from error
+    return space
+
+
+def _built(tree: Tree) -> spaces.Space[Any]:
     ((name, data),) = tree.items()
     return _BUILD[name](data)
+
+
+def _numbers_in(tree: Tree) -> int:
+    """Return how many numbers an element has, before anything is made of it."""
+    ((name, data),) = tree.items()
+    if name not in _BUILD:
+        raise ValueError(f"of the kind {name!r:.60}")
+    match name:
+        case "tuple":
+            return sum(_numbers_in(each) for each in data)
+        case "dict":
+            return sum(_numbers_in(each) for _, each in data)
+        case "multi_binary":
+            return math.prod(_shape(data if isinstance(data, list) else [data]))
+        case "discrete":
+            return 1
+    return math.prod(_shape(data["shape"]))
 
 
 def _box(space: Any, _: KindOf) -> Tree:
@@ -82,7 +119,7 @@ def _build_box(data: Any) -> spaces.Space[Any]:
 
 def _shape(sizes: Any) -> tuple[int, ...]:
     shape = tuple(int(size) for size in sizes)
-    if min(shape, default=0) < 0 or math.prod(shape) > _MAX_NUMBERS:
+    if min(shape, default=0) < 0:
         raise ValueError(f"a space of shape {shape!s:.60}")
     return shape
 
@@ -137,6 +174,6 @@ _BUILD: Final[dict[str, Callable[[Any], spaces.Space[Any]]]] = {
     "discrete": lambda data: spaces.Discrete(int(data["n"]), start=int(data["start"])),
     "multi_discrete": _build_multi_discrete,
     "multi_binary": _build_binary,
-    "tuple": lambda data: spaces.Tuple([built(each) for each in data]),
-    "dict": lambda data: spaces.Dict([(str(key), built(each)) for key, each in data]),
+    "tuple": lambda data: spaces.Tuple([_built(each) for each in data]),
+    "dict": lambda data: spaces.Dict([(key, _built(each)) for key, each in data]),
 }

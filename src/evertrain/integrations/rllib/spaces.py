@@ -41,10 +41,10 @@ def build(tree: Tree) -> Space:
     """
     try:
         return built(tree)
-    except (ValueError, LookupError, TypeError) as error:
+    except ValueError as error:
         raise StateError(
-            f"{tree!s:.80} is no space: {error!s:.80}",
-            "the checkpoint describes spaces by their kind, and none as large as this machine.",
+            f"the checkpoint describes {error}.",
+            "spaces are described by their kind, and none is as large as this machine.",
             "Resume from an older checkpoint (evertrain ls RUN; --resume STEP).",
         ) from error
 
