@@ -123,7 +123,7 @@ def _steps(
     if story.is_run:
         return story.step_from, story.step_to
     if task.options.checkpoints is None:
-        return (trail.first, trail.last) if trail else (None, None)
+        return (trail.first, None if trail.is_behind else trail.last) if trail else (None, None)
     return (began.step if began else 0), (saved.step if saved else None)
 
 

@@ -10,7 +10,9 @@ from evertrain.core.heartbeat import PROGRESS, Heart, read_beat
 from evertrain.core.journal import Journal
 from evertrain.core.proc import Proc
 from evertrain.core.rundir import RunDir
+from evertrain.supervise.progress import lines
 from evertrain.supervise.progress.deputy import Deputy
+from evertrain.supervise.progress.pattern import search as pattern_search
 from evertrain.supervise.progress.trail import Trail
 from evertrain.supervise.wire import Order
 from evertrain.testing.clock import FakeClock
@@ -20,7 +22,11 @@ CLOCK = FakeClock()
 
 
 def deputy_of(
-    run_dir: RunDir, *, files: str | None = None, pattern: str | None = r"step (\d+)"
+    run_dir: RunDir,
+    *,
+    files: str | None = None,
+    pattern: str | None = r"step (\d+)",
+    clock: FakeClock = CLOCK,
 ) -> Deputy:
     """Return the deputy of a command that prints steps, or writes files, or both."""
     order = Order(
@@ -33,7 +39,7 @@ def deputy_of(
         progress=pattern,
         progress_file=files,
     )
-    return Deputy(order, run_dir, Journal(run_dir.journal), clock=CLOCK)
+    return Deputy(order, run_dir, Journal(run_dir.journal), clock=clock)
 
 
 def hear(deputy: Deputy, text: bytes) -> None:
@@ -161,3 +167,29 @@ def test_the_beat_of_a_run_is_not_taken_back(tmp_path: Path) -> None:
         beat = read_beat(run_dir.heartbeat)
     assert beat is not None
     assert beat.step == 100
+
+
+def test_what_is_left_unread_may_be_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who prints more than can be read is alive, once it has shown a step."""
+    run_dir, clock = RunDir(tmp_path), FakeClock()
+    monkeypatch.setattr(lines, "search", lambda *_: clock.advance(60.0))
+    deputy = deputy_of(run_dir, clock=clock)
+    for _ in range(3):
+        hear(deputy, b"noise\n" * 100)
+    assert read_beat(run_dir.heartbeat) is None
+    monkeypatch.setattr(lines, "search", pattern_search)
+    clock.advance(60 * 60 * 3)
+    hear(deputy, b"step 5\n")
+    monkeypatch.setattr(lines, "search", lambda *_: clock.advance(600.0))
+    counts = []
+    for _ in range(4):
+        hear(deputy, b"noise\n" * 100)
+        beat = read_beat(run_dir.heartbeat)
+        assert beat is not None
+        assert beat.step == 5
+        counts.append(beat.count)
+    assert counts[-1] > counts[1]
+    deputy.look(LEADER)
+    beat = read_beat(run_dir.heartbeat)
+    assert beat is not None
+    assert beat.count == counts[-1], "silence is silence"

@@ -121,6 +121,28 @@ def test_what_comes_too_fast_is_passed_on_unread(monkeypatch: pytest.MonkeyPatch
     assert len(searched) < 50
 
 
+def test_what_is_left_unread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until a step is seen behind it: who floods the log has not got stuck for that."""
+    clock = FakeClock()
+
+    def slow(pattern: re.Pattern[str], texts: Iterable[str]) -> int | None:
+        clock.advance(0.2)
+        return pattern_search(pattern, texts)
+
+    monkeypatch.setattr(lines, "search", slow)
+    reader = StepReader(r"step (\d+)", clock=clock)
+    reader.hear(b"step 1\n")
+    reader.hear(b"noise\n" * 16)
+    assert (reader.lost_lines, reader.trail.is_behind) == (0, False)
+    reader.hear(b"step 2\n" + b"noise\n" * 20)
+    assert (reader.lost_lines, reader.trail.is_behind) == (21, True)
+    clock.advance(60)
+    reader.settle()
+    assert (reader.trail.last, reader.trail.is_behind) == (1, True)
+    reader.hear(b"step 1\n")
+    assert (reader.trail.last, reader.trail.moves, reader.trail.is_behind) == (1, 1, False)
+
+
 def test_the_end_of_what_came_too_fast_is_read_in_the_silence_behind_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

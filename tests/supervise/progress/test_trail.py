@@ -38,11 +38,32 @@ def test_what_is_progress(
     assert trail(*steps).is_progress(reached) is expected
 
 
+@pytest.mark.parametrize(
+    ("steps", "reached", "expected"),
+    [([], 50, None), ([10, 20], 50, None), ([10, 60], 50, True), ([10, 20], None, True)],
+)
+def test_what_was_left_unread_may_have_been_progress(
+    steps: list[int | None],
+    reached: int | None,
+    expected: bool | None,  # noqa: FBT001
+) -> None:
+    """It is never said to be none."""
+    assert trail(*steps).left_behind().is_progress(reached) is expected
+
+
+def test_who_is_seen_again_is_not_behind() -> None:
+    """Further, or at the same step: then that is where it is."""
+    behind = trail(10, 20).left_behind()
+    assert behind.moved(21).is_progress(50) is False
+    assert behind.caught_up() == trail(10, 20)
+
+
 def test_a_trail_is_read_back() -> None:
     """From the wire, and nothing else that may stand there."""
     found = trail(3, 9, 4)
     assert found == Trail(first=3, last=4, moves=3, went_back=True)
     assert decode_trail(encode_trail(found)) == found
+    assert decode_trail(encode_trail(found.left_behind())) == found.left_behind()
     row = encode_trail(found)
     odds: list[object] = [None, [], {}, row | {"last": -1}, row | {"x": 1}]
     for odd in odds:

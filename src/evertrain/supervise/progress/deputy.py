@@ -103,8 +103,15 @@ class Deputy:
         if self._growth is not None and self._growth.has_grown():
             self._grown = self._grown.moved(None)
         steps = 0 if self._reader is None else self._reader.trail.moves
-        before, self._told = self._told, steps + self._grown.moves
+        before, self._told = self._told, steps + self._unread + self._grown.moves
         return self._told != before
+
+    @property
+    def _unread(self) -> int:
+        """Lines that nobody has read: there may be steps among them. A first step is waited for."""
+        if self._reader is None or self._heart is None:
+            return 0
+        return self._reader.lost_lines
 
     def _has_the_word(self) -> bool:
         """Say whether nobody beats but us."""

@@ -2,7 +2,7 @@
 
 Of each piece that arrives the newest line with a step counts, of the first one with any also
 the oldest: there the attempt began. Looking for it takes at most a fiftieth of a processor;
-what comes faster is passed on unread, but for its end.
+what comes faster is passed on unread, but for its end, and counted.
 
 Layer: supervise. Imports core only.
 """
@@ -32,12 +32,14 @@ class StepReader:
 
     Attributes:
         trail: The steps so far; one that is printed twice is one.
+        lost_lines: How many lines came too fast, and were left unread.
         problem: Why it reads no more, or None.
     """
 
     def __init__(self, pattern: str, *, clock: Clock) -> None:
         """Compile `pattern`."""
         self.trail = Trail()
+        self.lost_lines = 0
         self.problem: str | None = None
         self._pattern = re.compile(pattern)
         self._clock = clock
@@ -80,6 +82,7 @@ class StepReader:
         lines, self._unread = [*self._unread, *lines], []
         if self._is_too_much:
             self._unread = [each[:_LINE_BYTES] for each in lines[-_UNREAD_LINES:]]
+            self._lose(len(lines) - len(self._unread))
             return False
         began_s = self._clock.thread_cpu_s()  # who only waits for a processor spends nothing
         newest: int | None = None
@@ -93,6 +96,11 @@ class StepReader:
         self._move_to(newest)
         return newest is not None
 
+    def _lose(self, count: int) -> None:
+        if count > 0:
+            self.lost_lines += count
+            self.trail = self.trail.left_behind()
+
     @property
     def _is_too_much(self) -> bool:
         """Whether searching has taken more than its share."""
@@ -100,8 +108,9 @@ class StepReader:
         return not self._is_ending and self._spent_s > _CREDIT_S + _SHARE * passed_s
 
     def _move_to(self, step: int | None) -> None:
-        if step is not None and step != self.trail.last:
-            self.trail = self.trail.moved(step)
+        if step is not None:
+            is_same = step == self.trail.last
+            self.trail = self.trail.caught_up() if is_same else self.trail.moved(step)
 
 
 def _text(line: bytes) -> str:

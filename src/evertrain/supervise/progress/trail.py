@@ -3,7 +3,7 @@
 Layer: supervise. Imports core only.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from evertrain.core.journal import Row
@@ -19,12 +19,14 @@ class Trail:
         last: Last step seen, or None.
         moves: How often it was seen to have got on.
         went_back: Whether a step was lower than one before it: it counts anew in each epoch.
+        is_behind: Whether output behind the last step was left unread: it may be further.
     """
 
     first: int | None = None
     last: int | None = None
     moves: int = 0
     went_back: bool = False
+    is_behind: bool = False
 
     def moved(self, step: int | None) -> "Trail":
         """Return the trail with one more sign of progress, at `step` if that is known."""
@@ -36,6 +38,14 @@ class Trail:
             went_back=self.went_back or went_back,
         )
 
+    def left_behind(self) -> "Trail":
+        """Return the trail with output behind it that nobody has read."""
+        return replace(self, is_behind=True)
+
+    def caught_up(self) -> "Trail":
+        """Return the trail with its last step seen once more, behind all that was left unread."""
+        return replace(self, is_behind=False)
+
     def is_progress(self, reached: int | None) -> bool | None:
         """Say whether it got somewhere; None where that is not known.
 
@@ -46,11 +56,11 @@ class Trail:
         if self.went_back:
             return None
         if self.last is None:
-            is_stuck = self.moves == 0 and reached is not None
+            is_stuck = self.moves == 0 and reached is not None and not self.is_behind
             return True if self.moves > 1 else (False if is_stuck else None)
         if reached is None:
             return True if self.moves > 1 else None
-        return self.last > reached
+        return True if self.last > reached else (None if self.is_behind else False)
 
 
 def encode_trail(trail: Trail) -> Row:
@@ -70,4 +80,5 @@ _KINDS: Final = {
     "last": or_none(is_count),
     "moves": is_count,
     "went_back": lambda value: isinstance(value, bool),
+    "is_behind": lambda value: isinstance(value, bool),
 }
