@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from stable_baselines3 import DQN
+from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnvWrapper
 
 from evertrain import Run, every
-from evertrain.integrations.sb3 import learn, listener
-from evertrain.integrations.sb3.model import not_kept
+from evertrain.integrations.sb3 import learn, listener, own
+from evertrain.integrations.sb3.model import ROLLOUTS, SEED, ModelAdapter, not_kept
 from integrations.worlds import ROLLOUT, Crash, CrashAt, World, build, digest, rows
 
 
@@ -140,6 +140,47 @@ def test_what_a_subclass_leaves_to_sb3_is_not_its_own() -> None:
     venv = DummyVecEnv([lambda: World(is_discrete=True)])
 
     assert not_kept(Plain("MlpPolicy", venv, buffer_size=10)) == []
+
+
+class Ordinary(PPO):
+    """Its attributes have names that SB3 uses for other things."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.mean = self.std = self.epsilon = self.advantages = 0.0
+        self.step, self.dones, self.values = 0, np.zeros(2), {"loss": 1.0}
+        self.returns: list[int] = []
+
+
+def test_an_attribute_may_be_called_as_anything_in_sb3() -> None:
+    """What SB3 calls so elsewhere is not the model's, and so the program's own comes back."""
+    trained, fresh = (build(algorithm=Ordinary) for _ in range(2))
+    trained.mean, trained.std, trained.epsilon, trained.advantages = 1.0, 2.0, 3.0, 4.0
+    trained.step, trained.dones, trained.values = 5, np.ones(2), {"loss": 6.0}
+    trained.returns += [7]
+
+    ModelAdapter().restore(fresh, ModelAdapter().capture(trained))
+
+    assert (fresh.mean, fresh.std, fresh.epsilon, fresh.advantages) == (1.0, 2.0, 3.0, 4.0)
+    assert (fresh.step, list(fresh.dones), fresh.values) == (5, [1, 1], {"loss": 6.0})
+    assert fresh.returns == [7]
+
+
+@pytest.mark.parametrize("algorithm", [PPO, A2C, DQN, SAC, TD3, DDPG])
+def test_what_sb3_s_code_sets_is_sb3_s(algorithm: Any) -> None:
+    """Of a subclass that adds nothing, nothing is taken besides, also of its buffer."""
+    plain = type("Plain", (algorithm,), {})
+    options: dict[str, Any] = {"buffer_size": 100, "n_steps": 1}
+    if algorithm in {PPO, A2C}:
+        options = {"n_steps": ROLLOUT // 2}
+    model = build(lambda: World(is_discrete=algorithm is DQN), algorithm=plain, **options)
+    model.learn(2 * ROLLOUT)
+    for name in ("rollout_buffer", "replay_buffer"):
+        buffer = getattr(model, name, None)
+        if buffer is not None:
+            buffer.__class__ = type("Plain", (type(buffer),), {})
+
+    assert own.take(model, [ROLLOUTS, SEED]) == {}
 
 
 def test_two_callbacks_may_know_each_other() -> None:

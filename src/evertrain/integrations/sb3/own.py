@@ -7,12 +7,16 @@ networks with their optimizers: those are named, for the start of a training to 
 Layer: integrations. Imports its siblings and checkpoint.
 """
 
+import dis
 import sys
 import sysconfig
 from collections import deque
 from collections.abc import Collection
 from functools import cache
+from inspect import get_annotations
+from itertools import pairwise
 from pathlib import Path
+from types import CodeType
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -118,15 +122,33 @@ def _added(thing: object) -> frozenset[str]:
 
 @cache
 def _names_of_sb3(kind: type[Any]) -> frozenset[str]:
-    """Return the names that occur in the methods which a class has from SB3."""
-    methods = [
-        getattr(getattr(each, "fget", each), "__func__", getattr(each, "fget", each))
-        for base in kind.__mro__
-        if _package(base) in _SB3
+    """Return the attributes that a class has from SB3: declared there, or stored on `self`."""
+    bases = [base for base in kind.__mro__ if _package(base) in _SB3]
+    codes = [
+        getattr(getattr(each, "fget", each), "__code__", None)
+        for base in bases
         for each in vars(base).values()
     ]
-    codes = [each.__code__ for each in methods if hasattr(each, "__code__")]
-    return frozenset(name for code in codes for name in code.co_names)
+    declared = {name for base in bases for name in (*vars(base), *get_annotations(base))}
+    return frozenset(declared.union(*(_stored_on_self(code) for code in codes if code)))
+
+
+def _stored_on_self(code: CodeType) -> set[str]:
+    """Return the attributes that a method gives to its first argument, read from its bytecode.
+
+    A mere occurrence of the name says nothing: SB3 calls `mean` of many a tensor.
+    """
+    steps = [step for step in dis.get_instructions(code) if step.opname != "EXTENDED_ARG"]
+    return {
+        step.argval
+        for before, step in pairwise(steps)
+        if step.opname == "STORE_ATTR" and _loads_last(before) == code.co_varnames[:1]
+    }
+
+
+def _loads_last(step: dis.Instruction) -> tuple[Any, ...]:
+    """Return the variable that is on top of the stack; newer Pythons load two at once."""
+    return step.argval[-1:] if isinstance(step.argval, tuple) else (step.argval,)
 
 
 def _learns(value: object) -> bool:
