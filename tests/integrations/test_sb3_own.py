@@ -9,10 +9,15 @@ import torch
 from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnvWrapper
+from stable_baselines3.common.vec_env import (
+    DummyVecEnv,
+    VecEnvWrapper,
+    VecFrameStack,
+    VecNormalize,
+)
 
 from evertrain import Run, every
-from evertrain.integrations.sb3 import learn, listener, own
+from evertrain.integrations.sb3 import learn, listener, own, vector
 from evertrain.integrations.sb3.model import ROLLOUTS, SEED, ModelAdapter, not_kept
 from integrations.worlds import ROLLOUT, Crash, CrashAt, World, build, digest, rows
 
@@ -181,6 +186,37 @@ def test_what_sb3_s_code_sets_is_sb3_s(algorithm: Any) -> None:
             buffer.__class__ = type("Plain", (type(buffer),), {})
 
     assert own.take(model, [ROLLOUTS, SEED]) == {}
+
+
+def test_a_wrapper_may_be_called_as_one_of_sb3_s() -> None:
+    """What it adds comes back, and what SB3's holds as well, whatever it is called."""
+
+    class Mine(VecNormalize):
+        def __init__(self, venv: Any) -> None:
+            super().__init__(venv)
+            self.updates = 0
+
+    Mine.__name__ = VecNormalize.__name__
+    trained, fresh = (Mine(VecFrameStack(DummyVecEnv([World]), 2)) for _ in range(2))
+    trained.reset()
+    trained.updates = 7
+
+    vector.restore(fresh, vector.capture(trained))
+
+    assert fresh.updates == 7
+    assert fresh.obs_rms.count == trained.obs_rms.count
+    assert vector.not_kept(fresh) == []
+
+
+def test_a_subclass_of_a_wrapper_keeps_what_sb3_s_keeps() -> None:
+    """Also an object of SB3's own inside it."""
+    kind = type("Stacked", (VecFrameStack,), {})
+    trained, fresh = (kind(DummyVecEnv([World]), 2) for _ in range(2))
+    trained.reset()
+
+    vector.restore(fresh, vector.capture(trained))
+
+    assert np.array_equal(fresh.stacked_obs.stacked_obs, trained.stacked_obs.stacked_obs)
 
 
 def test_two_callbacks_may_know_each_other() -> None:

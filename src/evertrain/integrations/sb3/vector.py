@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 import gymnasium
-from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecEnvWrapper
+from stable_baselines3.common.vec_env import (
+    DummyVecEnv,
+    SubprocVecEnv,
+    VecCheckNan,
+    VecEnv,
+    VecEnvWrapper,
+    VecExtractDictObs,
+    VecFrameStack,
+    VecMonitor,
+    VecNormalize,
+    VecTransposeImage,
+    VecVideoRecorder,
+)
 
 from evertrain.checkpoint.plugin import Mismatch, Tree
 from evertrain.integrations.envs import method as methods
@@ -32,16 +44,16 @@ if TYPE_CHECKING:
     from evertrain.run.run import Run
 
 # Of the usual wrappers, only these attributes are state; the rest is configuration.
-_STATE_OF: Final = {
-    "VecNormalize": ("obs_rms", "ret_rms", "returns", "old_obs", "old_reward"),
-    "VecMonitor": ("episode_returns", "episode_lengths", "episode_count"),
-    "VecFrameStack": ("stacked_obs",),
-    "VecTransposeImage": (),
-    "VecExtractDictObs": (),
-    "VecCheckNan": (),
-    "VecVideoRecorder": (),
+_STATE_OF: Final[dict[type[VecEnv], tuple[str, ...]]] = {
+    VecNormalize: ("obs_rms", "ret_rms", "returns", "old_obs", "old_reward"),
+    VecMonitor: ("episode_returns", "episode_lengths", "episode_count"),
+    VecFrameStack: ("stacked_obs",),
+    VecTransposeImage: (),
+    VecExtractDictObs: (),
+    VecCheckNan: (),
+    VecVideoRecorder: (),
 }
-OF_SB3: Final = frozenset(_STATE_OF)
+OF_SB3: Final = frozenset(kind.__name__ for kind in _STATE_OF)
 _NOT_STATE: Final = ("venv", "class_attributes", "reset_infos", "num_envs", "render_mode")
 _DOUBTS: WeakKeyDictionary[VecEnv, list[str]] = WeakKeyDictionary()
 
@@ -152,7 +164,7 @@ def confirm(venv: VecEnv) -> list[str]:
 
 def not_kept(venv: VecEnv) -> list[str]:
     """Return what of the program's own wrappers is not kept, for people."""
-    strange = [each for each in _wrappers(venv) if type(each).__name__ not in _STATE_OF]
+    strange = [each for each in _wrappers(venv) if type(each) not in _STATE_OF]
     return [told for each in strange for told in own.hidden(each, _of_program(each))]
 
 
@@ -252,11 +264,17 @@ def _wrappers(venv: VecEnv) -> list[VecEnvWrapper]:
 
 
 def _wrapper_state(wrapper: VecEnvWrapper) -> Tree:
-    names = _STATE_OF.get(type(wrapper).__name__)
-    if names is not None:
-        return {"attributes": take(wrapper, names)}
-    return {"attributes": {}, "own": own.take_from(wrapper, _of_program(wrapper))}
+    attributes = take(wrapper, _state_of(wrapper))
+    if type(wrapper) in _STATE_OF:
+        return {"attributes": attributes}
+    return {"attributes": attributes, "own": own.take_from(wrapper, _of_program(wrapper))}
+
+
+def _state_of(wrapper: VecEnvWrapper) -> tuple[str, ...]:
+    """Return the state that a wrapper's class has from one of SB3's."""
+    return next((_STATE_OF[kind] for kind in type(wrapper).__mro__ if kind in _STATE_OF), ())
 
 
 def _of_program(wrapper: VecEnvWrapper) -> list[str]:
-    return [name for name in vars(wrapper) if name not in _NOT_STATE]
+    kept = (*_NOT_STATE, *_state_of(wrapper))
+    return [name for name in vars(wrapper) if name not in kept]
