@@ -7,11 +7,12 @@ callback of your own may give more away with `state_dict` and `load_state_dict`.
 Layer: integrations. Imports its siblings, `integrations.envs` and checkpoint.
 """
 
+from collections import deque
 from typing import Final
 from weakref import WeakKeyDictionary
 
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.vec_env import VecEnv
 
 from evertrain.checkpoint.plugin import Tree
@@ -37,6 +38,7 @@ _LINKS: Final = ("model", "parent", "locals", "globals")
 _KNOWN: Final = frozenset({*_STATE, *_LINKS, "verbose"})
 
 _LISTENERS: WeakKeyDictionary[BaseAlgorithm, tuple[str, BaseCallback]] = WeakKeyDictionary()
+_NEW: WeakKeyDictionary[BaseAlgorithm, list[str]] = WeakKeyDictionary()
 _WAITING: WeakKeyDictionary[BaseAlgorithm, Tree] = WeakKeyDictionary()
 
 
@@ -64,14 +66,14 @@ def take(model: BaseAlgorithm) -> Tree:
 
 
 def put(model: BaseAlgorithm, tree: Tree) -> None:
-    """Put it back, now or when the callbacks come. Where classes differ, they start fresh."""
+    """Put it back, now or when the callbacks come. Who finds no counterpart starts fresh."""
     stage, callback = _LISTENERS.get(model, ("", None))
     if tree is None:
         return
     if callback is None:
         _WAITING[model] = tree
     elif stage == tree["stage"]:
-        _put(callback, tree["callback"], set())
+        _NEW[model] = _put(callback, tree["callback"])
 
 
 def _settle(callback: BaseCallback) -> None:
@@ -92,10 +94,26 @@ def _take(callback: BaseCallback, seen: set[int]) -> Tree:
     }
 
 
-def _put(callback: BaseCallback, tree: Tree, seen: set[int]) -> None:
-    seen.add(id(callback))
-    if tree["class"] != type(callback).__name__:
-        return
+def _put(root: BaseCallback, tree: Tree) -> list[str]:
+    """Fill each callback from one of its class, in their order. Return who found none.
+
+    Where it stands says nothing: a program that is started again may have put another
+    callback beside it, or around it.
+    """
+    stored: dict[str, deque[Tree]] = {}
+    for each in _flat(tree):
+        stored.setdefault(each["class"], deque()).append(each)
+    new = []
+    for callback in _family(root):
+        name = type(callback).__name__
+        if stored.get(name):
+            _fill(callback, stored[name].popleft())
+        elif not isinstance(callback, CallbackList):  # it holds others, and nothing else
+            new.append(f"of {name}: it was not there at the save, and starts fresh")
+    return new
+
+
+def _fill(callback: BaseCallback, tree: Tree) -> None:
     attributes.put(callback, tree["attributes"])
     accept = getattr(callback, "load_state_dict", None)
     if accept and tree["own"] is not None:
@@ -104,12 +122,10 @@ def _put(callback: BaseCallback, tree: Tree, seen: set[int]) -> None:
         stored = tree["envs"].get(name)
         if stored is not None:
             evaluation.put(venv, stored)
-    stored_children = iter(tree["children"])
-    for child in _children(callback):
-        if id(child) not in seen:  # two may know each other
-            stored = next(stored_children, None)
-            if stored is not None:
-                _put(child, stored, seen)
+
+
+def _flat(tree: Tree) -> list[Tree]:
+    return [tree, *(each for child in tree["children"] for each in _flat(child))]
 
 
 def forgotten(model: BaseAlgorithm) -> list[str]:
@@ -117,7 +133,7 @@ def forgotten(model: BaseAlgorithm) -> list[str]:
     _, callback = _LISTENERS.get(model, ("", None))
     if callback is None:
         return []
-    found = []
+    found = _NEW.pop(model, [])
     for each in _family(callback):
         names = [name for name in own.counts(each) if name not in _KNOWN]
         is_known = type(each).__module__.partition(".")[0] in {"stable_baselines3", "evertrain"}
@@ -127,11 +143,15 @@ def forgotten(model: BaseAlgorithm) -> list[str]:
 
 
 def _family(callback: BaseCallback) -> list[BaseCallback]:
-    """Return a callback and all below it, each once."""
-    found = [callback]
-    for each in found:  # grows while it is walked through
-        found += [child for child in _children(each) if child not in found]
-    return found
+    """Return a callback and all below it, each once, in the order in which `take` meets them."""
+    found: dict[int, BaseCallback] = {}
+    waiting = [callback]
+    while waiting:
+        each = waiting.pop()
+        if id(each) not in found:  # two may know each other
+            found[id(each)] = each
+            waiting += reversed(_children(each))
+    return list(found.values())
 
 
 def _envs(callback: BaseCallback) -> dict[str, VecEnv]:
