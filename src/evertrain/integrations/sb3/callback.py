@@ -74,6 +74,7 @@ class EvertrainCallback(BaseCallback):
         listener.register(model, self.locals.get("callback", self), stage.name if stage else "")
         run.attach(model=model)
         run.restore()
+        listener.begin(model)
         begins_stage = stage is not None and 0 < run.step == stage.start
         if begins_stage and model.num_timesteps:  # restored; else SB3 has just done it
             begin_again(model, total, run.step)

@@ -1,8 +1,9 @@
 """The state of SB3 callbacks: their counters, and the best evaluation so far.
 
 SB3 keeps none of it, so the first evaluation after a restart overwrites the best
-model and meets the first episodes again, and all that happens each n calls shifts. A
-callback of your own may give more away with `state_dict` and `load_state_dict`.
+model and meets the first episodes again, and all that happens each n calls shifts. What
+a callback of the program's own adds is kept as `changed` says, or as the callback itself
+says, with `state_dict` and `load_state_dict`.
 
 Layer: integrations. Imports its siblings, `integrations.envs` and checkpoint.
 """
@@ -17,7 +18,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from evertrain.checkpoint.plugin import Tree
 from evertrain.integrations.envs import attributes
-from evertrain.integrations.sb3 import evaluation, own
+from evertrain.integrations.sb3 import changed, evaluation, own
 
 # Of SB3's own callbacks, these attributes are state; the rest is configuration.
 _STATE: Final = (
@@ -35,10 +36,11 @@ _STATE: Final = (
     "last_time_trigger",
 )
 _LINKS: Final = ("model", "parent", "locals", "globals")
-_KNOWN: Final = frozenset({*_STATE, *_LINKS, "verbose"})
+_KEPT: Final = (BaseAlgorithm, BaseCallback, VecEnv)  # each in its own place
 
 _LISTENERS: WeakKeyDictionary[BaseAlgorithm, tuple[str, BaseCallback]] = WeakKeyDictionary()
-_NEW: WeakKeyDictionary[BaseAlgorithm, list[str]] = WeakKeyDictionary()
+_LOST: WeakKeyDictionary[BaseAlgorithm, list[str]] = WeakKeyDictionary()
+_LATER: WeakKeyDictionary[BaseAlgorithm, list[tuple[BaseCallback, Tree]]] = WeakKeyDictionary()
 _WAITING: WeakKeyDictionary[BaseAlgorithm, Tree] = WeakKeyDictionary()
 
 
@@ -53,6 +55,9 @@ def register(model: BaseAlgorithm, callback: BaseCallback, stage: str = "") -> N
         stage: Name of the stage for which it listens: the next one starts afresh.
     """
     _LISTENERS[model] = (stage, callback)
+    _LATER.pop(model, None)
+    for each in _family(callback):
+        changed.begin(each, _added(each))
     waiting = _WAITING.pop(model, None)
     if waiting is not None:
         put(model, waiting)
@@ -73,7 +78,15 @@ def put(model: BaseAlgorithm, tree: Tree) -> None:
     if callback is None:
         _WAITING[model] = tree
     elif stage == tree["stage"]:
-        _NEW[model] = _put(callback, tree["callback"])
+        _LOST[model], _LATER[model] = _put(callback, tree["callback"])
+
+
+def begin(model: BaseAlgorithm) -> None:
+    """Put back what callbacks hold besides: now that they have begun, which may set it up."""
+    for callback, tree in _LATER.pop(model, []):
+        problems = changed.put(callback, tree["added"]) if tree.get("added") else []
+        told = [f"of {type(callback).__name__}: {each}" for each in problems]
+        _LOST.setdefault(model, []).extend(told)
 
 
 def _settle(callback: BaseCallback) -> None:
@@ -89,28 +102,34 @@ def _take(callback: BaseCallback, seen: set[int]) -> Tree:
         "class": type(callback).__name__,
         "attributes": attributes.take(callback, _STATE),
         "own": give() if give else None,
+        "added": changed.take(callback, _added(callback)),
         "envs": {name: evaluation.take(venv) for name, venv in _envs(callback).items()},
         "children": [_take(child, seen) for child in _children(callback) if id(child) not in seen],
     }
 
 
-def _put(root: BaseCallback, tree: Tree) -> list[str]:
-    """Fill each callback from one of its class, in their order. Return who found none.
+def _put(root: BaseCallback, tree: Tree) -> tuple[list[str], list[tuple[BaseCallback, Tree]]]:
+    """Fill each callback from one of its class, in their order.
 
     Where it stands says nothing: a program that is started again may have put another
     callback beside it, or around it.
+
+    Returns:
+        For people, who found none; and who was filled from what.
     """
     stored: dict[str, deque[Tree]] = {}
     for each in _flat(tree):
         stored.setdefault(each["class"], deque()).append(each)
-    new = []
+    new, later = [], []
     for callback in _family(root):
         name = type(callback).__name__
         if stored.get(name):
-            _fill(callback, stored[name].popleft())
+            found = stored[name].popleft()
+            _fill(callback, found)
+            later.append((callback, found))
         elif not isinstance(callback, CallbackList):  # it holds others, and nothing else
             new.append(f"of {name}: it was not there at the save, and starts fresh")
-    return new
+    return new, later
 
 
 def _fill(callback: BaseCallback, tree: Tree) -> None:
@@ -129,17 +148,30 @@ def _flat(tree: Tree) -> list[Tree]:
 
 
 def forgotten(model: BaseAlgorithm) -> list[str]:
-    """Return which of the program's own callbacks hold numbers or containers and cannot tell."""
+    """Return what of the program's own callbacks does not come back, for people."""
     _, callback = _LISTENERS.get(model, ("", None))
     if callback is None:
         return []
-    found = _NEW.pop(model, [])
+    found = _LOST.pop(model, [])
     for each in _family(callback):
-        names = [name for name in own.counts(each) if name not in _KNOWN]
-        is_known = type(each).__module__.partition(".")[0] in {"stable_baselines3", "evertrain"}
-        if names and not is_known and not hasattr(each, "state_dict"):
-            found.append(f"of {type(each).__name__}: {', '.join(names)} (it has no state_dict)")
+        if not hasattr(each, "state_dict"):
+            found += own.hidden(each, _added(each))
+            common = own.shared(each)
+            found += (
+                [f"of {type(each).__name__}: {', '.join(common)} of its class"] if common else []
+            )
     return found
+
+
+def _added(callback: BaseCallback) -> frozenset[str]:
+    """Return the attributes that are the program's own; none where it keeps them itself."""
+    if hasattr(callback, "state_dict"):
+        return frozenset()
+    return frozenset(
+        name
+        for name in own.added(callback) - {changed.FIRST}
+        if not any(isinstance(each, _KEPT) for each in _members(vars(callback)[name]))
+    )
 
 
 def _family(callback: BaseCallback) -> list[BaseCallback]:
@@ -169,6 +201,9 @@ def _children(callback: BaseCallback) -> list[BaseCallback]:
     found: list[BaseCallback] = []
     for name, value in vars(callback).items():
         if name not in _LINKS:
-            candidates = value if isinstance(value, list) else [value]
-            found += [each for each in candidates if isinstance(each, BaseCallback)]
+            found += [each for each in _members(value) if isinstance(each, BaseCallback)]
     return found
+
+
+def _members(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]

@@ -20,20 +20,27 @@ from types import CodeType
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+import gymnasium
 import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.buffers import BaseBuffer
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.running_mean_std import RunningMeanStd
+from stable_baselines3.common.vec_env import VecEnv
 
 from evertrain.checkpoint.plugin import Tree
-from evertrain.integrations.envs import fill, graph
+from evertrain.integrations.envs import fill, graph, kinds
 from evertrain.integrations.envs.attributes import GENERATORS
 from evertrain.integrations.envs.method import unseen
 from evertrain.integrations.sb3 import replay
 
 _SB3: Final = frozenset({"stable_baselines3", "sb3_contrib"})
-_NEVER: Final = frozenset({"evertrain", "torch", "gymnasium", "numpy"}) | _SB3
-_COUNT: Final = (int, float, list, dict, set, deque, np.ndarray, np.generic, *GENERATORS)
+_OURS: Final = _SB3 | {"evertrain"}
+_NEVER: Final = frozenset({"torch", "gymnasium", "numpy"}) | _OURS
+_CHANGING: Final = (list, dict, set, deque, np.ndarray, *GENERATORS)
+_LOOKED_INTO: Final = (torch.Tensor, np.ndarray, np.generic, gymnasium.Space, *GENERATORS)
+_OF_TRAINING: Final = (BaseAlgorithm, BaseCallback, VecEnv)  # they are kept themselves
 _BUFFERS: Final = ("replay_buffer", "rollout_buffer")
 _PROBLEMS: WeakKeyDictionary[BaseAlgorithm, list[str]] = WeakKeyDictionary()
 
@@ -80,12 +87,12 @@ def hidden(thing: object, names: Collection[str]) -> list[str]:
     """Return what of these attributes is not kept, e.g. "Mine.net is a Net"."""
     kind = type(thing).__name__
     closed = [f"of {kind}: {unseen(each)}" for each in _taken(thing, names).hidden]
-    networks = [
-        f"of {kind}: .{name} is a {type(vars(thing)[name]).__name__}"
-        for name in vars(thing)
-        if name in names and _learns(vars(thing)[name])
+    others = [
+        f"of {kind}: .{name} is a {type(value).__name__}"
+        for name, value in vars(thing).items()
+        if name in names and (_learns(value) or _is_foreign(value))
     ]
-    return closed + networks
+    return closed + others
 
 
 def _taken(thing: object, names: Collection[str]) -> graph.Taken:
@@ -105,25 +112,25 @@ def _parts(
 ) -> list[tuple[str, object, frozenset[str]]]:
     """Return the model and its buffers, each with the attributes that are the program's."""
     found: list[tuple[str, object, frozenset[str]]] = [
-        ("model", model, _added(model) - frozenset(known))
+        ("model", model, added(model) - frozenset(known))
     ]
     for name in _BUFFERS:
         buffer = getattr(model, name, None)
         if buffer is not None:
-            found.append((name, buffer, _added(buffer) - replay.names_of_rows(buffer)))
+            found.append((name, buffer, added(buffer) - replay.names_of_rows(buffer)))
     return found
 
 
-def _added(thing: object) -> frozenset[str]:
-    """Return the attributes that no code of SB3's sets; none of an object of SB3's own class."""
+def added(thing: object) -> frozenset[str]:
+    """Return the attributes that no code of SB3's or ours sets; none of an object of theirs."""
     kind: Any = type(thing)
-    return frozenset() if _package(kind) in _SB3 else frozenset(vars(thing)) - _names_of_sb3(kind)
+    return frozenset() if _package(kind) in _OURS else frozenset(vars(thing)) - _known_names(kind)
 
 
 @cache
-def _names_of_sb3(kind: type[Any]) -> frozenset[str]:
-    """Return the attributes that a class has from SB3: declared there, or stored on `self`."""
-    bases = [base for base in kind.__mro__ if _package(base) in _SB3]
+def _known_names(kind: type[Any]) -> frozenset[str]:
+    """Return the attributes that a class has from SB3 or us: declared, or stored on `self`."""
+    bases = [base for base in kind.__mro__ if _package(base) in _OURS]
     codes = [
         getattr(getattr(each, "fget", each), "__code__", None)
         for base in bases
@@ -157,6 +164,16 @@ def _learns(value: object) -> bool:
     return isinstance(value, (torch.nn.Module, torch.optim.Optimizer))
 
 
+def _is_foreign(value: object) -> bool:
+    """Say whether a value is an object of a library that may hold something, unlike its code."""
+    kind: Any = type(value)
+    if isinstance(value, _LOOKED_INTO) or kinds.is_bystander(value) or kinds.is_closed(value):
+        return False
+    if isinstance(value, _OF_TRAINING) or _package(kind) in {"evertrain", "builtins"}:
+        return False
+    return _is_of_library(kind) and (_package(kind) not in _SB3 or isinstance(value, BaseBuffer))
+
+
 @cache
 def _is_of_library(kind: type[Any]) -> bool:
     """Say whether a class is none of the program's, whose objects hold its state."""
@@ -175,12 +192,15 @@ def _package(kind: type[Any]) -> str:
     return kind.__module__.partition(".")[0]
 
 
-def counts(thing: object) -> list[str]:
-    """Return the attributes that may count something: numbers, containers, generators."""
+def shared(thing: object) -> list[str]:
+    """Return what the program's class holds for all of its objects, where it can change."""
     theirs = [base for base in type(thing).__mro__[:-1] if _package(base) not in _NEVER]
-    values = {name: x for base in reversed(theirs) for name, x in vars(base).items()} | vars(thing)
     return sorted(
-        name
-        for name, x in values.items()
-        if isinstance(x, _COUNT) and not isinstance(x, bool) and not name.startswith("__")
+        {
+            name
+            for base in theirs
+            for name, value in vars(base).items()
+            if isinstance(value, _CHANGING) and not name.startswith("__")
+        }
+        - vars(thing).keys()
     )
