@@ -16,7 +16,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from evertrain.checkpoint.plugin import Tree
 from evertrain.core.errors import ConfigError
 from evertrain.integrations.envs.method import AUTO
-from evertrain.integrations.sb3 import listener
+from evertrain.integrations.sb3 import listener, settings
 from evertrain.integrations.sb3.begin import (
     begin_again,
     seed_for_reset,
@@ -26,6 +26,7 @@ from evertrain.integrations.sb3.begin import (
 from evertrain.integrations.sb3.boundary import BARRIER_ROLLOUTS, Boundary
 from evertrain.integrations.sb3.learn import complete, numbers_of, schedules_as_numbers
 from evertrain.integrations.sb3.model import exploration, put_exploration
+from evertrain.integrations.sb3.override import apply_again
 
 if TYPE_CHECKING:
     from evertrain.run.run import Run
@@ -72,12 +73,14 @@ class EvertrainCallback(BaseCallback):
         take_back_first_reset(model)
         seed_once(model)
         listener.register(model, self.locals.get("callback", self), stage.name if stage else "")
+        settings.begin(model)
         run.attach(model=model)
         run.restore()
         listener.begin(model)
         begins_stage = stage is not None and 0 < run.step == stage.start
         if begins_stage and model.num_timesteps:  # restored; else SB3 has just done it
             begin_again(model, total, run.step)
+            apply_again(model)
         self.num_timesteps = model.num_timesteps
         has_tables = bool(self.locals.get("log_interval", 1))
         self._boundary = Boundary(
@@ -126,6 +129,7 @@ class EvertrainCallback(BaseCallback):
             self._run.finish("a callback ended the training")
             self._owes_row = True
         self._end_rollout(is_last=True)
+        settings.leave(self.model)
         complete(self._run)
         if self._run.stage is not None:
             seed_for_reset(self.model, self._run.step)

@@ -19,7 +19,7 @@ from stable_baselines3.common.type_aliases import MaybeCallback, TrainFreq
 
 from evertrain.core.errors import ConfigError, UsageError
 from evertrain.integrations.envs.method import AUTO
-from evertrain.integrations.sb3 import listener
+from evertrain.integrations.sb3 import listener, settings
 from evertrain.integrations.sb3.begin import seed_once
 from evertrain.integrations.sb3.boundary import BARRIER_ROLLOUTS, Boundary
 from evertrain.integrations.sb3.model import (
@@ -30,7 +30,7 @@ from evertrain.integrations.sb3.model import (
     put_logged,
 )
 from evertrain.integrations.sb3.numbers import metrics, of_listeners
-from evertrain.integrations.sb3.override import apply_overrides
+from evertrain.integrations.sb3.override import apply_again, apply_overrides
 
 if TYPE_CHECKING:
     from evertrain.run.run import Run
@@ -91,18 +91,25 @@ def learn(  # noqa: PLR0913  (the arguments of SB3's own learn, less one)
     refuse_foreign_loop(model)
     if stage is not None:
         apply_overrides(model, stage.overrides)
+    settings.begin(model)
     callbacks = set_up(model, callback, stage.name if stage is not None else "")
     run.attach(model=model)
     run.restore()
+    begins_stage = stage is not None and run.step == stage.start
+    if begins_stage:
+        apply_again(model)
     end = _end(run, stage, total_timesteps)
     model._total_timesteps = max(run.total or 0, end)  # noqa: SLF001
     tables = bool(log_interval)
     boundary = Boundary(run, model, barrier_rollouts, env_state=env_state, has_tables=tables)
     callbacks.on_training_start({"self": model, "total_timesteps": end}, globals())
     listener.begin(model)
+    if not begins_stage:
+        settings.put_again(model)
     boundary.announce()
     _loop(run, boundary, Rollout(model, callbacks, log_interval, after_update), end)
     callbacks.on_training_end()
+    settings.leave(model)
     complete(run)
 
 

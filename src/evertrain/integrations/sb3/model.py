@@ -30,7 +30,7 @@ from evertrain.integrations.envs.attributes import (
     take_space,
     take_value,
 )
-from evertrain.integrations.sb3 import inference, listener, own, replay, vector
+from evertrain.integrations.sb3 import inference, listener, own, replay, settings, vector
 from evertrain.integrations.torch.module import ModuleAdapter, on_cpu
 from evertrain.integrations.torch.optimizer import OptimizerAdapter
 
@@ -89,6 +89,7 @@ class ModelAdapter:
             "listener": listener.take(thing),
             "env": _env(thing),
             "own": own.take(thing, _COUNTERS),
+            "settings": settings.take(thing),
         }
 
     def mismatches(self, thing: BaseAlgorithm, tree: Tree) -> Sequence[Mismatch]:
@@ -137,6 +138,7 @@ class ModelAdapter:
         thing.ep_success_buffer = None if successes is None else deque(successes, size)
         put_space(thing.action_space, tree["spaces"][0])
         put_space(thing.observation_space, tree["spaces"][1])
+        settings.put(thing, tree.get("settings", {}))  # older checkpoints have none
         put_action_noise(thing, tree["noise"][0])
         put_exploration(thing, tree["noise"][1])
         put_logged(thing, tree["logged"])

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from operator import attrgetter
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
@@ -18,6 +19,8 @@ from stable_baselines3.common.utils import FloatSchedule, update_learning_rate
 from torch.optim import Optimizer
 
 from evertrain.core.errors import ConfigError
+
+_NEWEST: WeakKeyDictionary[BaseAlgorithm, dict[str, Any]] = WeakKeyDictionary()
 
 
 def apply_overrides(model: BaseAlgorithm, overrides: Mapping[str, Any]) -> None:
@@ -34,8 +37,14 @@ def apply_overrides(model: BaseAlgorithm, overrides: Mapping[str, Any]) -> None:
             and nothing was changed.
     """
     _refuse_unknown(model, overrides)
+    _NEWEST[model] = dict(overrides)
     for name, value in overrides.items():
         _SETTERS.get(name, _set_plain(name))(model, value)
+
+
+def apply_again(model: BaseAlgorithm) -> None:
+    """Make the newest overrides real again: the restored state is the last stage's."""
+    apply_overrides(model, _NEWEST.get(model, {}))
 
 
 def names_for(model: BaseAlgorithm) -> list[str]:

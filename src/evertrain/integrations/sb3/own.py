@@ -188,6 +188,11 @@ def _is_of_library(kind: type[Any]) -> bool:
     return any(Path(file).is_relative_to(each) for each in paths)
 
 
+def is_of_sb3(kind: type[Any]) -> bool:
+    """Say whether a class is one of SB3's own."""
+    return _package(kind) in _SB3
+
+
 def _package(kind: type[Any]) -> str:
     return kind.__module__.partition(".")[0]
 
