@@ -2,6 +2,7 @@
 
 import io
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,19 @@ def test_what_the_program_sets_otherwise_counts() -> None:
     listener.begin(new)
 
     assert (after.patience, after.best) == (10.0, 7.0)
+
+
+def test_the_time_of_the_clock_stays_that_of_the_attempt() -> None:
+    """As everywhere; a number that is none comes back."""
+    before, after = Tracks(), Tracks()
+    old, new = listening(before), listening(after)
+    before.began_at, before.best = time.time(), 7.0  # type: ignore[assignment]
+
+    listener.put(new, listener.take(old))
+    listener.begin(new)
+
+    assert after.best == 7.0
+    assert not hasattr(after, "began_at")
 
 
 def test_what_does_not_come_back_is_named() -> None:

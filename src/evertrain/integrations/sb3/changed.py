@@ -3,8 +3,9 @@
 A callback does not say which of its attributes count and which configure it. So what
 it held when the training began is remembered, and kept is what has changed since. Where
 the program begins with another value than then, it was changed by hand, and that counts.
+What is the time of the wall clock is of its attempt.
 
-Layer: integrations. Imports its siblings, `integrations.envs` and checkpoint.
+Layer: integrations. Imports its siblings, `integrations.envs`, checkpoint and core.
 """
 
 from collections.abc import Collection
@@ -12,9 +13,11 @@ from copy import deepcopy
 from typing import Any, Final
 
 from evertrain.checkpoint.plugin import Tree
+from evertrain.core.clock import SYSTEM_CLOCK
 from evertrain.integrations.envs import graph
 from evertrain.integrations.sb3 import own
 
+_RECENT_S: Final = 30 * 86400.0
 FIRST: Final = "evertrain_first"  # attribute: what the others were when the training began
 
 
@@ -26,11 +29,15 @@ def begin(thing: object, names: Collection[str]) -> None:
 
 
 def take(thing: object, names: Collection[str]) -> Tree:
-    """Return those of the attributes that have changed; none before `begin`."""
+    """Return those of the attributes that have changed, less times; none before `begin`."""
     first = vars(thing).get(FIRST)
     if first is None:
         return None
-    changed = [name for name in names if not _is_as_first(thing, name, first.get(name))]
+    changed = [
+        name
+        for name in names
+        if not _is_time(vars(thing)[name]) and not _is_as_first(thing, name, first.get(name))
+    ]
     return {
         "first": {name: _told(first, name) for name in changed},
         "now": own.take_from(thing, changed),
@@ -48,6 +55,11 @@ def put(thing: object, tree: Tree) -> list[str]:
         if tree["first"][name] == _told(first, name)
     }
     return own.put_into(thing, {**now, "": {**root, "attributes": alike}})
+
+
+def _is_time(value: object) -> bool:
+    """Say whether a number is a recent time of the clock; nothing else comes near it by chance."""
+    return type(value) is float and abs(SYSTEM_CLOCK.now_s() - value) < _RECENT_S
 
 
 def _is_as_first(thing: object, name: str, first: Any) -> bool:
