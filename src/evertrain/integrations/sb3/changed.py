@@ -46,7 +46,7 @@ def take(thing: object, names: Collection[str]) -> Tree:
 
 def put(thing: object, tree: Tree) -> list[str]:
     """Put back what the program begins with as it did then. Return what has no place, and why."""
-    first = vars(thing)[FIRST]
+    first = vars(thing).get(FIRST, {})
     now = dict(tree["now"])
     root = now[""]
     alike = {
