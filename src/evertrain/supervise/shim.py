@@ -286,7 +286,7 @@ def main() -> int:
         lease = nullcontext()
     with lease:
         packer = Packer(run_dir.logs, order.attempt)
-        log = LogWriter(run_dir.log(order.attempt), is_cut=packer.wake)
+        log = LogWriter(run_dir.log(order.attempt), piece_ended=packer.piece_ended)
         output = Output(order.size, log, Screen())
         packer.start()
         return Shim(order, wire, output).run(more)

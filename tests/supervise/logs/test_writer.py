@@ -49,8 +49,8 @@ def test_a_training_that_says_nothing_has_a_log(log: Path) -> None:
 
 def test_a_log_is_cut_between_lines(log: Path) -> None:
     """Each piece begins with a line, and together they are what was written."""
-    cuts: list[int] = []
-    writer = LogWriter(log, piece_bytes=1000, is_cut=lambda: cuts.append(1))
+    ended: list[int] = []
+    writer = LogWriter(log, piece_bytes=1000, piece_ended=lambda: ended.append(1))
     data = b"".join(b"line number %d\n" % n for n in range(1000))
     for start in range(0, len(data), 64):
         writer.write(data[start : start + 64])
@@ -59,7 +59,7 @@ def test_a_log_is_cut_between_lines(log: Path) -> None:
     pieces = list_pieces(log.parent)
     assert whole(log) == data
     assert len(pieces) > 10
-    assert len(cuts) == len(pieces) - 1
+    assert len(ended) == len(pieces)
     assert all(each.path.read_bytes().startswith(b"line number ") for each in pieces)
     assert max(each.size_bytes for each in pieces) < 1100
 

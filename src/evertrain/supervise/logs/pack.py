@@ -10,7 +10,7 @@ import errno
 import os
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -25,10 +25,14 @@ KEPT_BYTES: Final = 512 << 20
 _ZSTD_LEVEL: Final = 3
 _GZIP: Final = zlib.MAX_WBITS | 16
 _NICE: Final = 19
+_SUFFIXES: Final = (".gz", ".zst")
 
 
 class Packer:
-    """Packs and drops pieces, in a thread of its own once it is started.
+    """Packs pieces, in a thread of its own once it is started, and drops superfluous ones.
+
+    The thread gets what time is left over, and so falls behind a flood: whoever writes drops,
+    too, and no piece waits to be packed before it goes.
 
     One at a time in a directory: whoever writes the newest attempt's log.
 
@@ -51,13 +55,14 @@ class Packer:
         self._is_due = threading.Event()
 
     def start(self) -> None:
-        """Work now, and whenever woken, until this process ends."""
-        self.wake()
+        """Work now, and whenever a piece has ended, until this process ends."""
+        self._is_due.set()
         with suppress(RuntimeError):  # no thread to be had: the next attempt packs
             threading.Thread(target=self._work, name="evertrain-logs", daemon=True).start()
 
-    def wake(self) -> None:
-        """Say that a piece was closed. Never waits."""
+    def piece_ended(self) -> None:
+        """Drop what is superfluous now, and let the thread pack. Waits for the disk only."""
+        self._drop_superfluous()
         self._is_due.set()
 
     def work(self) -> None:
@@ -68,16 +73,35 @@ class Packer:
             both are there, with the same contents. A refusal of the disk leaves pieces plain.
         """
         self._clear_up()
+        self._drop_superfluous()
+        tried: set[Path] = set()
+        while (piece := self._next(tried)) is not None:
+            tried.add(piece.path)
+            with suppress(OSError):
+                self._pack(piece)
+            self._drop_superfluous()
+
+    def _next(self, tried: Collection[Path]) -> Piece | None:
+        """Return the oldest piece to pack but those that were tried, or None."""
         pieces = list_pieces(self._logs)
         closed = [each for each in pieces if each.number is not None and not each.packed]
         newest = [each for each in closed if each.attempt == self._attempt][-1:]
-        for piece in closed:
-            if piece not in newest:
-                with suppress(OSError):
-                    self._pack(piece)
+        left = (each for each in closed if each not in newest and each.path not in tried)
+        return next(left, None)
+
+    def _drop_superfluous(self) -> None:
         for piece in superfluous(list_pieces(self._logs), self._kept_bytes):
             with suppress(OSError):
-                self._fs.unlink(piece.path)
+                self._drop(piece)
+
+    def _drop(self, piece: Piece) -> None:
+        """Remove a piece, plain and packed: the thread may be packing it."""
+        if piece.number is None:
+            self._fs.unlink(piece.path)
+            return
+        plain = piece.path.with_suffix("") if piece.packed else piece.path
+        for suffix in ("", *_SUFFIXES):  # the plain one first: see `_pack`
+            self._fs.unlink(plain.with_name(plain.name + suffix))
 
     def _work(self) -> None:
         with suppress(OSError):  # on Linux this is a thread's own affair
@@ -97,7 +121,7 @@ class Packer:
             with suppress(OSError):
                 if name.startswith(".attempt-") and ".tmp-" in name:
                     self._fs.unlink(path)
-                elif name.endswith((".gz", ".zst")) and piece_at(path) is not None:
+                elif name.endswith(_SUFFIXES) and piece_at(path) is not None:
                     self._fs.unlink(path.with_suffix(""))
 
     def _pack(self, piece: Piece) -> None:
@@ -117,7 +141,9 @@ class Packer:
                 self._fs.unlink(half)
             raise
         self._fs.sync_dir(self._logs)
-        self._fs.unlink(piece.path)
+        # Whoever drops a piece meanwhile takes the plain one first and then the packed one:
+        # where the plain one is still there now, he finds the packed one, too.
+        self._fs.unlink(piece.path if piece.path.exists() else target)
 
 
 def _packed(piece: Piece, engine: Any) -> Iterator[bytes]:

@@ -22,11 +22,12 @@ class LogWriter:
     """Appends what a training writes, collapsed, and cuts the file where it gets large.
 
     Text is in the file when `write` returns; the newest state of a drawing (a progress bar)
-    at most `STATE_EVERY_S` later. It waits for nothing but the disk's append and rename.
+    at most `STATE_EVERY_S` later. It waits for nothing but the disk's append and rename, and
+    for `piece_ended`.
 
     Args:
         path: The last piece, which this one appends to.
-        is_cut: Called behind each cut: a piece was closed.
+        piece_ended: Called behind each cut, and once more behind the end of all.
         piece_bytes: Size at which a piece is closed, at the end of a line; in the middle of
             one at twice that.
         fs: Disk of the log.
@@ -40,7 +41,7 @@ class LogWriter:
         self,
         path: Path,
         *,
-        is_cut: Callable[[], None] = lambda: None,
+        piece_ended: Callable[[], None] = lambda: None,
         piece_bytes: int = PIECE_BYTES,
         fs: Fs = LOCAL_FS,
         clock: Clock = SYSTEM_CLOCK,
@@ -50,7 +51,7 @@ class LogWriter:
             fs.append(path, b"")
         self.lost_bytes = 0
         self._path = path
-        self._is_cut = is_cut
+        self._piece_ended = piece_ended
         self._piece_bytes = piece_bytes
         self._fs = fs
         self._clock = clock
@@ -84,6 +85,7 @@ class LogWriter:
         """Write what is left."""
         self._due_s = None
         self._put(self._collapse.end())
+        self._piece_ended()
 
     def _put(self, data: bytes) -> None:
         """Append, and cut behind the last line that has its end, once there is enough."""
@@ -110,10 +112,11 @@ class LogWriter:
         """Close the piece by a rename: a reader of it goes on reading, and finds the next."""
         try:
             self._fs.replace(self._path, closed_path(self._path, self._closed_count + 1))
-            self._closed_count += 1
-            self._size_bytes, self._cut_at_bytes = 0, self._piece_bytes
-            self._fs.append(self._path, b"")
         except OSError:  # it goes on growing, and is tried again later
             self._cut_at_bytes = self._size_bytes + self._piece_bytes
             return
-        self._is_cut()
+        self._closed_count += 1
+        self._size_bytes, self._cut_at_bytes = 0, self._piece_bytes
+        with suppress(OSError):  # a full disk; what is dropped now may make room
+            self._fs.append(self._path, b"")
+        self._piece_ended()
