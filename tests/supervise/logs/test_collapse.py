@@ -29,6 +29,19 @@ NESTED = b"".join(
 RICH = b"\r\x1b[2K\x1b[1A\x1b[2K\x1b[1A\x1b[2K".join(b"a%d\nb%d\nc%d" % (n, n, n) for n in range(9))
 
 
+def docker(down: bytes, count: int = 50, names: bytes = b"abc") -> bytes:
+    """Return bars as docker draws them: up to the row, and down again behind all of them."""
+    drawn = b"".join(b"%c: 0\n" % name for name in names)
+    for number in range(count):
+        for index, name in enumerate(names):
+            up = len(names) - index
+            drawn += b"\x1b[%dA\x1b[2K\r%c: %d MB" % (up, name, number) + down % up
+    return drawn
+
+
+DOCKED = [b"a: 0", b"b: 0", b"c: 0", b"a: 49 MB", b"b: 49 MB", b"c: 49 MB"]
+
+
 @pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 7, 4096])
 @pytest.mark.parametrize(
     ("drawn", "lines"),
@@ -49,6 +62,19 @@ RICH = b"\r\x1b[2K\x1b[1A\x1b[2K\x1b[1A\x1b[2K".join(b"a%d\nb%d\nc%d" % (n, n, n
         (b"start\n" + RICH + b"\nafter\nend\nof\nit\n",
          [b"start", b"a0", b"b0", b"c0", b"\x1b[2Ka8", b"b8", b"c8", b"after", b"end",
           b"of", b"it", b""]),
+        (docker(b"\r\x1b[%dB") + b"done\nbye\n", [*DOCKED, b"done", b"bye", b""]),
+        (docker(b"\x1b[%dB") + b"done\nbye\n", [*DOCKED, b"done", b"bye", b""]),
+        (docker(b"\x1b[%dE") + b"done\nbye\n", [*DOCKED, b"done", b"bye", b""]),
+        (docker(b"\r\x1b[%dB") + b"Traceback\n" * 9, [*DOCKED, *[b"Traceback"] * 9, b""]),
+        (docker(b"\r\x1b[%dB"), [*DOCKED, b""]),
+        (b"a\nb\x1b[A\ra2\x1b[B, and on\n", [b"a", b"b", b"a2", b"b, and on", b""]),
+        (b"\rstep 1\x1b[A\x1b[Bgone\n", [b"step 1gone", b""]),
+        (b"\rstep 1\x1b[F\x1b[Eover\n", [b"over", b""]),
+        (b"\rstep 1\x1b[F\x1b[B\x1b[2Kover\n", [b"\x1b[2Kover", b""]),
+        (b"a\nb\x1b[A\ra2\x1b[B\x1b[2Kover\n", [b"a", b"b", b"a2", b"\x1b[2Kover", b""]),
+        (b"bar 0\r\x1b[Bbar 1\r\x1b[Bbar 2", [b"bar 0", b"bar 1", b"bar 2"]),
+        (b"top\x1b[999B\x1b[Eend\n", [b"top", b"end", b""]),
+        (b"a\x1b[0Ab\x1b[0Bc\x1b[0Ed\n", [b"a", b"b", b"ac", b"d", b""]),
     ],
 )  # fmt: skip
 def test_what_is_left(drawn: bytes, lines: list[bytes], chunk_bytes: int) -> None:
@@ -77,7 +103,16 @@ def test_a_drawing_is_held_until_it_is_asked_for() -> None:
     assert collapse.feed(b"\r100%\nnext\n") == b"\r100%\nnext\n"
 
 
-@pytest.mark.parametrize("bar", [b"\r%6d it/s", b"%6d it/s\r", b"\n\r%6d it/s\x1b[A"])
+@pytest.mark.parametrize(
+    "bar",
+    [
+        b"\r%6d it/s",
+        b"%6d it/s\r",
+        b"\n\r%6d it/s\x1b[A",
+        b"\x1b[A\x1b[2K\r%6d it/s\x1b[B",
+        b"\x1b[A\r%6d it/s\x1b[B\x1b[2Kx",
+    ],
+)
 def test_a_weekend_of_drawing_takes_little(bar: bytes) -> None:
     """Of twenty drawings a second for an hour, asked for every 10 s, only those are left."""
     drawn = b"".join(bar % number for number in range(20 * 3600))
@@ -111,7 +146,8 @@ def test_memory_is_bounded() -> None:
 WORDS = st.lists(
     st.sampled_from(
         [b"a", b"bc", b"\xc3\xa9", b"\n", b"\r", b"\r\n", b"\b", b"\x1b[A", b"\x1b[2A", b"\x1b[2D",
-         b"\x1b[K", b"\x1b[31m", b"\x1b", b"\x1bM", b"\x1b[1G"]
+         b"\x1b[K", b"\x1b[31m", b"\x1b", b"\x1bM", b"\x1b[1G",
+         b"\x1b[B", b"\x1b[2B", b"\x1b[E", b"\x1b[2K"]
     ),
     max_size=40,
 )  # fmt: skip

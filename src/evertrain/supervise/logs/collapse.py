@@ -1,9 +1,10 @@
 """What a program leaves on its terminal, of all that it draws there. Pure.
 
 A progress bar draws itself twenty times a second over its own line (carriage return),
-spinners step back (backspace), several bars climb up to the first (`ESC [ n A`). A file that
-kept each drawing would fill a disk over a weekend. So rows that are being drawn are held
-in memory, the last state of each; text that nothing redraws passes at once, as it is.
+spinners step back (backspace), several bars climb up to the first (`ESC [ n A`), and down
+again (`ESC [ n B`). A file that kept each drawing would fill a disk over a weekend. So rows
+that are being drawn are held in memory, the last state of each; text that nothing redraws
+passes at once, as it is.
 
 Layer: supervise. Imports nothing from evertrain.
 """
@@ -14,10 +15,11 @@ from typing import Final
 
 Match = re.Match[bytes]
 
-# What begins a drawing: back to the start of the line, back a few characters, up some rows.
+# What begins a drawing: back to the start of the line, back a few characters, up or down some
+# rows. E and F go to the start of a line, A, B and M stay in their column.
 _MARK: Final = re.compile(
     rb"\r(?!\n)|\x1b\[[01]?G|(?P<back>\x08+)|\x1b\[(?P<left>[0-9]{0,4})D"
-    rb"|\x1b\[(?P<up>[0-9]{0,4})[AF]|(?P<index>\x1bM)"
+    rb"|\x1b\[(?P<up>[0-9]{0,4})[AF]|(?P<index>\x1bM)|\x1b\[(?P<down>[0-9]{0,4})[BE]"
 )
 _STEP: Final = re.compile(rb"(?P<end>\r?\n)|" + _MARK.pattern)
 # The first bytes of all these: to search for them is fast, for the marks themselves slow.
@@ -25,6 +27,7 @@ _CONTROL: Final = re.compile(rb"[\r\x08\x1b]")
 _CONTROL_OR_END: Final = re.compile(rb"[\n\r\x08\x1b]")
 # What may be such a mark, once the next bytes have come.
 _PARTIAL: Final = re.compile(rb"(?:\r|\x1b(?:\[[0-9]{0,4})?)\Z")
+_ERASE: Final = b"\x1b[2K"
 _MAX_LINE_BYTES: Final = 4096
 _MAX_ROW_BYTES: Final = 65_536
 _MAX_ROWS: Final = 128
@@ -56,6 +59,7 @@ class Collapse:
         self._rows: list[_Row] = []
         self._at = 0  # the cursor's row
         self._is_back = False  # whether the next text overwrites that row
+        self._is_home = False  # whether the cursor is at the start of it
         self._reach = 0  # how many rows above the last one this drawing has climbed
         self._quiet = 0  # rows begun since it last climbed
         self._carry = b""
@@ -101,7 +105,7 @@ class Collapse:
         if mark is None:
             return b""
         self._rows, self._at, self._reach, self._quiet = [_Row(self._line)], 0, 0, 0
-        self._is_back = False
+        self._is_back = self._is_home = False
         return data[mark.start() :]
 
     def _draw(self, data: bytes, parts: list[bytes]) -> bytes:
@@ -113,11 +117,15 @@ class Collapse:
             if step["end"]:
                 parts.append(self._next_row())
             elif step["up"] is not None or step["index"]:
-                self._climb(int(step["up"] or 1))
+                self._climb(_count(step["up"]))
+            elif step["down"] is not None:
+                parts.append(self._descend(_count(step["down"])))
             elif step["back"] or step["left"] is not None:
-                self._step_back(len(step["back"] or b"") or int(step["left"] or 1))
+                self._step_back(len(step["back"] or b"") or _count(step["left"]))
             else:
-                self._is_back = True
+                self._is_back = self._is_home = True
+            if step[0][-1:] in b"EF":
+                self._is_back = self._is_home = True
             if not self._rows:
                 return data[position:]
         self._write(data[position:])
@@ -130,13 +138,15 @@ class Collapse:
         if text:
             row = self._rows[self._at]
             row.text = bytearray() if self._is_back or row.text is None else row.text
+            before = max(0, len(row.text) - len(_ERASE) + 1)
             row.text += text
-            row.is_new, self._is_back = True, False
+            del row.text[: max(0, row.text.rfind(_ERASE, before))]
+            row.is_new, self._is_back, self._is_home = True, False, False
 
     def _next_row(self) -> bytes:
         """Go down a row. Return the rows that the drawing does not reach any more."""
         self._at += 1
-        self._is_back = True
+        self._is_back = self._is_home = True
         if self._at < len(self._rows):
             return b""
         self._rows.append(_Row())
@@ -157,6 +167,20 @@ class Collapse:
         self._at += missing - count
         self._reach = max(self._reach, len(self._rows) - 1 - self._at)
         self._quiet, self._is_back = 0, True
+
+    def _descend(self, count: int) -> bytes:
+        """Go down; below the drawing is one row more at most. Return what `_next_row` does.
+
+        The column stays: text that comes now overwrites the row if the cursor is at the start,
+        and else stands behind what is there.
+        """
+        last = len(self._rows) - 1
+        if self._at + count > last and self._rows[last].text:
+            self._at = last
+            return self._next_row()
+        self._at = min(self._at + count, last)
+        self._is_back = self._is_home
+        return b""
 
     def _step_back(self, count: int) -> None:
         """Forget the last `count` characters of the row: other ones follow."""
@@ -187,6 +211,11 @@ class Collapse:
             told += b"\n"
             self._is_open = False
         return told
+
+
+def _count(digits: bytes | None) -> int:
+    """Return what a mark counts: none and 0 are 1."""
+    return max(1, int(digits or 1))
 
 
 def _found(first: re.Pattern[bytes], whole: re.Pattern[bytes], data: bytes) -> Iterator[Match]:
