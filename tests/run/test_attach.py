@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from evertrain.checkpoint.plugin import Mismatch
 from evertrain.core.errors import StateError
 from evertrain.run import containers, rebuild
+from evertrain.run.adapters import ArrayAdapter
 from evertrain.run.capture import Capture
 from support import OpenRun, walk
 
@@ -213,6 +215,46 @@ def test_differences_that_are_named_are_accepted(open_run: OpenRun) -> None:
 
     assert array.tolist() == [0, 0, 0]
     assert fresh == [2]
+
+
+def test_what_is_accepted_is_told(open_run: OpenRun, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each difference that was let through has its line; nobody resumes less without a word."""
+    run = open_run()
+    run.attach(a=np.zeros(3), b=[1], many={str(n): np.zeros(2) for n in range(30)})
+    walk(run, until=1)
+    capsys.readouterr()
+
+    run = open_run(partial=["b", "d", "many.*"])
+    run.attach(a=np.ones(3), d=[2], many={str(n): np.zeros(3) for n in range(30)})
+    run.restore()
+
+    told = [line for line in capsys.readouterr().out.splitlines() if "not restored: " in line]
+    assert told[0].endswith("not restored: b: in the checkpoint, but not attached")
+    assert told[1].endswith("not restored: d: attached, but missing in the checkpoint")
+    assert told[-1].endswith("not restored: 12 more that `partial` names")
+    assert len(told) == 21
+
+
+def test_what_nothing_can_accept_is_refused_whatever_is_asked_for(
+    open_run: OpenRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pattern cannot let it through, also inside a dict, and the error offers none."""
+    run = open_run()
+    run.attach(things={"a": np.zeros(3)})
+    walk(run, until=1)
+    found = [Mismatch("kind", "a there, b here", None), Mismatch("size", "3, 4", "all is lost")]
+    monkeypatch.setattr(ArrayAdapter, "mismatches", lambda *_: found)
+
+    run = open_run(partial=["*"])
+    run.attach(things={"a": np.zeros(3)})
+    with pytest.raises(StateError, match=r"things\.a\.kind: a there, b here") as caught:
+        run.restore()
+    assert "partial=" not in caught.value.fix
+
+    run = open_run()
+    run.attach(things={"a": np.zeros(3)})
+    with pytest.raises(StateError, match=r"things\.a\.size: 3, 4 \(if accepted: all is lost\)"):
+        run.restore()
 
 
 def test_an_object_that_refuses_its_state_is_a_config_error(open_run: OpenRun) -> None:

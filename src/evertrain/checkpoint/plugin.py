@@ -12,7 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -104,10 +104,17 @@ class Mismatch:
     Attributes:
         path: Leaf, as "name.inner.leaf".
         problem: "missing in the checkpoint", "not in the program", "shape (3,) there, (4,) here".
+        accepted: What happens where `partial` accepts it, if that says more than that the leaf
+            is not restored; None if it cannot be accepted.
     """
 
     path: str
     problem: str
+    accepted: str | None = ""
+
+    def within(self, name: str) -> "Mismatch":
+        """Return it as one of the thing called `name`."""
+        return replace(self, path=f"{name}.{self.path}" if self.path else name)
 
 
 class Adapter(Protocol):

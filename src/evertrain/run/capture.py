@@ -21,10 +21,9 @@ from evertrain.run.cycle import refusing_cycles
 from evertrain.run.filling import Container
 from evertrain.run.fitting import (
     check_fillable,
-    join,
     judging,
-    matches,
     misfits,
+    refused,
     restore_one,
     settle,
 )
@@ -140,10 +139,10 @@ class Capture:
                 first, tree = shown[name], _bare(trees[name])
                 with refusing_cycles(name, tree):
                     found = misfits(find_adapter(first), first, self._familiar(name, tree))
-                faults += [Mismatch(join(name, each.path), each.problem) for each in found]
+                faults += [each.within(name) for each in found]
         with refusing_cycles(STATE, trees[STATE]):
             faults += self._state_faults(shown.get(STATE, {}), self._stored_state(trees))
-        left = [each for each in faults if not matches(each.path, partial)]
+        left = refused(faults, partial)
         if left:
             raise not_resumable(left)
 
@@ -161,13 +160,18 @@ class Capture:
         """Mark what is data, and may be a buffer of which few rows change."""
         return Rows(tree) if getattr(adapter, "is_data", False) else tree
 
-    def restore(self, trees: Mapping[str, Tree], partial: Sequence[str], where: str) -> None:
+    def restore(
+        self, trees: Mapping[str, Tree], partial: Sequence[str], where: str
+    ) -> Sequence[Mismatch]:
         """Put everything back: attached things, then state, then the generators.
 
         Args:
             trees: What the checkpoint holds, by part.
             partial: Patterns of leaves that may differ and then stay fresh.
             where: Name of the checkpoint, for the message.
+
+        Returns:
+            The differences that `partial` accepted.
 
         Raises:
             StateError: What is stored does not fit the program. All differences
@@ -181,7 +185,7 @@ class Capture:
             faults, fitting = self._compare(trees)
             stored = self._stored_state(trees)
             faults += self._state_faults(mine, stored)
-        left = [each for each in faults if not matches(each.path, partial)]
+        left = refused(faults, partial)
         if left:
             raise does_not_fit(left, where)
         for name in fitting:
@@ -189,6 +193,7 @@ class Capture:
             restore_one(name, thing, adapter, trees[name])
         mine.update({name: fill(mine.get(name), tree) for name, tree in stored.items()})
         rng.restore(trees.get(RNG, {}), where)
+        return faults
 
     @property
     def things(self) -> Mapping[str, tuple[Any, Adapter]]:
@@ -228,11 +233,11 @@ class Capture:
             )
         with judging(where):
             found = [
-                Mismatch(join(name, each.path), each.problem)
+                each.within(name)
                 for name, tree in shared.items()
                 for each in rigid_misfits(*self._things[name], tree)
             ]
-        left = [each for each in (*faults, *found) if not matches(each.path, partial)]
+        left = refused((*faults, *found), partial)
         if left:
             raise does_not_fit(left, where)
         for name, tree in shared.items():
@@ -277,7 +282,7 @@ class Capture:
                 continue
             fitting.append(name)
             inner = misfits(adapter, thing, trees[name])
-            faults += [Mismatch(join(name, each.path), each.problem) for each in inner]
+            faults += [each.within(name) for each in inner]
         return faults, fitting
 
     def _state_faults(self, mine: Mapping[str, Any], stored: Mapping[str, Tree]) -> list[Mismatch]:

@@ -158,7 +158,7 @@ def _compare(here: Items, tree: Tree, find: Find, *, is_list: bool = False) -> l
     for key in dict.fromkeys([*items, *here]):
         thing, stored = here.get(key, _MISSING), items.get(key, _MISSING)
         inner = _compare_one(thing, stored, kinds.get(key, _PLAIN), find, is_list=is_list)
-        found += [Mismatch(f"{key}.{each.path}".rstrip("."), each.problem) for each in inner]
+        found += [each.within(str(key)) for each in inner]
     return found
 
 

@@ -101,6 +101,11 @@ def matches(path: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(path, each) or fnmatchcase(inner, each) for each in patterns)
 
 
+def refused(faults: Sequence[Mismatch], partial: Sequence[str]) -> list[Mismatch]:
+    """Return those that no pattern of `partial` accepts, and those that none can accept."""
+    return [each for each in faults if each.accepted is None or not matches(each.path, partial)]
+
+
 def join(name: str, path: str) -> str:
     """Return the path of something inside the thing called `name`."""
     return f"{name}.{path}" if path else name

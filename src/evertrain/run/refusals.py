@@ -10,6 +10,7 @@ from evertrain.checkpoint.plugin import Mismatch
 from evertrain.core.errors import StateError
 
 _MANY: Final = 5  # patterns that an error still spells out
+_LISTED: Final = 20  # differences that are
 
 
 def name_taken(name: str) -> StateError:
@@ -55,8 +56,22 @@ def does_not_fit(faults: Sequence[Mismatch], where: str) -> StateError:
     return StateError(
         f"{where} does not fit this program:\n" + _listed(faults),
         "a resume that drops or invents state would train on silently wrong.",
-        f"Restore the program that made it, or accept the difference: {_partial(faults)}.",
+        f"Restore the program that made it{_or_accept(faults)}.",
     )
+
+
+def not_restored(accepted: Sequence[Mismatch]) -> list[str]:
+    """Return a line for each difference that `partial` accepted, of many for the first ones."""
+    lines = [f"not restored: {_line(each)}" for each in accepted[:_LISTED]]
+    left = len(accepted) - len(lines)
+    return [*lines, f"not restored: {left} more that `partial` names"] if left else lines
+
+
+def _or_accept(faults: Sequence[Mismatch]) -> str:
+    """Return the other way out, unless one of them closes it."""
+    if any(each.accepted is None for each in faults):
+        return ", or begin another run: not all of this can be accepted"
+    return f", or accept the difference: {_partial(faults)}"
 
 
 def _partial(faults: Sequence[Mismatch]) -> str:
@@ -66,6 +81,12 @@ def _partial(faults: Sequence[Mismatch]) -> str:
 
 
 def _listed(faults: Sequence[Mismatch]) -> str:
-    shown = [f"  {each.path:.200}: {each.problem:.300}" for each in faults[:20]]
-    more = [f"  ... and {len(faults) - 20} more"] if len(faults) > 20 else []  # noqa: PLR2004
+    shown = [f"  {_line(each, ' (if accepted: {})')}" for each in faults[:_LISTED]]
+    more = [f"  ... and {len(faults) - _LISTED} more"] if len(faults) > _LISTED else []
     return "\n".join(shown + more)
+
+
+def _line(fault: Mismatch, consequence: str = "; {}") -> str:
+    """Return one difference, and what comes of accepting it."""
+    comes = consequence.format(fault.accepted[:300]) if fault.accepted else ""
+    return f"{fault.path:.200}: {fault.problem:.300}{comes}"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from evertrain.checkpoint.commit import Tools
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.keep import Keep, keep_any, keep_best, keep_last, keep_stages
+from evertrain.checkpoint.plugin import Mismatch
 from evertrain.checkpoint.store import Store
 from evertrain.checkpoint.when import When, auto, quiet_of
 from evertrain.core.clock import SYSTEM_CLOCK, Clock
@@ -46,6 +47,7 @@ from evertrain.run.inbox import Inbox, addressed_since_s
 from evertrain.run.initial import check_source, start_from
 from evertrain.run.origin import Origin
 from evertrain.run.owner import OwnProcess
+from evertrain.run.refusals import not_restored
 from evertrain.run.reseed import reseed, wanted
 from evertrain.run.rng import Seeder, isolated
 from evertrain.run.rows import Rows, merged, place_in
@@ -334,10 +336,11 @@ class Run:
         self._beat("restore")
         info = self.resumed_from
         is_resumed = info is not None
+        accepted: Sequence[Mismatch] = ()
         if info is not None:
             self._trial.begin(info, self._store.path)
             trees = self._origin.take_state(self._capture.copying)
-            self._capture.restore(trees, self._partial, str(info.path))
+            accepted = self._capture.restore(trees, self._partial, str(info.path))
             self._reseed_if_asked()
         elif self._init_from is not None:
             self.say(start_from(self._init_from, self._capture, self._partial))
@@ -351,6 +354,8 @@ class Run:
             self._take_branch()
         self._stay_finished()
         self._announce()
+        for line in not_restored(accepted):
+            self.say(line)
         if is_resumed:
             self._reapply()
         self._look("resume" if is_resumed else "begin")

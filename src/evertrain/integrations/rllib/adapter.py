@@ -131,13 +131,14 @@ def _count(policies: int) -> str:
 def _differing(name: str, there: Any, here: str) -> Mismatch | None:
     if there == here:
         return None
-    hint = ""
+    hint, accepted = "", None  # nothing of another class, or stack, has a place
     if name == "ray":
+        accepted = "all else is put into this version"
         hint = (
             f": pip install 'ray[rllib]=={there}', or accept another version, which may play"
             " differently, with Run(partial=['*.ray'])"
         )
-    return Mismatch(name, f"{there} there, {here} here{hint}")
+    return Mismatch(name, f"{there} there, {here} here{hint}", accepted)
 
 
 def room_of(algorithm: Any) -> ModuleType:
