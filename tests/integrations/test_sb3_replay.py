@@ -328,8 +328,46 @@ def test_another_buffer_is_named(
     assert any(re.search(message, each) for each in found), found
 
 
+@pytest.mark.parametrize("rows", [0, 1, 37, 60, 75, 130])
+@pytest.mark.parametrize("size", [20, 59, 61, 90])
+def test_a_ring_of_another_size_gets_the_newest_rows_in_order(rows: int, size: int) -> None:
+    """What fits is kept as if only that had been added; nothing of before is left."""
+    program, other, expected = build(60), build(size), build(size)
+    fill(program, rows)
+    fill(other, 7, seed=1)
+    tree = ADAPTER.capture(program)["replay"]
+    ring, kept = program.replay_buffer, min(rows, 60, size)
+    order = [number % 60 for number in range(rows - kept, rows)]
+    for name in ("observations", "next_observations", "actions", "rewards", "dones", "timeouts"):
+        getattr(expected.replay_buffer, name)[:kept] = getattr(ring, name)[order]
+
+    assert replay.put(other, tree)
+
+    mine, theirs = other.replay_buffer, expected.replay_buffer
+    assert (mine.pos, mine.full) == (kept % size, kept == size)
+    for name in ("observations", "next_observations", "actions", "rewards", "dones", "timeouts"):
+        assert np.array_equal(getattr(mine, name), getattr(theirs, name))
+
+
+@pytest.mark.parametrize(
+    "options", [OPTIMIZED, {"replay_buffer_class": Sealed}, {"count": 2}], ids=str
+)
+def test_what_cannot_be_moved_starts_empty_and_says_so(options: dict[str, Any]) -> None:
+    """Rows of another kind, or in a ring of which nobody knows what it does at its end."""
+    before = {name: each for name, each in options.items() if name != "count"}
+    program, other = build(60, **before), build(80, **options)
+    fill(program, 25)
+    tree = ADAPTER.capture(program)
+
+    told = [each.accepted for each in replay.mismatches(other, tree["replay"])]
+
+    assert set(told) == {"the replay buffer starts empty"}
+    assert not replay.put(other, tree["replay"])
+    assert other.replay_buffer.pos == 0
+
+
 def test_a_run_refuses_another_buffer_and_may_begin_an_empty_one(tmp_path: Path) -> None:
-    """The error has path and fix; `partial` leaves the buffer fresh, and it still is counted."""
+    """The error has path and fix; `partial` keeps the newest rows, and they still are counted."""
     program = build(60)
     with Run(tmp_path, total=3, seed=1, save=every(steps=1), keep=keep_last(3)) as run:
         run.attach(model=program)
@@ -347,5 +385,5 @@ def test_a_run_refuses_another_buffer_and_may_begin_an_empty_one(tmp_path: Path)
     with pytest.raises(StateError, match=r"model\.replay_buffer\.buffer_size: .*=60"):
         resume("none")
     other = resume("model.replay_buffer.*")
-    assert (other.replay_buffer.pos, other.num_timesteps) == (5, 80)
+    assert (other.replay_buffer.pos, other.num_timesteps) == (65, 80)
     assert isinstance(ADAPTER.capture(other)["replay"]["arrays"]["rewards"][0], Rows)

@@ -7,7 +7,7 @@ how many rows it has been given: a save writes the parts that changed.
 Layer: integrations. Imports checkpoint only.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +26,7 @@ _IN_ORDER: Final = frozenset(
     {ReplayBuffer, DictReplayBuffer, getattr(buffers, "NStepReplayBuffer", ReplayBuffer)}
 )
 _ADDS: Final = frozenset({ReplayBuffer.add, DictReplayBuffer.add})
+_EMPTY: Final = "the replay buffer starts empty"
 _BLOCK_PARTS: Final = 8  # few names, and not much that is written before it is filled
 
 
@@ -56,11 +57,25 @@ def mismatches(model: BaseAlgorithm, tree: Tree) -> list[Mismatch]:
     if buffer is None:
         return [] if tree is None else [Mismatch("replay_buffer", "not in the program")]
     if tree is None:
-        return [Mismatch("replay_buffer", "missing in the checkpoint")]
-    if buffer.buffer_size != tree["size"]:
-        problem = f"{tree['size']} rows there, {buffer.buffer_size} here"
-        fix = f"give buffer_size={tree['size'] * buffer.n_envs}"
-        return [Mismatch("replay_buffer.buffer_size", f"{problem}: {fix}")]
+        return [Mismatch("replay_buffer", "missing in the checkpoint", _EMPTY)]
+    found = _other_rows(buffer, tree)
+    if buffer.buffer_size == tree["size"]:
+        return found
+    problem = f"{tree['size']} rows there, {buffer.buffer_size} here"
+    fix = f"give buffer_size={tree['size'] * buffer.n_envs}"
+    accepted = _EMPTY if found else _moved(buffer, tree)
+    return [Mismatch("replay_buffer.buffer_size", f"{problem}: {fix}", accepted), *found]
+
+
+def _moved(buffer: ReplayBuffer, tree: Tree) -> str:
+    """Return what becomes of stored rows of the same kind in a ring of another size."""
+    if not _is_movable(buffer):
+        return _EMPTY
+    return f"the newest {min(_rows_in(tree), buffer.buffer_size)} of {_rows_in(tree)} rows are kept"
+
+
+def _other_rows(buffer: ReplayBuffer, tree: Tree) -> list[Mismatch]:
+    """Return which rows are not as those of `buffer`."""
     mine = {name: _row(array) for name, array in _arrays(buffer).items()}
     there = {name: _row(_bare(blocks[0])) for name, blocks in tree["arrays"].items()}
     return [
@@ -68,32 +83,79 @@ def mismatches(model: BaseAlgorithm, tree: Tree) -> list[Mismatch]:
             f"replay_buffer.{name}",
             f"{there.get(name, 'nothing')} there, {mine.get(name, 'nothing')} here:"
             " build the environments and the buffer as then",
+            _EMPTY,
         )
         for name in sorted(mine.keys() | there.keys())
         if mine.get(name) != there.get(name)
     ]
 
 
-def put(model: BaseAlgorithm, tree: Tree) -> None:
-    """Fill the buffer of `model`; one that does not fit stays as it is.
+def put(model: BaseAlgorithm, tree: Tree) -> bool:
+    """Fill the buffer of `model`, a ring of another size with the newest rows.
 
     Each block is taken out of `tree` once it is copied, so that memory never holds
     the buffer twice.
+
+    Returns:
+        Whether it was filled. One whose rows are of another kind stays as it is.
     """
     buffer = _buffer(model)
-    if buffer is None or mismatches(model, tree):
-        return
+    if buffer is None or tree is None or _other_rows(buffer, tree):
+        return False
+    size, is_same = buffer.buffer_size, buffer.buffer_size == tree["size"]
+    if not is_same and not _is_movable(buffer):
+        return False
+    spans = [(0, size, 0)] if is_same else list(_newest(tree, size))
     is_used = buffer.full or buffer.pos > 0
     for name, array in _arrays(buffer).items():
-        blocks, row = tree["arrays"][name], 0
-        for index, block in enumerate(blocks):
-            rows = _bare(block)
-            array[row : row + len(rows)] = rows
-            row += len(rows)
-            blocks[index] = None
+        end = _copy(tree["arrays"][name], array, spans)
         if is_used:  # else it holds zeros, and no memory yet
-            array[row:] = 0
-    buffer.pos, buffer.full = tree["pos"], tree["full"]
+            array[end:] = 0
+    kept = min(_rows_in(tree), size)
+    pos, full = (tree["pos"], tree["full"]) if is_same else (kept % size, kept == size)
+    buffer.pos, buffer.full = pos, full
+    return True
+
+
+def _copy(blocks: list[Any], array: Array, spans: Sequence[tuple[int, int, int]]) -> int:
+    """Copy spans of rows, each (first, last, first in `array`), and take each block out.
+
+    Returns:
+        The first row of `array` behind them.
+    """
+    start = end = 0
+    for index, block in enumerate(blocks):
+        rows = _bare(block)
+        for first, last, place in spans:
+            low, high = max(first, start), min(last, start + len(rows))
+            if low < high:
+                at = place + low - first
+                array[at : at + high - low] = rows[low - start : high - start]
+                end = max(end, at + high - low)
+        start += len(rows)
+        blocks[index] = None
+    return end
+
+
+def _newest(tree: Tree, most: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the spans of the newest `most` rows of a stored ring, from the oldest on."""
+    parts = [(tree["pos"], tree["size"]), (0, tree["pos"])] if tree["full"] else [(0, tree["pos"])]
+    surplus, place = max(_rows_in(tree) - most, 0), 0
+    for first, last in parts:
+        skipped = min(surplus, last - first)
+        surplus -= skipped
+        yield first + skipped, last, place
+        place += last - first - skipped
+
+
+def _rows_in(tree: Tree) -> int:
+    """Return how many transitions a stored ring holds."""
+    return int(tree["size"] if tree["full"] else tree["pos"])
+
+
+def _is_movable(buffer: ReplayBuffer) -> bool:
+    """Say whether its rows mean the same at other places, as long as they stay in order."""
+    return type(buffer) in _IN_ORDER and not buffer.optimize_memory_usage
 
 
 def written(buffer: ReplayBuffer, timesteps: int) -> int | None:
