@@ -108,7 +108,7 @@ class ModelAdapter:
 
         def misfits(tree: Tree) -> Sequence[Mismatch]:
             if _class_in(tree) != name:
-                return (Mismatch("class", f"{_class_in(tree)} there, {name} here"),)
+                return (Mismatch("class", f"{_class_in(tree)} there, {name} here", None),)
             found = _prefixed("policy", policy(tree["policy"]))
             for key, judge in optimizers.items():
                 found += _prefixed(key, judge(tree["optimizers"].get(key)))
@@ -122,7 +122,7 @@ class ModelAdapter:
         The replay buffer is taken out of `tree` while it is copied; see `replay.put`.
         """
         _MODULE.restore(thing.policy, tree["policy"])
-        replay.put(thing, tree["replay"])
+        is_filled = replay.put(thing, tree["replay"])
         optimizers, tensors = _torch_parts(thing)
         for name, tensor in tensors.items():
             with torch.no_grad():
@@ -143,7 +143,8 @@ class ModelAdapter:
         put_exploration(thing, tree["noise"][1])
         put_logged(thing, tree["logged"])
         listener.put(thing, tree["listener"])
-        own.put(thing, tree["own"], _COUNTERS)
+        left = () if is_filled else ("replay_buffer",)  # it counts what it does not hold
+        own.put(thing, {name: x for name, x in tree["own"].items() if name not in left}, _COUNTERS)
         _put_env(thing, tree["env"])
 
 
@@ -203,7 +204,7 @@ def _class_in(tree: Tree) -> Any:
 
 
 def _prefixed(name: str, found: Sequence[Mismatch]) -> list[Mismatch]:
-    return [Mismatch(f"{name}.{each.path}".rstrip("."), each.problem) for each in found]
+    return [each.within(name) for each in found]
 
 
 def _episodes(buffer: Any) -> Tree:
@@ -259,6 +260,5 @@ def _env(model: BaseAlgorithm) -> Tree:
 def _put_env(model: BaseAlgorithm, tree: Tree) -> None:
     if model.env is None or tree is None:
         return
-    fits = not vector.mismatches(model.env, tree)  # if not, the program accepts others
-    if not fits or not vector.restore(model.env, tree):
+    if not vector.restore(model.env, tree):
         model._last_obs = None  # noqa: SLF001  (their state is unknown: reset them)

@@ -33,8 +33,8 @@ from evertrain.integrations.envs.attributes import (
     take_value,
 )
 from evertrain.integrations.sb3 import env as inside
+from evertrain.integrations.sb3 import exchanged, own, subclass
 from evertrain.integrations.sb3 import keeping as keepings
-from evertrain.integrations.sb3 import own, subclass
 from evertrain.integrations.sb3.asking import checked, gone, knows_state, teach
 from evertrain.integrations.sb3.keeping import keeping_of, resume
 from evertrain.integrations.sb3.resilient import ResilientVecEnv
@@ -110,22 +110,28 @@ def capture(venv: VecEnv, *, is_running: bool = True, is_idle: bool = False) -> 
 
 def mismatches(venv: VecEnv, tree: Tree) -> list[Mismatch]:
     """Return how the stored state does not fit, with paths relative to the environment."""
+    found = {}
     if tree["count"] != venv.num_envs:
-        problem = f"{tree['count']} environments there, {venv.num_envs} here"
-        return [Mismatch("num_envs", problem)]
+        found["num_envs"] = f"{tree['count']} environments there, {venv.num_envs} here"
     mine = [type(each).__name__ for each in _wrappers(venv)]
     there = [each["class"] for each in tree["wrappers"]]
     if mine != there:
-        return [Mismatch("wrappers", f"{there or 'none'} there, {mine or 'none'} here")]
-    return []
+        found["wrappers"] = f"{there or 'none'} there, {mine or 'none'} here"
+    accepted = exchanged.told(_wrappers(venv), tree["wrappers"]) if found else ""
+    return [Mismatch(name, problem, accepted) for name, problem in found.items()]
 
 
 def restore(venv: VecEnv, tree: Tree) -> bool:
     """Put everything back. Say whether the environments now go on where they were.
 
+    Of others, which the program accepts, only what is of all environments together.
+
     Raises:
         StateError: A worker could not take its state back.
     """
+    if mismatches(venv, tree):
+        exchanged.put(_wrappers(venv), tree["wrappers"])
+        return False
     base = venv.unwrapped
     lost = []
     for wrapper, stored in zip(_wrappers(venv), tree["wrappers"], strict=True):
