@@ -1,4 +1,4 @@
-"""`--resume` and `--from` with what is not there: told at once, and nothing is touched."""
+"""Where a training begins, and whose run it is: told at once what cannot be, nothing touched."""
 
 import sys
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import pytest
 
 from evertrain import Run, Store, every
 from evertrain.core.rundir import RunDir
-from runs import tree_of
+from runs import new_run, tell, trained_run, tree_of
 
 Invoke = Callable[..., Any]
 CALLS = [
@@ -22,7 +22,8 @@ CALLS = [
 @pytest.fixture(autouse=True)
 def trained(place: Path) -> RunDir:
     """A run with the checkpoints 10, 20, ... 90, none of which has a score."""
-    with Run(place / "trained", total=9 * 10, stride=10, save=every(steps=10), keep=_all) as run:
+    path, save = place / "trained", every(steps=10)
+    with Run(path, total=90, stride=10, save=save, keep=_all, recipe="structure") as run:
         for _ in run:
             pass
     return RunDir(run.path)
@@ -83,6 +84,53 @@ def test_a_word_that_means_nothing_starts_no_new_run(place: Path, invoke: Invoke
 
     assert "means nothing" in said
     assert not (place / "new").exists()
+
+
+RECIPES = [sys.executable, "-m", "evertrain.recipes"]
+STARTS = [
+    ("train", "structure", "--run", "other"),
+    ("run", "--run", "other", "--", *RECIPES, "structure"),
+]
+
+
+@pytest.mark.parametrize("words", STARTS, ids=lambda words: words[0])
+@pytest.mark.parametrize("where", [(), ("--resume", "never")], ids=["auto", "never"])
+def test_a_run_of_another_recipe_is_refused(
+    place: Path, invoke: Invoke, words: tuple[str, ...], where: tuple[str, ...]
+) -> None:
+    """Exit 78 with both ways out, and not a byte of the run is touched."""
+    other = trained_run(place / "other", recipe="trading", command=[*RECIPES, "trading"])
+    before = tree_of(other.path)
+
+    said = invoke(words[0], *where, *words[1:], code=78).stderr
+
+    assert "'trading'" in said
+    assert "--run DIR" in said
+    assert "evertrain train trading --run other" in said
+    assert tree_of(other.path) == before
+
+
+def test_a_recipe_does_not_take_the_run_of_a_program(place: Path, invoke: Invoke) -> None:
+    """Nor that of a command that never opened a `Run`."""
+    trained_run(place / "mine")
+    new_run(place / "foreign", command=["bash", "train.sh"])
+    before = tree_of(place)
+
+    for name in ("mine", "foreign"):
+        said = invoke("train", "structure", "--run", name, code=78).stderr
+        assert "a program of its own" in said
+        assert f"evertrain resume {name}" in said
+    assert tree_of(place) == before
+
+
+def test_a_run_that_was_resumed_as_another_recipe(place: Path, invoke: Invoke) -> None:
+    """Whatever its journal says was started there last, it is not started again."""
+    other = trained_run(place / "other", recipe="trading", command=[*RECIPES, "trading"])
+    tell(other, {"event": "supervisor_started", "command": [*RECIPES, "structure"]})
+    before = tree_of(place)
+
+    assert "'trading'" in invoke("resume", "other", "--yes", code=78).stderr
+    assert tree_of(place) == before
 
 
 @pytest.mark.slow

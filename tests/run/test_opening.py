@@ -11,6 +11,7 @@ from evertrain.core.errors import ConfigError, FencedError, FormatError, LockedE
 from evertrain.core.journal import Journal
 from evertrain.run import opening
 from evertrain.testing import FakeClock, PowerDisk
+from runs import new_run, tree_of
 from support import OpenRun, walk
 
 
@@ -98,6 +99,40 @@ def test_what_is_not_a_run_of_ours_is_not_touched(
         Run(tmp_path, total=1)
 
     assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("mine", [None, "trading"])
+@pytest.mark.parametrize("asked", [None, "structure"])
+def test_the_run_of_another_training_is_not_touched(
+    open_run: OpenRun, mine: str | None, asked: str | None
+) -> None:
+    """A recipe's run stays that recipe's, and a program's run that program's."""
+    run = open_run(unit="episode", recipe=mine)
+    walk(run, until=2)
+    run.close()
+    before = tree_of(run.path)
+    if mine == asked:
+        open_run(recipe=asked)
+        return
+    with pytest.raises(ConfigError, match=mine or "program of its own") as caught:
+        open_run(recipe=asked, resume="never")
+
+    assert str(run.path) in caught.value.fix
+    assert tree_of(run.path) == before
+
+
+@pytest.mark.parametrize("command", [["bash", "train.sh"], ["x", "-m", "evertrain.recipes", "atc"]])
+def test_a_recipe_takes_the_run_that_its_supervisor_made(
+    open_run: OpenRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: list[str]
+) -> None:
+    """Slow to begin, or without a package at first: until then it was a command like any other."""
+    new_run(tmp_path / "run", command=command)
+    again = [*command, "-o", "seed=1"] if "-m" in command else command
+    monkeypatch.setenv("EVERTRAIN_COMMAND", json.dumps(again))
+
+    run = open_run(recipe="atc")
+
+    assert json.loads((run.path / "run.json").read_text())["recipe"] == "atc"
 
 
 def test_a_failed_opening_gives_the_run_back(open_run: OpenRun) -> None:

@@ -16,7 +16,7 @@ from click.core import ParameterSource
 from evertrain import recipes
 from evertrain.checkpoint.info import CheckpointInfo
 from evertrain.checkpoint.store import Store
-from evertrain.cli.beginning import check_beginning
+from evertrain.cli.beginning import check_beginning, check_command
 from evertrain.cli.notification import notify_options
 from evertrain.cli.render import clean
 from evertrain.cli.supervision import check_where, supervision_options
@@ -64,6 +64,7 @@ def resume(
     start = last_start(run_dir)
     if start is None:
         raise _unknown(run_dir)
+    check_command(run_dir.path, start.command)
     identity = read_identity(run_dir)
     recipe = identity.recipe if identity is not None else None
     resume = _absolute(recipes.place(recipe, resume, run_dir.path))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evertrain.cli.beginning import check_beginning
+from evertrain.cli.beginning import check_beginning, check_command
 from evertrain.cli.notification import notify_options
 from evertrain.cli.supervision import resume_option, supervision_options
 
@@ -84,6 +84,9 @@ def run(
     from evertrain.supervise.options import SuperviseOptions
 
     chosen = SuperviseOptions(resume=resume, **options)
-    if command and chosen.checkpoints is None:
-        check_beginning(Path(run_dir) if run_dir else default_run_dir(list(command)), resume)
+    if command:
+        place = Path(run_dir) if run_dir else default_run_dir(list(command))
+        check_command(place, command)
+        if chosen.checkpoints is None:
+            check_beginning(place, resume)
     return supervise(command, run_dir, chosen, subscription=subscription)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evertrain import recipes
-from evertrain.cli.beginning import check_beginning
+from evertrain.cli.beginning import check_beginning, check_command
 from evertrain.cli.notification import notify_options
 from evertrain.cli.supervision import resume_option, supervision_options
 from evertrain.core.errors import UsageError
@@ -61,6 +61,7 @@ def train(  # noqa: PLR0913  (one parameter per option of a recipe)
     words = arguments(file=file, preset=preset, overrides=overrides)
     command = [sys.executable, "-m", "evertrain.recipes", recipe, *words]
     place = run_dir or f"runs/{recipe}"
+    check_command(Path(place), command)
     resume = recipes.find(recipe).place(resume, Path(place))
     chosen = SuperviseOptions(resume=resume, **options)
     check_beginning(Path(place), resume, is_recipe=True)

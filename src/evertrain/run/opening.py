@@ -34,11 +34,11 @@ from evertrain.core.rundir import (
 )
 from evertrain.run.choose import Resume
 from evertrain.run.regain import look_up, remembered, set_aside
+from evertrain.run.whose import check_recipe
 
 T = TypeVar("T")
 
-# Set by the supervisor for its child.
-ENV_RUN: Final = "EVERTRAIN_RUN"
+ENV_RUN: Final = "EVERTRAIN_RUN"  # these by the supervisor for its child
 ENV_ATTEMPT: Final = "EVERTRAIN_ATTEMPT"
 ENV_RESUME: Final = "EVERTRAIN_RESUME"
 ENV_COMMAND: Final = "EVERTRAIN_COMMAND"
@@ -126,7 +126,7 @@ def begin(plea: Plea, environ: Mapping[str, str], *, fs: Fs, clock: Clock) -> Op
     """Take the run directory and write down that an attempt begins.
 
     Raises:
-        ConfigError: The directory cannot hold a run. Nothing was touched.
+        ConfigError: The directory cannot hold this run. Nothing was touched.
         FormatError: It was written by a newer version. Nothing was touched.
         LockedError: Another live process owns it. Nothing was touched.
         SaveError: The disk is full. What was begun does not hinder a later start.
@@ -146,6 +146,7 @@ def _begin(  # noqa: PLR0913
     clock: Clock,
 ) -> Opened:
     run_dir = claim_run_dir(path.absolute())  # a program may change its directory meanwhile
+    check_recipe(run_dir, plea.recipe, _command(environ))
     make_dir(run_dir.path, fs=fs)
     sync_names(run_dir.path, fs=fs)
     wanted = _attempt(environ)
@@ -226,7 +227,7 @@ def _identify(  # noqa: PLR0913
         )
         identity = remembered(identity, run_dir, journal)
     else:
-        identity = replace(known, config=config, unit=plea.unit, recipe=plea.recipe or known.recipe)
+        identity = replace(known, config=config, unit=plea.unit, recipe=plea.recipe)
         if ENV_COMMAND in environ:
             identity = replace(identity, command=command, cwd=_cwd(environ))
     changes = _changes(known, identity, plea, journal)

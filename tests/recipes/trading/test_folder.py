@@ -126,7 +126,7 @@ def test_only_names_of_ours_are_looked_at(tmp_path: Path) -> None:
 def exported(tmp_path: Path) -> tuple[Path, Path]:
     """Return a run with a checkpoint of 200, and the file of weights that was made of it."""
     run, weights = tmp_path / "runs" / "trading", tmp_path / "models" / "model_ep200.pt"
-    write_identity(RunDir(run), replace(new_identity(), id="abc"))
+    write_identity(RunDir(run), replace(new_identity(recipe="trading"), id="abc"))
     saved = Store(run).save(200, {"model": {"policy": 1}})
     weights.parent.mkdir()
     weights.write_bytes(b"weights")

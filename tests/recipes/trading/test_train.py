@@ -349,7 +349,7 @@ def test_two_runs_that_begin_with_the_same_empty_folder(
     config = tiny(checkpoints={"dir": str(models)}, episodes=2)
     for name in ("one", "two"):
         train(tiny(episodes=2), tmp_path / name)
-    one, two = (Run(tmp_path / name, total=2) for name in ("one", "two"))
+    one, two = (Run(tmp_path / name, total=2, recipe="trading") for name in ("one", "two"))
     first = Folder(models, one, config)
 
     with pytest.raises(ConfigError, match=rf"{MARK}, which another run, .*one, has"):
