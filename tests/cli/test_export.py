@@ -1,5 +1,7 @@
 """Weights for other programs: the same numbers, and nothing that runs."""
 
+import random
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,9 +93,45 @@ def test_pt_of_all(run_dir: RunDir, invoke: Invoke) -> None:
     assert (found["model"]["steps"], found["model"]["lr"]) == (7, 0.5)
     assert found["buffer"][0]["rows"].tolist() == [0, 1, 2, 3]
     assert found["buffer"][1:] == [None, (1, "x")]
-    text = invoke("export", "r", "--format", "pt", "--name", "run.rng", code=78).output
-    assert "numpy is a Generator" in text
     assert run_dir.path.is_dir()
+
+
+def test_pt_of_queues_sets_and_generators(place: Path, invoke: Invoke) -> None:
+    """What a model holds besides its weights: as the plain values that it consists of."""
+    numpy_rng, python_rng, torch_rng = np.random.default_rng(0), random.Random(0), torch.Generator()
+    held = {
+        "lately": deque([1.5, {"r": 2}], maxlen=9),
+        "seen": {"b", "a"},
+        "rng": [numpy_rng, np.random.RandomState(0), python_rng, torch_rng],
+    }
+    Store(new_run(place / "runs" / "r").checkpoints).save(5, {"model": held})
+
+    invoke("export", "r", "--format", "pt")
+
+    found = torch.load("r-5.pt", weights_only=True)["model"]
+    assert (found["lately"], found["seen"]) == ([1.5, {"r": 2}], ["a", "b"])
+    assert found["rng"][0]["state"]["state"] == numpy_rng.bit_generator.state["state"]
+    assert found["rng"][1]["state"]["bit_generator"] == "MT19937"
+    assert found["rng"][2] == python_rng.getstate()
+    assert torch.equal(found["rng"][3], torch_rng.get_state())
+
+
+def test_what_no_pt_can_hold_is_told_with_what_can(place: Path, invoke: Invoke) -> None:
+    """The parts that are named are those of this checkpoint, and can be written."""
+    weights = {"w": torch.ones(2)}
+    state = {"net": weights, "agent": {"when": np.zeros(2, "M8[s]"), "policy": weights}}
+    Store(new_run(place / "runs" / "r").checkpoints).save(5, state)
+
+    text = invoke("export", "r", "--format", "pt", code=78).output
+
+    assert "agent.when is a ndarray" in text
+    assert text.strip().endswith("--name net, --name agent.policy")
+    text = invoke("export", "r", "--format", "pt", "--name", "agent", code=78).output
+    assert text.strip().endswith("can be: --name agent.policy")
+    for name in ("net", "agent.policy"):
+        invoke("export", "r", "--format", "pt", "--name", name)
+    text = invoke("export", "r", "--format", "pt", "--name", "agent.when", code=78).output
+    assert "--format safetensors" in text
 
 
 def test_errors(run_dir: RunDir, invoke: Invoke) -> None:

@@ -64,7 +64,7 @@ def _write(
         require("torch", extra="torch")
         from evertrain.integrations.torch.export import write_pt
 
-        write_pt(read_part(info.path, name), place)
+        write_pt(read_part(info.path, name), place, name)
     elif kind == "rllib":
         require("ray.rllib", extra="rllib")
         from evertrain.integrations.rllib.export import write_rllib
