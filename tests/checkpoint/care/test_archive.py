@@ -1,5 +1,6 @@
 """A run becomes one file and comes back the same; a hostile file becomes nothing."""
 
+import errno
 import io
 import json
 import os
@@ -8,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from hypothesis import strategies as st
 
 from evertrain import Run
 from evertrain.checkpoint import Store
+from evertrain.checkpoint.care import archive as archives
 from evertrain.checkpoint.care import snapshot as snapshots
 from evertrain.checkpoint.care import zstd
 from evertrain.checkpoint.care.archive import archive, check
+from evertrain.checkpoint.care.hold import Holder
 from evertrain.checkpoint.care.unarchive import unarchive
 from evertrain.checkpoint.commit import Tools
 from evertrain.core import zstd as core_zstd
@@ -34,10 +37,10 @@ from evertrain.core.errors import (
     NotFoundError,
     UsageError,
 )
-from evertrain.core.fs import LocalFs
+from evertrain.core.fs import Bytes, LocalFs
 from evertrain.core.rundir import RunDir
 from evertrain.testing import CutFs, PowerCut
-from runs import new_run, share, trained_run
+from runs import new_run, share, trained_run, tree_of
 from support import walk
 
 
@@ -54,6 +57,45 @@ class FastFs(LocalFs):
 
 
 FAST = FastFs()
+
+
+class Forbidding(FastFs):
+    """A disk that lets nothing be written in one directory."""
+
+    def __init__(self, place: Path, number: int) -> None:
+        """Refuse with the error `number`."""
+        self.place, self.number = place, number
+
+    def refuse(self, path: Path) -> None:
+        """Refuse what lies in the directory."""
+        if path.is_relative_to(self.place):
+            raise OSError(self.number, os.strerror(self.number), str(path))
+
+    def mkdir(self, path: Path) -> None:
+        """Refuse, or make it."""
+        self.refuse(path)
+        super().mkdir(path)
+
+    def write(self, path: Path, chunks: Iterable[Bytes]) -> int:
+        """Refuse, or write it."""
+        self.refuse(path)
+        return super().write(path, chunks)
+
+    def link(self, src: Path, dst: Path) -> bool:
+        """Refuse, or link it."""
+        self.refuse(dst)
+        return super().link(src, dst)
+
+    def unlink(self, path: Path) -> None:
+        """Refuse, or remove it."""
+        self.refuse(path)
+        super().unlink(path)
+
+    def rmtree(self, path: Path) -> None:
+        """Refuse what is there, or remove it."""
+        if path.exists():
+            self.refuse(path)
+        super().rmtree(path)
 
 
 def contents(run_dir: RunDir) -> dict[str, bytes]:
@@ -107,6 +149,48 @@ def test_there_and_back(run_dir: RunDir, out: Path, tmp_path: Path) -> None:
     assert (back.checkpoints / "latest").readlink() == Path("000000030")
     assert not list(tmp_path.glob(".*"))
     assert not list(run_dir.path.glob(".tmp*"))
+
+
+FORBIDDEN = [errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC]
+
+
+@pytest.mark.parametrize("number", FORBIDDEN, ids=errno.errorcode.get)
+def test_a_run_that_cannot_be_written(run_dir: RunDir, tmp_path: Path, number: int) -> None:
+    """Read-only, another's, or on a full disk: it is packed as any other, and not touched."""
+    archive(run_dir, tmp_path / "first.tar")
+    (run_dir.path / f".tmp-archive-{2**22 + 1}-0").mkdir()  # of one that was killed
+    os.mkfifo(run_dir.checkpoints / "pins" / "000000010")  # nobody waits for it
+    before = tree_of(run_dir.path)
+
+    archive(run_dir, tmp_path / "r.tar", tools=Tools(fs=Forbidding(run_dir.path, number)))
+
+    assert (tmp_path / "r.tar").read_bytes() == (tmp_path / "first.tar").read_bytes()
+    assert tree_of(run_dir.path) == before
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_run_that_changes_and_cannot_be_held(
+    run_dir: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_gone: bool
+) -> None:
+    """What another machine takes away meanwhile is said; there is no archive then."""
+    file = run_dir.checkpoints / "000000020" / "agent.safetensors"
+    check_checkpoints = archives._check_checkpoints
+
+    def meanwhile(files: Any) -> None:
+        check_checkpoints(files)
+        data = file.read_bytes()
+        file.unlink()
+        if not is_gone:
+            file.write_bytes(bytes(len(data)))
+
+    monkeypatch.setattr(archives, "_check_checkpoints", meanwhile)
+    tools = Tools(fs=Forbidding(run_dir.path, errno.EROFS))
+
+    with pytest.raises(EvertrainError, match="changed while it was packed"):
+        archive(run_dir, tmp_path / "r.tar", tools=tools)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
 
 
 def test_any_tar_reads_it(run_dir: RunDir, tmp_path: Path) -> None:
@@ -175,13 +259,13 @@ def test_an_attempt_that_begins_meanwhile(
     """The snapshot is taken again; if that never ends, nothing is written."""
     real, count = vars(snapshots)["_hold_others"], 0
 
-    def meanwhile(where: RunDir, place: Path, tools: Tools) -> None:
+    def meanwhile(where: RunDir, holder: Holder) -> None:
         nonlocal count
         count += 1
         if count in limit:
             with where.journal.open("a") as file:
                 file.write('{"event":"resumed"}\n')
-        real(where, place, tools)
+        real(where, holder)
 
     monkeypatch.setattr(snapshots, "_hold_others", meanwhile)
     limit = range(1, 2)

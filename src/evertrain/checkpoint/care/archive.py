@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from evertrain.checkpoint.care import tar, zstd
+from evertrain.checkpoint.care.hold import Still
 from evertrain.checkpoint.care.listing import LISTING, Entry, Listing, bad_archive, encode_listing
-from evertrain.checkpoint.care.snapshot import Still, snapshot
+from evertrain.checkpoint.care.snapshot import snapshot
 from evertrain.checkpoint.care.tar import Reader
 from evertrain.checkpoint.commit import Tools, sweep
 from evertrain.checkpoint.strict import corrupt
@@ -40,6 +41,7 @@ def archive(
         MissingExtraError: Nothing here compresses.
         CorruptError: A checkpoint is damaged, or the file did not arrive as it was written.
         NotFoundError: One of `steps` is not there.
+        EvertrainError: The run cannot be written, so it was not held still, and it changed.
         OSError: The disk refused.
 
     Durability:
@@ -55,19 +57,19 @@ def archive(
     make_dir(out.parent, fs=tools.fs)
     sweep(out.parent, tools.fs, prefix=f".{out.name}.tmp-")
     tmp = out.with_name(f".{out.name}.tmp-{os.getpid()}")
-    with snapshot(run_dir, steps, tools) as files:
-        _check_checkpoints(files)
-        listing = _listing(run_dir, files)
-        try:
+    try:
+        with snapshot(run_dir, steps, tools) as files:  # at its end it was of one moment, or fails
+            _check_checkpoints(files)
+            listing = _listing(run_dir, files)
             tools.fs.write(tmp, zstd.packed(out, _stream(listing, files)))
             tools.fs.sync_file(tmp)
             check(tmp, listing)
-            tools.fs.replace(tmp, out)
-        except Exception:
-            with suppress(OSError):  # the first failure is the one to report
-                tools.fs.unlink(tmp)
-            raise
-        tools.fs.sync_dir(out.parent)
+        tools.fs.replace(tmp, out)
+    except Exception:
+        with suppress(OSError):  # the first failure is the one to report
+            tools.fs.unlink(tmp)
+        raise
+    tools.fs.sync_dir(out.parent)
     return listing
 
 
