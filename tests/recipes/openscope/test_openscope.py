@@ -161,7 +161,7 @@ def test_a_training_that_was_stopped_goes_on_exactly(
     module.train(whole, tmp_path / "whole")
 
     assert digest(tmp_path / "cut") == digest(tmp_path / "whole")
-    with Run(tmp_path / "whole", total=64) as run:
+    with Run(tmp_path / "whole", total=64, recipe="openscope") as run:
         assert list(run.metrics)[-1]["episode/lost"] == 0.0
     assert [each.step for each in Store(tmp_path / "whole").list()][-1] == 64
     report = (tmp_path / "whole" / "report.txt").read_text()

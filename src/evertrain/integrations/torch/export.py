@@ -143,8 +143,9 @@ def _advice(tree: Tree, name: str | None) -> str:
 
 def _writable(tree: Tree, name: str) -> Iterator[str]:
     """Yield the parts at most two levels below `name` that hold numbers, and no code."""
-    for key, each in tree.items() if type(tree) is dict else ():
-        way = f"{name}.{key}" if name else str(key)
+    named = tree.items() if type(tree) is dict else ()
+    for key, each in ((key, each) for key, each in named if isinstance(key, str)):
+        way = f"{name}.{key}" if name else key
         if _is_plain(each):
             yield way
         elif not name.count("."):
