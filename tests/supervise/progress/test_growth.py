@@ -1,6 +1,7 @@
 """Files that grow: whatever changes after the start counts, and nothing of evertrain's own."""
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,14 @@ def has_grown(files: Growth) -> bool:
 
 
 @pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Growth:
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Growth]:
     """A watch over the CSV files of a folder in which one lies, and a run."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "old.csv").write_text("1\n")
     (tmp_path / "run").mkdir()
-    return Growth("**/*.csv", tmp_path / "run", clock=FakeClock())
+    watch = Growth("**/*.csv", tmp_path / "run", clock=FakeClock())
+    yield watch
+    watch.wait()  # else it looks on where the next test stands
 
 
 def test_what_lies_there_is_no_growth(files: Growth) -> None:
@@ -45,6 +48,21 @@ def test_links_to_nowhere_and_folders_are_no_files(files: Growth) -> None:
     assert not has_grown(files)
     Path("old.csv").unlink()
     assert not has_grown(files), "that nothing is left is no progress"
+
+
+def test_a_link_that_is_removed_while_one_looks_does_not_disturb(
+    files: Growth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between being seen and being followed: the others count as ever."""
+    files.wait()
+    Path("gone.csv").symlink_to("old.csv")
+
+    def gone(path: str, **_: object) -> str:
+        raise FileNotFoundError(2, "No such file or directory", path)
+
+    monkeypatch.setattr("os.readlink", gone)
+    Path("old.csv").write_text("1\n2\n")
+    assert has_grown(files)
 
 
 def test_what_evertrain_writes_itself_is_none(files: Growth) -> None:

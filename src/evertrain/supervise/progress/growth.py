@@ -76,7 +76,14 @@ class Growth:
 
     def _names(self) -> list[str]:
         found = glob.iglob(self._pattern, recursive=True)  # noqa: PTH207
-        return [each for each in found if not os.path.realpath(each).startswith(self._besides)]
+        return [each for each in found if not _real(each).startswith(self._besides)]
+
+
+def _real(name: str) -> str:
+    try:
+        return os.path.realpath(name)
+    except OSError:  # a link that is removed just now
+        return name
 
 
 def _stat(name: str) -> os.stat_result | None:
