@@ -19,6 +19,16 @@ def read(*pieces: bytes, pattern: str = r"step (\d+)") -> StepReader:
     return reader
 
 
+def slow_down(monkeypatch: pytest.MonkeyPatch, clock: FakeClock, seconds: float) -> None:
+    """Have each search take so long."""
+
+    def slow(pattern: re.Pattern[str], texts: Iterable[str]) -> int | None:
+        clock.advance(seconds)
+        return pattern_search(pattern, texts)
+
+    monkeypatch.setattr(lines, "search", slow)
+
+
 class Crowd(FakeClock):
     """A machine on which others run all the time."""
 
@@ -124,12 +134,7 @@ def test_what_comes_too_fast_is_passed_on_unread(monkeypatch: pytest.MonkeyPatch
 def test_what_is_left_unread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Until a step is seen behind it: who floods the log has not got stuck for that."""
     clock = FakeClock()
-
-    def slow(pattern: re.Pattern[str], texts: Iterable[str]) -> int | None:
-        clock.advance(0.2)
-        return pattern_search(pattern, texts)
-
-    monkeypatch.setattr(lines, "search", slow)
+    slow_down(monkeypatch, clock, 0.2)
     reader = StepReader(r"step (\d+)", clock=clock)
     reader.hear(b"step 1\n")
     reader.hear(b"noise\n" * 16)
@@ -148,12 +153,7 @@ def test_the_end_of_what_came_too_fast_is_read_in_the_silence_behind_it(
 ) -> None:
     """The newest step may be the last thing that is printed for hours."""
     clock = FakeClock()
-
-    def slow(pattern: re.Pattern[str], texts: Iterable[str]) -> int | None:
-        clock.advance(0.2)
-        return pattern_search(pattern, texts)
-
-    monkeypatch.setattr(lines, "search", slow)
+    slow_down(monkeypatch, clock, 0.2)
     reader = StepReader(r"step (\d+)", clock=clock)
     for step in range(1, 9):
         reader.hear(b"step %d\n" % step)
@@ -166,12 +166,7 @@ def test_the_end_of_what_came_too_fast_is_read_in_the_silence_behind_it(
 def test_half_a_line_behind_what_came_too_fast_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not taken for read because a step was found in what stands before it."""
     clock = FakeClock()
-
-    def slow(pattern: re.Pattern[str], texts: Iterable[str]) -> int | None:
-        clock.advance(0.2)
-        return pattern_search(pattern, texts)
-
-    monkeypatch.setattr(lines, "search", slow)
+    slow_down(monkeypatch, clock, 0.2)
     reader = StepReader(r"step (\d+)", clock=clock)
     reader.hear(b"step 1\n")
     reader.hear(b"step 2\nstep")
@@ -187,12 +182,7 @@ def test_half_a_line_behind_what_came_too_fast_is_kept(monkeypatch: pytest.Monke
 def test_the_last_words_are_read_whatever_that_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     """An attempt that is over, and has got on, must not count as one that got nowhere."""
     clock = FakeClock()
-
-    def slow(pattern: re.Pattern[str], texts: Iterable[str]) -> int | None:
-        clock.advance(0.2)
-        return pattern_search(pattern, texts)
-
-    monkeypatch.setattr(lines, "search", slow)
+    slow_down(monkeypatch, clock, 0.2)
     reader = StepReader(r"step (\d+)", clock=clock)
     for _ in range(2):
         reader.hear(b"loading\n")
@@ -214,12 +204,7 @@ def test_many_lines_that_take_a_while_are_no_line_that_takes_for_ever() -> None:
 def test_waiting_for_a_processor_is_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where steps stay unread for that, the training would seem to stand still."""
     clock = Crowd()
-
-    def starved(pattern: re.Pattern[str], texts: Iterable[str]) -> int | None:
-        clock.advance(2.0)
-        return pattern_search(pattern, texts)
-
-    monkeypatch.setattr(lines, "search", starved)
+    slow_down(monkeypatch, clock, 2.0)
     reader = StepReader(r"step (\d+)", clock=clock)
     for step in range(1, 9):
         reader.hear(b"step %d\n" % step)

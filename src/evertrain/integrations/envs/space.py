@@ -14,7 +14,6 @@ from evertrain.checkpoint.plugin import Tree
 
 _MAX_NUMBERS: Final = 2**24  # of one observation: a picture of 4096 x 4096
 
-
 # What comes of data that describes no space.
 _WRONG: Final = (
     ArithmeticError,
