@@ -14,7 +14,7 @@ from evertrain.integrations.envs.attributes import put
 from evertrain.integrations.envs.space import built
 from evertrain.integrations.sb3.inference import NORMALIZE
 
-_STATISTICS: Final = ("obs_rms", "ret_rms")
+STATISTICS: Final = ("obs_rms", "ret_rms")
 _MAX_COUNT: Final = 2**16
 
 
@@ -94,6 +94,6 @@ def normalizer(how: Mapping[str, Any], env: Tree) -> VecNormalize | None:
     found = VecNormalize(venv, **{name: known["options"][name] for name in NORMALIZE})
     put(
         found,
-        {name: stored["attributes"][name] for name in _STATISTICS if name in stored["attributes"]},
+        {name: stored["attributes"][name] for name in STATISTICS if name in stored["attributes"]},
     )
     return found

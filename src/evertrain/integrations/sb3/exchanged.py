@@ -17,9 +17,10 @@ from stable_baselines3.common.vec_env import VecEnvWrapper, VecMonitor, VecNorma
 from evertrain.checkpoint.plugin import Tree
 from evertrain.integrations.envs import attributes
 from evertrain.integrations.sb3 import own
+from evertrain.integrations.sb3.absent import STATISTICS
 
 _SHARED: Final[dict[type[VecEnvWrapper], tuple[str, ...]]] = {
-    VecNormalize: ("obs_rms", "ret_rms"),
+    VecNormalize: STATISTICS,
     VecMonitor: ("episode_count",),
 }
 
